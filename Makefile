@@ -1,0 +1,35 @@
+# The project's commands. Each sets up .venv first if it is missing or older than the lock.
+PYTHON ?= python3.11
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: study test lab render bench clean
+.DELETE_ON_ERROR:
+
+study: $(READY)  ## compute what is not stored, execute every notebook, regenerate every figure
+	$(BIN)/crosstrain study
+	$(BIN)/crosstrain render
+
+test: $(READY)  ## run the tests
+	$(BIN)/python -m pytest tests
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks 00_start_here.ipynb
+
+render: $(READY)  ## execute the notebooks from their text and what is stored
+	$(BIN)/crosstrain render
+
+bench: $(READY)  ## measure the speed of the library against named peers
+	$(BIN)/python -m pytest tests/benchmarks -s --override-ini=python_files='bench_*.py'
+
+clean:  ## remove everything that is not shipped: the environment and runs/
+	rm -rf .venv runs
+
+$(READY): lib/requirements.lock lib/pyproject.toml
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "crosstrain needs Python 3.11 with venv, and '$(PYTHON)' is not that: install it (for example 'apt-get install python3.11 python3.11-venv', 'pyenv install 3.11' or 'conda create -n py311 python=3.11'), or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r lib/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e ./lib
+	$(BIN)/python -m pip --disable-pip-version-check check
+	touch $(READY)

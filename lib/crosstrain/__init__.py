@@ -1,0 +1,1 @@
+"""Does training data made for one machine-learned interatomic potential help another?"""

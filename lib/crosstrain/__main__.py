@@ -1,0 +1,197 @@
+"""The command line of crosstrain."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 something failed, 2 bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.function(options)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"crosstrain: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except RuntimeError as error:
+        print(f"crosstrain: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("crosstrain: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="crosstrain",
+        description="Does training data made for one machine-learned potential help another?",
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name, function, text, *, profile=True):
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(function=function)
+        if profile:
+            sub.add_argument("--profile", default="laptop", help="name or .yml file (laptop)")
+        return sub
+
+    command("plan", _plan, "show what is stored, what would be computed, and how long it takes")
+    study = command("study", _study, "compute everything that is missing, in parallel")
+    study.add_argument("--only", choices=["sets", "models"], help="stop after these")
+    study.add_argument("--engine", help="local, serial, or a Python file with a Parsl config")
+    run = command("run", _run, "fill the store, then execute the notebooks of notebooks/runs.yml")
+    run.add_argument("notebooks", nargs="*", help="only these (default: all of runs.yml)")
+    run.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
+    run.add_argument("--output", type=Path, help="folder of this run (runs/PROFILE)")
+    render = command(
+        "render", _render, "execute the text twins into notebooks/ and figures/", profile=False
+    )
+    render.add_argument("notebooks", nargs="*", help="only these (default: all)")
+    command("check", _check, "verify stored results, rendered notebooks and figures")
+    step = command("step", _step, "compute one step (used by the engine)", profile=False)
+    step.add_argument("file", type=Path)
+    return parser
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from crosstrain.run.store import upstream
+    from crosstrain.study import Study
+
+    study = Study(options.profile)
+    missing = study.store.to_compute(study.campaign())
+    stored = [s for s in upstream(study.campaign()) if study.store.is_current(s)]
+    for step in missing:
+        print(f"  compute {step.kind:10s} {step.name:50s} {step.estimate_s:8.0f} s")
+    hours = sum(step.estimate_s for step in missing) / 3600
+    workers = study.profile.compute.workers
+    print(
+        f"{len(stored)} steps stored, {len(missing)} to compute: about {hours:.1f} core hours, "
+        f"{hours / workers:.1f} hours with {workers} workers"
+    )
+    return 0
+
+
+def _study(options: argparse.Namespace) -> int:
+    from crosstrain.study import Study
+
+    study = Study(options.profile)
+    if options.engine:
+        study.use_engine(options.engine)
+    steps = study.campaign()
+    if options.only == "sets":
+        steps = [step for step in steps if step.kind == "set"]
+    if options.only == "models":
+        steps = [step for step in steps if step.kind in ("set", "train", "evaluate")]
+    done = study.fill(steps)
+    print(f"{done} steps computed; {len(steps)} results are up to date")
+    for line in study.costs():
+        print(line)
+    return 0
+
+
+def _run(options: argparse.Namespace) -> int:
+    from crosstrain import paths
+    from crosstrain.run import notebooks
+    from crosstrain.study import Study
+
+    study = Study(options.profile)
+    wanted = [notebooks.Run(name) for name in options.notebooks] or notebooks.matrix()
+    extra = dict(_assignment(text) for text in options.parameter) | {"profile": _absolute(options)}
+    for run in wanted:
+        notebooks.check_parameters(run.notebook, {**run.parameters, **extra})
+    study.fill()
+    output = options.output or paths.runs() / study.profile.name
+    outcomes = {}
+    for run in wanted:
+        target = output / f"{run.notebook}.ipynb"
+        outcomes[run.notebook] = _attempt(
+            run.notebook, {**run.parameters, **extra}, target, output / "figures"
+        )
+    for line in study.costs():
+        print(line)
+    return _report(outcomes)
+
+
+def _absolute(options: argparse.Namespace) -> str:
+    """Return the profile as notebooks, which run in a folder of their own, can find it."""
+    is_file = options.profile.endswith((".yml", ".yaml"))
+    return str(Path(options.profile).resolve()) if is_file else options.profile
+
+
+def _render(options: argparse.Namespace) -> int:
+    from crosstrain import paths
+    from crosstrain.run import notebooks
+
+    wanted = options.notebooks or notebooks.names()
+    for name in wanted:
+        notebooks.check_parameters(name, {})
+    outcomes = {
+        name: _attempt(name, {}, paths.notebooks() / f"{name}.ipynb", paths.root() / "figures")
+        for name in wanted
+    }
+    return _report(outcomes)
+
+
+def _attempt(name: str, parameters: dict[str, Any], target: Path, figures: Path) -> str:
+    """Execute a notebook; return '' or the last line of its error."""
+    from papermill import PapermillExecutionError
+
+    from crosstrain.run import notebooks
+
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    try:
+        notebooks.execute(name, parameters, target=target, figures=figures)
+    except PapermillExecutionError as error:
+        return f"{error.ename}: {error.evalue}".splitlines()[0]
+    return ""
+
+
+def _report(outcomes: dict[str, str]) -> int:
+    for name, reason in outcomes.items():
+        print(f"{name:40s} {'FAILED  ' + reason if reason else 'done'}")
+    return EXIT_FAILED if any(outcomes.values()) else 0
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """Return name and value of NAME=VALUE; the value is read as YAML, so lists are lists."""
+    import yaml
+
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise ValueError(f"parameter {text!r}; allowed is NAME=VALUE")
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ValueError(f"parameter {text!r}: the value is not YAML") from None
+
+
+def _check(options: argparse.Namespace) -> int:
+    from crosstrain.check import problems
+    from crosstrain.study import Study
+
+    found = problems(Study(options.profile))
+    for problem in found:
+        print(problem)
+    print(f"{len(found)} problem(s)" if found else "everything is as it was stored and rendered")
+    return EXIT_FAILED if found else 0
+
+
+def _step(options: argparse.Namespace) -> int:
+    from crosstrain import steps
+
+    try:
+        steps.run(options.file)
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        options.file.with_name("failure.txt").write_text(text)
+        raise
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Checks of what is shipped: stored results, labelled sets, rendered notebooks, figures."""
+
+from __future__ import annotations
+
+import json
+
+from crosstrain import paths
+from crosstrain.data import figures
+from crosstrain.data import frames as fr
+from crosstrain.run import notebooks
+from crosstrain.run.store import PROVENANCE, StoreError, upstream
+from crosstrain.steps import FRAMES
+from crosstrain.study import Study
+
+
+def problems(study: Study) -> list[str]:
+    """Return everything that is wrong with the shipped files, a line each."""
+    return [*_stored(study), *_unknown(study), *_rendered(), *_figures(study)]
+
+
+def _stored(study: Study) -> list[str]:
+    found = []
+    for step in upstream(study.campaign()):
+        try:
+            if study.store.provenance(step) is None:
+                continue
+            folder = study.store.verify(step)
+            if not study.store.is_current(step):
+                found.append(f"{step.folder_name}: made from inputs that have changed since")
+            if (folder / FRAMES).exists() and step.kind in ("set", "relabel"):
+                fr.read(folder / FRAMES, labelled=True)
+        except (StoreError, fr.BadFrames) as error:
+            found.append(str(error))
+    return found
+
+
+def _unknown(study: Study) -> list[str]:
+    known = {study.store.folder(step) for step in upstream(study.campaign())}
+    return [
+        f"{path.parent.name}: not part of this profile's study; delete it"
+        for path in sorted(study.store.root.glob(f"*/*/{PROVENANCE}"))
+        if path.parent not in known
+    ]
+
+
+def _rendered() -> list[str]:
+    return [
+        f"{name}: rendered from another text; run 'crosstrain render {name}'"
+        for name in notebooks.names()
+        if notebooks.is_stale(name)
+    ]
+
+
+def _figures(study: Study) -> list[str]:
+    folder = paths.root() / "figures"
+    manifest = figures.read_manifest(folder)
+    found = []
+    for stem, entry in manifest.items():
+        for suffix in ("png", "pdf"):
+            if not (folder / f"{stem}.{suffix}").is_file():
+                found.append(f"figures/{stem}.{suffix}: in the manifest but missing")
+        for name, digest in entry["inputs"].items():
+            record = next(study.store.root.glob(f"*/{name}/{PROVENANCE}"), None)
+            if record is None or json.loads(record.read_text())["digest"] != digest:
+                found.append(f"figures/{stem}: its input {name} has changed; render again")
+    listed = {f"{stem}.{suffix}" for stem in manifest for suffix in ("png", "pdf")}
+    there = {p.name for p in folder.glob("[0-9]*__*")}
+    return found + [f"figures/{name}: not in the manifest" for name in sorted(there - listed)]

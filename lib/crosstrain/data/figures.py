@@ -1,0 +1,117 @@
+"""Figures: one style, files that are the same whenever their content is, and a manifest."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from crosstrain import paths
+
+MANIFEST = "manifest.json"
+
+# Okabe and Ito's palette, readable with any colour vision.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+REFERENCE_COLOUR = "#000000"
+ARCHITECTURE_COLOURS = {"deep_potential": PALETTE[0], "mace": PALETTE[1]}
+SET_MARKERS = {
+    "packed": "o",
+    "classical": "s",
+    "scan": "^",
+    "molecules": "D",
+    "dp_iterated": "v",
+    "mace_iterated": "P",
+    "classical_more": "X",
+}
+
+
+def use_style() -> None:
+    """Set the project's look for all figures that follow."""
+    import seaborn as sns
+
+    sns.set_theme(context="notebook", style="ticks", palette=list(PALETTE))
+    mpl.rcParams.update(
+        {
+            "figure.dpi": 110,
+            "savefig.dpi": 200,
+            "figure.constrained_layout.use": True,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "legend.frameon": False,
+            "font.size": 11,
+            "pdf.fonttype": 42,
+            "svg.hashsalt": "crosstrain",
+        }
+    )
+
+
+def colour(architecture: str) -> str:
+    """Return the colour of an architecture, the same in every figure."""
+    if architecture in ARCHITECTURE_COLOURS:
+        return ARCHITECTURE_COLOURS[architecture]
+    return PALETTE[2 + sum(architecture.encode()) % 4]
+
+
+def save(
+    figure: Figure,
+    name: str,
+    *,
+    notebook: str,
+    parameters: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    folder: Path | None = None,
+) -> list[Path]:
+    """Write a figure as PNG and PDF and enter it in the manifest of its folder.
+
+    Parameters
+    ----------
+    figure : Figure
+    name : str
+        What it shows; the files are ``<notebook>__<name>.png`` and ``.pdf``.
+    notebook : str
+        Name of the notebook that makes it.
+    parameters : mapping
+        Parameters of that notebook.
+    inputs : mapping of str to str
+        Digest of each stored result it was made from.
+    folder : Path, optional
+        Default: `crosstrain.paths.figures`.
+    """
+    folder = folder or paths.figures()
+    stem = f"{notebook}__{name}"
+    files = {}
+    for suffix, metadata in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+        content = io.BytesIO()
+        figure.savefig(content, format=suffix, metadata=metadata)
+        target = paths.inside(folder, f"{stem}.{suffix}")
+        paths.write_atomically(target, content.getvalue())
+        files[suffix] = target
+    entry = {"notebook": notebook, "parameters": dict(parameters), "inputs": dict(inputs)}
+    manifest = read_manifest(folder) | {stem: entry}
+    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+    paths.write_atomically(folder / MANIFEST, text.encode())
+    return list(files.values())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return what made each figure of a folder.
+
+    Raises
+    ------
+    ValueError
+        If the manifest is damaged.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        return {}
+    try:
+        return json.loads(path.read_text())
+    except ValueError:
+        raise ValueError(
+            f"{folder.name}/{MANIFEST} is damaged; delete it and render again"
+        ) from None

@@ -1,0 +1,195 @@
+"""Frames on disk: labelled structures as extended XYZ that ``ase.io.read`` reads as it is.
+
+A frame is an `ase.Atoms` with ``arrays["molecule"]`` (index of the molecule of each atom),
+``info["bonds"]`` (the covalent graph, pairs of atom indices) and ``info["composition"]``
+(for example ``"EC:2 EMC:4"``). A labelled frame also has ``info["REF_energy"]`` (eV),
+``arrays["REF_forces"]`` (eV/Å) and, if periodic, ``info["REF_stress"]`` (eV/Å³, Voigt order
+xx, yy, zz, yz, xz, xy, the sign of ASE: negative under compression).
+
+The keys are not ASE's own ``energy`` and ``forces`` because ASE moves those into a calculator
+on reading, where a trainer would silently not find them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.io.extxyz import key_val_str_to_dict
+
+from crosstrain.paths import write_atomically
+
+ENERGY, FORCES, STRESS = "REF_energy", "REF_forces", "REF_stress"
+SMALLEST_DISTANCE_A = 0.5
+
+
+class BadFrames(ValueError):
+    """A file of frames cannot be used; the message names the file, the frame and the remedy."""
+
+
+def dumps(frames: Sequence[Atoms]) -> bytes:
+    """Return frames as extended XYZ text.
+
+    Only positions and the arrays that the project defines are kept, so the same frames give
+    the same bytes whatever calculator they met.
+    """
+    plain = []
+    for frame in frames:
+        copy = Atoms(frame.numbers, frame.positions, cell=frame.cell, pbc=frame.pbc)
+        copy.info = {k: v for k, v in sorted(frame.info.items())}
+        for name in ("molecule", FORCES):
+            if name in frame.arrays:
+                copy.set_array(name, frame.arrays[name])
+        plain.append(copy)
+    text = io.StringIO()
+    ase.io.write(text, plain, format="extxyz")
+    return text.getvalue().encode()
+
+
+def write(path: Path, frames: Sequence[Atoms]) -> None:
+    """Write frames atomically, gzipped if the name ends in ``.gz``; same frames, same bytes."""
+    content = dumps(frames)
+    if path.suffix == ".gz":
+        content = gzip.compress(content, compresslevel=9, mtime=0)
+    write_atomically(path, content)
+
+
+def read(path: Path, *, labelled: bool = False) -> list[Atoms]:
+    """Read and check all frames of a file.
+
+    Parameters
+    ----------
+    path : Path
+        An extended XYZ file, optionally gzipped.
+    labelled : bool
+        Whether energy, forces and (for periodic frames) stress must be there.
+
+    Raises
+    ------
+    BadFrames
+        If the file is missing, truncated or empty, or a frame fails `check`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadFrames(f"{path.name}: no such file")
+    try:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+    except (EOFError, OSError, zlib.error, UnicodeDecodeError) as error:
+        raise BadFrames(f"{path.name}: not a whole text file ({error})") from None
+    frames: list[Atoms] = []
+    try:
+        for frame in _parsed(text):
+            check(frame, labelled=labelled)
+            frames.append(frame)
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise BadFrames(f"{path.name}, frame {len(frames)}: {error}") from None
+    if not frames:
+        raise BadFrames(f"{path.name}: holds no frame")
+    return frames
+
+
+def _parsed(text: str) -> Iterator[Atoms]:
+    """Parse frame by frame; ASE alone would stop at a blank line and accept a cut-off number."""
+    lines = io.StringIO(text).readlines()
+    while lines and lines[-1].isspace():
+        lines.pop()
+    start = 0
+    while start < len(lines):
+        n_atoms = int(lines[start])
+        end = start + n_atoms + 2
+        if n_atoms < 1 or end > len(lines) or not lines[end - 1].endswith("\n"):
+            raise ValueError(f"its {n_atoms} atoms are not all there")
+        frame = ase.io.read(
+            io.StringIO("".join(lines[start:end])), format="extxyz", properties_parser=_comment
+        )
+        if "bonds" in frame.info:
+            frame.info["bonds"] = np.asarray(frame.info["bonds"], dtype=int).reshape(-1, 2)
+        yield frame
+        start = end
+
+
+def _comment(line: str) -> dict[str, Any]:
+    """Read a comment line; ``seed`` is a name (frame "1.10" is not "1.1"), so it stays text."""
+    info = key_val_str_to_dict(line)
+    if "seed" in info:
+        info["seed"] = re.search(r'\bseed="?([^"\s]*)', line)[1]
+    return info
+
+
+def check(frame: Atoms, *, labelled: bool = False) -> None:
+    """Raise `ValueError` if a frame is not physically and formally sound."""
+    if not np.isfinite(frame.positions).all() or not np.isfinite(frame.cell.array).all():
+        raise ValueError("positions or cell are not finite")
+    if frame.pbc.any() and frame.cell.rank < 3:
+        raise ValueError("periodic, but the cell has no volume")
+    if len(frame) > 1:
+        shortest = _shortest_distance(frame)
+        if shortest < SMALLEST_DISTANCE_A:
+            raise ValueError(
+                f"two atoms are {shortest:.2f} Å apart; at least {SMALLEST_DISTANCE_A} Å is allowed"
+            )
+    if labelled:
+        _check_labels(frame)
+
+
+def _shortest_distance(frame: Atoms) -> float:
+    from ase.neighborlist import neighbor_list
+
+    distances = neighbor_list("d", frame, 1.0)
+    return float(distances.min()) if len(distances) else np.inf
+
+
+def _check_labels(frame: Atoms) -> None:
+    labels = {ENERGY: frame.info.get(ENERGY), FORCES: frame.arrays.get(FORCES)}
+    shapes = {ENERGY: (), FORCES: (len(frame), 3)}
+    if frame.pbc.all():
+        labels[STRESS], shapes[STRESS] = frame.info.get(STRESS), (6,)
+    for key, value in labels.items():
+        if value is None:
+            present = sorted([*frame.info, *frame.arrays])
+            raise ValueError(f"no label {key}; present are {', '.join(present)}")
+        if np.shape(value) != shapes[key]:
+            raise ValueError(f"{key} has shape {np.shape(value)}, not {shapes[key]}")
+        if not np.isfinite(value).all():
+            raise ValueError(f"{key} is not finite")
+
+
+def digest(frames: Sequence[Atoms]) -> str:
+    """Return a SHA-256 hex digest of the frames' content."""
+    return hashlib.sha256(dumps(frames)).hexdigest()
+
+
+def by_formula(frames: Sequence[Atoms]) -> dict[str, list[Atoms]]:
+    """Group frames whose atoms are the same in the same order (key: formula and a number)."""
+    groups: dict[bytes, list[Atoms]] = {}
+    for frame in frames:
+        groups.setdefault(frame.numbers.tobytes(), []).append(frame)
+    return {
+        f"{group[0].get_chemical_formula(mode='hill')}-{i}": group
+        for i, group in enumerate(groups.values())
+    }
+
+
+def split(frames: Sequence[Atoms], every: int) -> tuple[list[Atoms], list[Atoms]]:
+    """Split frames into training and validation: every `every`-th frame validates.
+
+    Raises
+    ------
+    ValueError
+        If `every` is below 2 or no frame would be left to validate.
+    """
+    if every < 2 or len(frames) < every:
+        raise ValueError(f"cannot keep every {every}th of {len(frames)} frames for validation")
+    validation = [f for i, f in enumerate(frames) if i % every == every - 1]
+    training = [f for i, f in enumerate(frames) if i % every != every - 1]
+    return training, validation

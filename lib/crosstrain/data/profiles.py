@@ -1,0 +1,140 @@
+"""Profiles: every size, budget and hyperparameter of a run, one readable YAML file each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crosstrain import paths
+
+
+class ProfileError(ValueError):
+    """A profile is unknown or wrong; the message names the setting and what is allowed."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Compute(_Part):
+    """Where and how the work runs."""
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["float32", "float64"] = "float32"
+    engine: str = Field("local", description="local, serial, or a Python file with a Parsl config")
+    workers: int = Field(2, ge=1)
+    threads: int = Field(1, ge=1, description="threads of each worker")
+
+
+class Block(_Part):
+    """A block of labelled frames."""
+
+    kind: str
+    frames: int = Field(ge=1)
+    seed: int
+    options: dict[str, Any] = {}
+
+
+class Training(_Part):
+    """How models are trained."""
+
+    sets: list[str] = Field(description="blocks joined by +, for example classical+scan")
+    seeds: list[int]
+    validate_every: int = Field(10, ge=2, description="every nth frame validates")
+    architectures: dict[str, dict[str, Any]]
+
+
+class State(_Part):
+    """A thermodynamic state."""
+
+    temperature_K: float = Field(gt=0)
+    pressure_bar: float
+
+
+class RadialDistributions(_Part):
+    """Which intermolecular radial distribution functions are compared."""
+
+    pairs: list[str] = Field(description="pairs of elements, for example O-H")
+    r_max_A: float = Field(gt=0, description="at most half the smallest box")
+    n_bins: int = Field(ge=2)
+
+
+class Liquid(_Part):
+    """The liquid on which models are judged."""
+
+    composition: dict[str, int]
+    states: dict[str, State]
+    start_density_g_cm3: float = Field(gt=0)
+    replicas: list[int]
+    rdf: RadialDistributions
+
+
+class Dynamics(_Part):
+    """Molecular dynamics of the liquid."""
+
+    timestep_fs: float = Field(gt=0, le=2)
+    duration_ps: float = Field(gt=0)
+    save_every_fs: float = Field(gt=0)
+    relabelled_frames: int = Field(ge=2, description="frames of each run given to the reference")
+
+
+class Reference(_Part):
+    """The reference method."""
+
+    method: str = "GFN2-xTB"
+    frames_per_piece: int = Field(10, ge=1, description="frames of one labelling process")
+
+
+class Profile(_Part):
+    """All settings of a run."""
+
+    name: str
+    purpose: str
+    store: str = Field(description="folder of results, below the project's root")
+    compute: Compute
+    reference: Reference
+    blocks: dict[str, Block]
+    tests: dict[str, Block]
+    training: Training
+    liquid: Liquid
+    dynamics: Dynamics
+
+
+def names() -> list[str]:
+    """Return the names of the profiles that come with the project."""
+    return sorted(path.stem for path in paths.PROFILES.glob("*.yml"))
+
+
+def load(name: str) -> Profile:
+    """Return a profile by name, or from a YAML file of one's own.
+
+    Raises
+    ------
+    ProfileError
+        If there is none of that name, or a setting is unknown, missing or impossible.
+    """
+    path = Path(name) if name.endswith((".yml", ".yaml")) else paths.PROFILES / f"{name}.yml"
+    if not path.is_file():
+        raise ProfileError(
+            f"profile {name!r}; allowed are {', '.join(names())}, or the path of a .yml file"
+        )
+    try:
+        values = yaml.safe_load(path.read_text())
+        return Profile.model_validate(values)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProfileError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole file"
+        raise ProfileError(
+            f"{path.name}: {place}: {first['msg']} (found {error_value(first)})"
+        ) from None
+
+
+def error_value(error: Any) -> str:
+    """Return the offending value of a pydantic error, shortened for a message."""
+    text = repr(error.get("input"))
+    return text if len(text) < 80 else text[:77] + "..."

@@ -1,0 +1,235 @@
+"""Judge a model by its liquid: what a trajectory shows, the reference liquid, and the score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from crosstrain.data import frames as fr
+from crosstrain.measure import observables, reweighting, score, statistics
+from crosstrain.measure.statistics import Estimate
+from crosstrain.simulate.trajectory import Trajectory
+
+# A term of the score for a liquid that fell apart before it could be measured.
+NOTHING_TO_MEASURE = Estimate(np.inf, 0.0, 0.0)
+
+
+def observe(
+    trajectory: Trajectory, run: Mapping[str, Any], *, rdf: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return density and radial distribution functions of a run, with errors.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+    run : mapping
+        Status, reason and times of the run, kept beside its observables.
+    rdf : mapping
+        ``pairs`` (for example ``["O-H"]``), ``r_max_A`` and ``n_bins``.
+
+    Returns
+    -------
+    dict
+        Plain JSON values. An observable that could not be had is None, and ``missing`` says why.
+    """
+    mass = trajectory.reference.get_masses()
+    density = observables.density_g_cm3(mass, trajectory.thermo["volume_A3"])
+    seen = {**run, "density_g_cm3": None, "rdf": dict.fromkeys(rdf["pairs"]), "missing": {}}
+    try:
+        start = statistics.equilibrated(density).start
+        estimate = statistics.mean_with_error(density[start:], discard=False)
+    except ValueError as error:
+        return seen | {"missing": {"density": str(error), "rdf": str(error)}}
+    seen["density_g_cm3"] = _plain(estimate)
+    seen["equilibrated_ps"] = float(trajectory.thermo["time_ps"][start])
+    kept = trajectory.time_ps >= seen["equilibrated_ps"]
+    for pair in rdf["pairs"]:
+        try:
+            r, g = observables.element_rdf(
+                trajectory.positions[kept],
+                trajectory.cells[kept],
+                trajectory.reference.arrays["molecule"],
+                trajectory.reference.get_chemical_symbols(),
+                pair=tuple(pair.split("-")),
+                n_bins=rdf["n_bins"],
+                r_max=rdf["r_max_A"],
+            )
+            errors = statistics.correlated_error(g)
+        except ValueError as error:
+            seen["missing"][f"rdf:{pair}"] = str(error)
+            continue
+        seen["rdf"][pair] = {
+            "r_A": r.tolist(),
+            "g": g.mean(axis=0).tolist(),
+            "error": errors.tolist(),
+        }
+    return seen
+
+
+def reference_liquid(
+    samplers: Mapping[str, tuple[Sequence[Atoms], np.ndarray]],
+    *,
+    temperature_K: float,
+    rdf: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the reference method's own liquid, reweighted from models' ensembles.
+
+    Parameters
+    ----------
+    samplers : mapping
+        For each sampling model its relabelled equilibrated frames, in the order of time, and the
+        model's energies (eV) of them.
+    temperature_K : float
+    rdf : mapping
+        As for `observe`.
+
+    Returns
+    -------
+    dict
+        For ``density`` and each ``rdf:<pair>``: value, error, problems (why it must not be
+        trusted; empty if it may be) and what each sampler says.
+    """
+    corrections: dict[str, dict[str, reweighting.Correction]] = {}
+    failures: dict[str, str] = {}
+    grid: list[float] = []
+    for name, (frames, energies) in samplers.items():
+        delta = np.array([frame.info[fr.ENERGY] for frame in frames]) - energies
+        try:
+            series, grid = _series(frames, rdf)
+            for observable, values in series.items():
+                corrections.setdefault(observable, {})[name] = reweighting.reweight(
+                    values, delta, temperature_K=temperature_K
+                )
+        except ValueError as error:
+            failures[name] = str(error)
+    return {
+        "temperature_K": temperature_K,
+        "r_A": grid,
+        "failures": failures,
+        "observables": {k: _combined(v) for k, v in corrections.items()},
+    }
+
+
+def _series(
+    frames: Sequence[Atoms], rdf: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], list[float]]:
+    first = frames[0]
+    positions = np.array([frame.positions for frame in frames])
+    cells = np.array([frame.cell.array for frame in frames])
+    volumes = np.array([frame.get_volume() for frame in frames])
+    series = {"density": observables.density_g_cm3(first.get_masses(), volumes)}
+    r = np.array([])
+    for pair in rdf["pairs"]:
+        r, g = observables.element_rdf(
+            positions,
+            cells,
+            first.arrays["molecule"],
+            first.get_chemical_symbols(),
+            pair=tuple(pair.split("-")),
+            n_bins=rdf["n_bins"],
+            r_max=rdf["r_max_A"],
+        )
+        series[f"rdf:{pair}"] = g
+    return series, r.tolist()
+
+
+def _combined(corrections: Mapping[str, reweighting.Correction]) -> dict[str, Any]:
+    combined = reweighting.combine_samplers(corrections)
+    return {
+        "value": np.asarray(combined.value).tolist(),
+        "error": np.asarray(combined.error).tolist(),
+        "problems": list(combined.problems),
+        "samplers": {
+            name: {
+                "sampled": np.asarray(c.sampled).tolist(),
+                "sampled_error": np.asarray(c.sampled_error).tolist(),
+                "estimator": c.quoted.estimator,
+                "value": np.asarray(c.quoted.value).tolist(),
+                "error": np.asarray(c.quoted.error).tolist(),
+                "n_frames": c.quoted.n_frames,
+                "n_effective": c.quoted.n_effective,
+                "n_effective_exponential": c.exponential.n_effective,
+                "sigma_beta_delta_energy": c.quoted.sigma,
+                "problems": list(c.problems),
+            }
+            for name, c in corrections.items()
+        },
+    }
+
+
+def liquid_score(
+    observed: Sequence[Mapping[str, Any]],
+    reference: Mapping[str, Any],
+    *,
+    rng: np.random.Generator,
+    tolerances: Mapping[str, float] = score.TOLERANCES,
+    weights: Mapping[str, float] = score.WEIGHTS,
+) -> score.LiquidScore:
+    """Return the liquid score of a model from its replicas.
+
+    Parameters
+    ----------
+    observed : sequence of mapping
+        What `observe` returned for each replica.
+    reference : mapping
+        What `reference_liquid` returned. Observables that it does not vouch for are left out.
+    rng, tolerances, weights
+        As for `crosstrain.measure.score.liquid_score`.
+    """
+    deviations = {
+        name: _deviation(name, observed, value, reference["r_A"])
+        for name, value in reference["observables"].items()
+        if not value["problems"]
+    }
+    return score.liquid_score(
+        lived_ps=[run["time_ps"] for run in observed],
+        planned_ps=observed[0]["planned_ps"],
+        deviations=deviations,
+        rng=rng,
+        tolerances=tolerances,
+        weights=weights,
+    )
+
+
+def mean_density(observed: Sequence[Mapping[str, Any]]) -> Estimate | None:
+    """Return the density (g/cm³) over the replicas that gave one, or None."""
+    known = [Estimate(*run["density_g_cm3"].values()) for run in observed if run["density_g_cm3"]]
+    return statistics.combine_replicas(known) if known else None
+
+
+def mean_rdf(observed: Sequence[Mapping[str, Any]], pair: str) -> dict[str, np.ndarray] | None:
+    """Return r (Å), g and its standard error over the replicas that gave one, or None."""
+    known = [run["rdf"][pair] for run in observed if run["rdf"][pair]]
+    if not known:
+        return None
+    bins = np.array([[run["g"], run["error"]] for run in known]).transpose(2, 0, 1)
+    merged = [statistics.combine_replicas([Estimate(g, e, 1) for g, e in bin_]) for bin_ in bins]
+    return {
+        "r_A": np.array(known[0]["r_A"]),
+        "g": np.array([m.value for m in merged]),
+        "error": np.array([m.error for m in merged]),
+    }
+
+
+def _deviation(
+    name: str,
+    observed: Sequence[Mapping[str, Any]],
+    value: Mapping[str, Any],
+    grid: Sequence[float],
+) -> Estimate:
+    if name == "density":
+        density = mean_density(observed)
+        if density is None:
+            return NOTHING_TO_MEASURE
+        return score.density_deviation(density, Estimate(value["value"], value["error"], np.inf))
+    curve = mean_rdf(observed, name.removeprefix("rdf:"))
+    if curve is None:
+        return NOTHING_TO_MEASURE
+    return score.rdf_deviation(grid, curve["g"], curve["error"], value["value"], value["error"])
+
+
+def _plain(estimate: Estimate) -> dict[str, float]:
+    return {name: float(value) for name, value in estimate._asdict().items()}

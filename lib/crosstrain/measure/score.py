@@ -1,0 +1,338 @@
+"""Liquid score: one number in [0, 1] for how well, and how long, a model holds the liquid."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from crosstrain.measure.molecules import Floats
+from crosstrain.measure.statistics import Estimate
+
+TOLERANCES: Mapping[str, float] = MappingProxyType({"density": 0.02, "rdf": 0.05})
+"""Deviation at which a term is 1/2, by kind: density in g/cm³, RDF overlap error."""
+WEIGHTS: Mapping[str, float] = MappingProxyType({"density": 1.0, "rdf": 1.0})
+"""Weight of a kind; its members share it equally."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """What one observable adds to the score.
+
+    Attributes
+    ----------
+    deviation, deviation_error
+        Δ from the reference liquid and its standard error.
+    tolerance
+        τ, in the unit of Δ.
+    weight
+        Share in the mean; the weights of all terms sum to 1.
+    value
+        1 / (1 + (Δ/τ)²).
+    """
+
+    deviation: float
+    deviation_error: float
+    tolerance: float
+    weight: float
+    value: float
+
+
+@dataclass(frozen=True)
+class LiquidScore:
+    """Liquid score with everything it is made of.
+
+    Attributes
+    ----------
+    value
+        survival × agreement, or NaN if the model was not run or nothing can be compared.
+    lower, upper
+        Limits of the confidence interval.
+    survival
+        Mean lived time / planned time; NaN if not run.
+    agreement
+        Weighted mean of the terms; NaN without any term.
+    n_replicas
+        Number of runs behind `survival`.
+    terms
+        One per observable that was compared.
+    """
+
+    value: float
+    lower: float
+    upper: float
+    survival: float
+    agreement: float
+    n_replicas: int
+    terms: Mapping[str, Term]
+
+
+def rdf_overlap_error(r: ArrayLike, g: ArrayLike, g_reference: ArrayLike) -> float:
+    r"""Part of two radial distribution functions that does not overlap.
+
+    .. math:: \Delta = \frac{\int |g - g_{ref}|\, dr}{\int (g + g_{ref})\, dr}
+
+    It is 0 for equal functions, 1 for functions without overlap, and symmetric.
+
+    Parameters
+    ----------
+    r
+        Bin centres, evenly spaced, shape (n_bins,), Å.
+    g, g_reference
+        The two functions on these bins, shape (n_bins,). Values may be slightly below 0, as a
+        reweighted function can have; they count as 0.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If shapes differ, bins are uneven, a value is not finite, or both functions vanish.
+
+    References
+    ----------
+    One minus the RDF score of C. Schran et al., Proc. Natl. Acad. Sci. 2021, 118, e2110077118.
+    """
+    one, other = _check_curves(r, g=g, g_reference=g_reference)
+    return float(np.abs(one - other).sum() / (one + other).sum())
+
+
+def rdf_deviation(
+    r: ArrayLike,
+    g: ArrayLike,
+    g_error: ArrayLike,
+    g_reference: ArrayLike,
+    g_reference_error: ArrayLike,
+) -> Estimate:
+    """Overlap error of two noisy radial distribution functions, without the share of the noise.
+
+    Noise makes even equal liquids differ: normal errors σ(r) of the difference alone give the
+    overlap error Δ₀ = √(2/π) ∫σ dr / ∫(g + g_ref) dr on average. It is removed in quadrature,
+    Δ = √(Δ_raw² - Δ₀²), at least 0.
+
+    Parameters
+    ----------
+    r, g, g_reference
+        As in `rdf_overlap_error`.
+    g_error, g_reference_error
+        Standard errors of the two functions, shape (n_bins,).
+
+    Returns
+    -------
+    Estimate
+        Its error, ∫σ dr / ∫(g + g_ref) dr, is the upper limit that errors fully correlated
+        between the bins would have. ``n_effective`` is infinite: a normal error.
+
+    Raises
+    ------
+    ValueError
+        As `rdf_overlap_error`, or if an error is negative.
+    """
+    raw = rdf_overlap_error(r, g, g_reference)
+    one, other, *errors = _check_curves(
+        r, g=g, g_reference=g_reference, g_error=g_error, g_reference_error=g_reference_error
+    )
+    for name, error in (("g_error", g_error), ("g_reference_error", g_reference_error)):
+        if np.min(error) < 0:
+            raise ValueError(f"{name} has the minimum {np.min(error)}, allowed are values from 0")
+    noise = float(np.hypot(*errors).sum() / (one + other).sum())
+    floor = np.sqrt(2 / np.pi) * noise
+    return Estimate(float(np.sqrt(max(raw**2 - floor**2, 0.0))), noise, np.inf)
+
+
+def density_deviation(model: Estimate, reference: Estimate) -> Estimate:
+    """Difference of two densities, g/cm³, with their errors added in quadrature.
+
+    Raises
+    ------
+    ValueError
+        If a value is not finite, or an error is not finite and not negative.
+    """
+    for name, density in (("model", model), ("reference", reference)):
+        if not (np.isfinite(density.value) and np.isfinite(density.error) and density.error >= 0):
+            raise ValueError(f"{name} is {density}, allowed are finite values and errors from 0")
+    return Estimate(
+        model.value - reference.value,
+        float(np.hypot(model.error, reference.error)),
+        min(model.n_effective, reference.n_effective),
+    )
+
+
+def survival_fraction(lived_ps: ArrayLike, planned_ps: float) -> float:
+    """Mean lived time over planned time, averaged over the replicas.
+
+    It is the area under the Kaplan-Meier curve up to the planned time, where every run that did
+    not fail was followed to its end: a model that loses half its runs half way has 0.75. It grades
+    unstable models by how long they lived, and depends on the planned time, which therefore must
+    be the same for all models that are compared.
+
+    Parameters
+    ----------
+    lived_ps
+        Time until the end of each replica, shape (n_replicas,), ps. A run stopped from outside
+        before its end is unfinished, not short-lived: leave it out or finish it.
+    planned_ps
+        Time that each replica was meant to run, ps.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If there is no replica or a time is outside 0..planned_ps.
+    """
+    return float(_lived_fractions(lived_ps, planned_ps).mean())
+
+
+def liquid_score(
+    *,
+    lived_ps: ArrayLike | None,
+    planned_ps: float,
+    deviations: Mapping[str, Estimate | None],
+    rng: np.random.Generator,
+    tolerances: Mapping[str, float] = TOLERANCES,
+    weights: Mapping[str, float] = WEIGHTS,
+    confidence: float = 0.95,
+    n_resamples: int = 2000,
+) -> LiquidScore:
+    """Survival fraction times the mean of 1/(1 + (Δ/τ)²) over the available observables.
+
+    A model that does not survive keeps, of its agreement, the fraction of the planned time that
+    it lived. Its observables are those of the time before its end. If it died before one could be
+    measured, pass ``Estimate(inf, 0, 0)`` for a term of 0; ``None`` says that the observable is
+    *not available* (never measured, or the reference liquid has no trustworthy value), and it is
+    left out of the mean. A model that was not run has the score NaN, not 0.
+
+    Parameters
+    ----------
+    lived_ps, planned_ps
+        As in `survival_fraction`; ``lived_ps`` is None if the model was not run.
+    deviations
+        Δ of each observable by name; the name up to a colon is its kind ("density",
+        "rdf:O-H"), which selects tolerance and weight.
+    rng
+        Source of the parametric bootstrap.
+    tolerances
+        τ by kind.
+    weights
+        Weight by kind, shared equally by its available members, so that a score does not depend
+        on how many radial distribution functions are listed.
+    confidence, n_resamples
+        Level of the interval, and number of bootstrap samples.
+
+    Returns
+    -------
+    LiquidScore
+        The interval comes from normal deviations with the given errors and from resampled
+        replicas, and always holds the value. Replicas that all lived equally long add no width,
+        so look at ``n_replicas``: with n of n alive, failure rates up to 3/n remain possible.
+
+    Raises
+    ------
+    ValueError
+        If a kind has no tolerance or weight, or a number is out of its range.
+    """
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}, allowed are values between 0 and 1")
+    available = {name: d for name, d in deviations.items() if d is not None}
+    for name, deviation in available.items():
+        _check_deviation(name, deviation)
+    terms = _terms(available, tolerances, weights)
+    agreement = sum(term.weight * term.value for term in terms.values()) if terms else np.nan
+    if lived_ps is None:
+        return LiquidScore(np.nan, np.nan, np.nan, np.nan, agreement, 0, terms)
+    lived = _lived_fractions(lived_ps, planned_ps)
+    value = lived.mean() * agreement
+
+    sampled = rng.choice(lived, size=(n_resamples, lived.size)).mean(axis=1)
+    sampled_agreement = np.full(n_resamples, 0.0 if terms else np.nan)
+    for term in terms.values():
+        noise = rng.standard_normal(n_resamples) * term.deviation_error
+        sampled_agreement += term.weight * _closeness(term.deviation + noise, term.tolerance)
+    tail = (1 - confidence) / 2
+    lower, upper = np.quantile(sampled * sampled_agreement, [tail, 1 - tail])
+    return LiquidScore(
+        value=float(value),
+        # Δ = 0 is the best there is: samples around it lie below the value.
+        lower=float(np.minimum(lower, value)),
+        upper=float(np.maximum(upper, value)),
+        survival=float(lived.mean()),
+        agreement=float(agreement),
+        n_replicas=lived.size,
+        terms=terms,
+    )
+
+
+def _terms(
+    deviations: Mapping[str, Estimate],
+    tolerances: Mapping[str, float],
+    weights: Mapping[str, float],
+) -> dict[str, Term]:
+    kinds = {name: name.split(":")[0] for name in deviations}
+    shares = {}
+    for name, kind in kinds.items():
+        tolerance, weight = tolerances.get(kind), weights.get(kind)
+        if tolerance is None or not tolerance > 0:
+            raise ValueError(f"tolerances[{kind!r}] is {tolerance}, allowed are values above 0")
+        if weight is None or not weight > 0:
+            raise ValueError(f"weights[{kind!r}] is {weight}, allowed are values above 0")
+        shares[name] = weight / list(kinds.values()).count(kind)
+    total = sum(shares.values())
+    return {
+        name: Term(
+            deviation=float(deviation.value),
+            deviation_error=float(deviation.error),
+            tolerance=float(tolerances[kinds[name]]),
+            weight=shares[name] / total,
+            value=float(_closeness(deviation.value, tolerances[kinds[name]])),
+        )
+        for name, deviation in deviations.items()
+    }
+
+
+def _closeness(deviation: float | Floats, tolerance: float) -> float | Floats:
+    return 1.0 / (1.0 + (deviation / tolerance) ** 2)
+
+
+def _check_deviation(name: str, deviation: Estimate) -> None:
+    if np.isnan(deviation.value) or not (np.isfinite(deviation.error) and deviation.error >= 0):
+        raise ValueError(
+            f"deviations[{name!r}] is {deviation}, allowed are a number with a finite error from "
+            "0, or None if it is not available"
+        )
+
+
+def _lived_fractions(lived_ps: ArrayLike, planned_ps: float) -> Floats:
+    lived = np.atleast_1d(np.asarray(lived_ps, dtype=float))
+    if not planned_ps > 0:
+        raise ValueError(f"planned_ps is {planned_ps}, allowed are values above 0")
+    # The last step may end a rounding error after the plan.
+    inside = (lived >= 0) & (lived <= planned_ps * (1 + 1e-9))
+    if lived.ndim != 1 or not lived.size or not inside.all():
+        raise ValueError(f"lived_ps is {lived}, allowed are values in 0..{planned_ps}")
+    return np.minimum(lived / planned_ps, 1.0)
+
+
+def _check_curves(r: ArrayLike, **curves: ArrayLike) -> list[Floats]:
+    centres = np.asarray(r, dtype=float)
+    step = np.diff(centres)
+    if centres.ndim != 1 or centres.size < 2 or not np.allclose(step, step[0]) or step[0] <= 0:
+        raise ValueError(f"r has shape {centres.shape}, allowed are evenly spaced rising values")
+    checked = []
+    for name, curve in curves.items():
+        values = np.asarray(curve, dtype=float)
+        if values.shape != centres.shape or not np.isfinite(values).all():
+            raise ValueError(
+                f"{name} has shape {values.shape}, allowed is finite {centres.shape}, as r"
+            )
+        checked.append(np.maximum(values, 0.0))
+    if checked[0].sum() + checked[1].sum() == 0:
+        raise ValueError("g and g_reference are zero everywhere, there is nothing to compare")
+    return checked

@@ -1,0 +1,229 @@
+"""Deep Potential (Zhang et al., NeurIPS 2018), descriptor se_e2_a, through deepmd-kit's PyTorch."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
+from pydantic import BaseModel, ConfigDict, Field
+
+from crosstrain.data import frames as fr
+from crosstrain.paths import write_atomically
+from crosstrain.potentials.protocol import LearningPoint, TrainingError
+
+LABEL = "Deep Potential"
+VERSION = 1
+MODEL_FILE = "deep_potential.pth"
+SECONDS_PER_ATOM = (8.4e-4, 3.7e-4)
+ELEMENTS = ("C", "H", "O")
+
+
+class Settings(BaseModel):
+    """Hyperparameters; names follow deepmd-kit. One step sees one frame."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rcut: float = Field(5.0, gt=1, description="cutoff / Å")
+    rcut_smth: float = Field(1.0, gt=0, description="start of the smooth switch / Å")
+    sel: tuple[int, int, int] = Field((45, 70, 35), description="most neighbours C, H, O")
+    neuron: tuple[int, ...] = (12, 24, 48)
+    axis_neuron: int = Field(8, ge=1)
+    fitting_neuron: tuple[int, ...] = (64, 64, 64)
+    type_one_side: bool = True
+    steps: int = Field(15000, ge=1)
+    start_lr: float = Field(2e-3, gt=0)
+    stop_lr: float = Field(1e-5, gt=0)
+    start_pref_e: float = Field(0.02, ge=0)
+    limit_pref_e: float = Field(1.0, ge=0)
+    start_pref_f: float = Field(1000.0, ge=0)
+    limit_pref_f: float = Field(1.0, ge=0)
+    start_pref_v: float = Field(0.02, ge=0)
+    limit_pref_v: float = Field(1.0, ge=0)
+    report_every: int = Field(250, ge=1)
+
+
+def train(
+    training: Sequence[Atoms],
+    validation: Sequence[Atoms],
+    settings: Settings,
+    *,
+    seed: int,
+    folder: Path,
+    atom_energies: Mapping[str, float],
+    device: str,
+    precision: str,
+) -> Path:
+    """Train a model; an interrupted training in the same `folder` is continued.
+
+    `atom_energies` are not used: Deep Potential fits an energy per element to the data.
+    See `crosstrain.potentials.protocol.Architecture.train`.
+    """
+    _check_neighbours([*training, *validation], settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    systems = {
+        name: _write_systems(frames, folder / name)
+        for name, frames in {"training": training, "validation": validation}.items()
+    }
+    text = json.dumps(_input(settings, systems, seed, precision), indent=1)
+    write_atomically(folder / "input.json", text.encode())
+    arguments = ["--pt", "train", "input.json", "--skip-neighbor-stat"]
+    if (folder / "checkpoint").is_file():
+        arguments += ["--restart", "model.ckpt"]
+    _run_deepmd(arguments, folder)
+    _check_curve(folder)
+    _run_deepmd(["--pt", "freeze", "-c", ".", "-o", "frozen.pth"], folder)
+    target = folder / MODEL_FILE
+    shutil.copyfile(folder / "frozen.pth", target)
+    return target
+
+
+def _check_neighbours(frames: Sequence[Atoms], settings: Settings) -> None:
+    """Too small a `sel` gives wrong forces without an error, so neighbours are counted."""
+    from ase.neighborlist import neighbor_list
+
+    most = dict.fromkeys(ELEMENTS, 0)
+    for frame in frames:
+        first, second = neighbor_list("ij", frame, settings.rcut)
+        symbols = np.asarray(frame.get_chemical_symbols())[second]
+        for element in ELEMENTS:
+            count = np.bincount(first[symbols == element], minlength=1).max()
+            most[element] = max(most[element], int(count))
+    for element, allowed in zip(ELEMENTS, settings.sel, strict=True):
+        if most[element] > allowed:
+            raise TrainingError(
+                f"sel for {element} is {allowed}, but an atom has {most[element]} neighbours"
+            )
+
+
+def _write_systems(frames: Sequence[Atoms], folder: Path) -> list[str]:
+    """Write frames in deepmd's npy format, grouped by formula; return the systems' paths."""
+    import dpdata
+
+    shutil.rmtree(folder, ignore_errors=True)
+    for kind, periodic in (("periodic", True), ("isolated", False)):
+        chosen = [_with_labels(f) for f in frames if bool(f.pbc.all()) == periodic]
+        if chosen:
+            systems = dpdata.MultiSystems(type_map=list(ELEMENTS))
+            for frame in chosen:
+                systems.append(dpdata.LabeledSystem(frame, fmt="ase/structure"))
+            systems.to_deepmd_npy(str(folder / kind))
+    paths = sorted(p.parent for p in folder.rglob("type.raw"))
+    written = sum(len(np.load(p)) for path in paths for p in path.glob("set.*/energy.npy"))
+    if written != len(frames):
+        raise TrainingError(f"{written} of {len(frames)} frames were written for deepmd-kit")
+    return [path.relative_to(folder.parent).as_posix() for path in paths]
+
+
+def _with_labels(frame: Atoms) -> Atoms:
+    """Return a copy whose labels are where dpdata looks (it turns stress to virial = -stress V)."""
+    copy = frame.copy()
+    copy.info = {}
+    results = {"energy": frame.info[fr.ENERGY], "forces": frame.arrays[fr.FORCES]}
+    if frame.pbc.all():
+        results["stress"] = frame.info[fr.STRESS]
+    copy.calc = SinglePointCalculator(copy, **results)
+    return copy
+
+
+def _input(
+    settings: Settings, systems: Mapping[str, list[str]], seed: int, precision: str
+) -> dict[str, Any]:
+    prefactors = {name: value for name, value in settings.model_dump().items() if "_pref_" in name}
+    return {
+        "model": {
+            "type_map": list(ELEMENTS),
+            "descriptor": {
+                "type": "se_e2_a",
+                "rcut": settings.rcut,
+                "rcut_smth": settings.rcut_smth,
+                "sel": list(settings.sel),
+                "neuron": list(settings.neuron),
+                "axis_neuron": settings.axis_neuron,
+                "type_one_side": settings.type_one_side,
+                "precision": precision,
+                "seed": seed,
+            },
+            "fitting_net": {
+                "neuron": list(settings.fitting_neuron),
+                "precision": precision,
+                "seed": seed + 1,
+            },
+        },
+        "learning_rate": {
+            "type": "exp",
+            "start_lr": settings.start_lr,
+            "stop_lr": settings.stop_lr,
+            "decay_steps": max(1, settings.steps // 100),
+        },
+        "loss": {"type": "ener", **prefactors},
+        "training": {
+            "training_data": {"systems": systems["training"], "batch_size": 1},
+            "validation_data": {
+                "systems": systems["validation"],
+                "batch_size": 1,
+                "numb_btch": 8,
+            },
+            "numb_steps": settings.steps,
+            "seed": seed + 2,
+            "disp_freq": settings.report_every,
+            "save_freq": max(1, settings.steps // 20),
+            "max_ckpt_keep": 2,
+        },
+    }
+
+
+def _run_deepmd(arguments: list[str], folder: Path) -> None:
+    from deepmd.main import main
+
+    try:
+        with contextlib.chdir(folder):
+            main(arguments)
+    except (Exception, SystemExit) as error:
+        raise TrainingError(f"deepmd-kit stopped at '{arguments[1]}': {error}") from error
+
+
+def _read_curve(folder: Path) -> np.ndarray:
+    return np.atleast_1d(np.genfromtxt(folder / "lcurve.out", names=True))
+
+
+def _check_curve(folder: Path) -> None:
+    """Labels that were not read show as missing columns; a diverged training as NaN."""
+    curve = _read_curve(folder)
+    needed = ("rmse_e_val", "rmse_f_val")
+    missing = [name for name in needed if name not in (curve.dtype.names or ())]
+    if missing:
+        raise TrainingError(f"deepmd-kit reported no {missing[0]}: labels were not read")
+    last = curve[-1]
+    if not all(np.isfinite(last[name]) for name in needed):
+        raise TrainingError(f"the training diverged: errors at step {last['step']:.0f} are NaN")
+
+
+def calculator(model: Path, *, device: str, precision: str) -> Calculator:
+    """Return an ASE calculator with energy, forces and stress.
+
+    The precision is that of the trained model; deepmd-kit takes the device from the environment.
+    """
+    from deepmd.calculator import DP
+
+    return DP(model=str(model))
+
+
+def samples(settings: Settings, n_training: int) -> int:
+    """Return how many frames a training sees: one each step."""
+    return settings.steps
+
+
+def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[LearningPoint]:
+    """Return the validation errors that were reported during training."""
+    return [
+        LearningPoint(int(row["step"]), float(row["rmse_e_val"]), float(row["rmse_f_val"]))
+        for row in _read_curve(folder)
+    ]

@@ -1,0 +1,291 @@
+"""The store: steps of the study and their results on disk.
+
+A `Step` is what is computed: a kind, parameters, input steps and the version of its code. Its
+key is a hash of these, so it is known before anything is computed, and a changed parameter
+anywhere upstream is a different key. A result is a folder with a readable name,
+``<room>/<kind>-<name>-<key>/``, holding its files and a ``provenance.json`` that records what
+made it, the hash of every file, and the digest of every input *as it was read*. A result whose
+input has other content by now is stale and computed again. Results are made in a hidden folder
+of the store and moved into place whole.
+
+signac was looked at first. Its job (a folder keyed by the hash of a state point) is the idea
+used here. It was not taken because what this project needs lies outside it: keys that include
+input steps and code versions, a hash of every file, verification on load, readable names for
+results that are shipped in git, and publication in one move. With these written, what remained
+of signac was ``mkdir``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from crosstrain.paths import write_atomically
+
+PROVENANCE = "provenance.json"
+# The folder of the data/ tree each kind of step is kept in; None: scratch, never shipped.
+ROOMS = {"build": None, "label": None, "atoms": "sets", "set": "sets", "train": "models"}
+DEFAULT_ROOM = "results"
+
+
+class StoreError(RuntimeError):
+    """A stored result cannot be used; the message names it and says what to do."""
+
+
+def canonical(value: Any) -> str:
+    """Return JSON text that is the same for the same value.
+
+    Raises
+    ------
+    TypeError
+        If the value is not made of plain JSON types.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 hex digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One piece of work. `name` is for people and is not part of the key.
+
+    Parameters
+    ----------
+    kind : str
+        Which function of `crosstrain.steps` does it.
+    name : str
+        Letters, digits, ``.``, ``_``, ``+`` and ``-``.
+    params : mapping
+        Plain JSON values that decide the result.
+    inputs : mapping of str to Step
+        Steps whose results are read.
+    version : int
+        Version of the code of this kind; raised when its results would change.
+    estimate_s : float
+        Expected seconds on one core.
+    """
+
+    kind: str
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, Step] = field(default_factory=dict)
+    version: int = 1
+    estimate_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for word in (self.kind, self.name):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", word):
+                raise ValueError(
+                    f"step name {word!r}; allowed are letters, digits and . _ + - after the first"
+                )
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of kind, version, parameters and the keys of the inputs."""
+        inputs = {name: step.key for name, step in self.inputs.items()}
+        recipe = [self.kind, self.version, dict(self.params), inputs]
+        return hashlib.sha256(canonical(recipe).encode()).hexdigest()
+
+    @property
+    def folder_name(self) -> str:
+        """Readable name with the first ten digits of the key."""
+        return f"{self.kind}-{self.name}-{self.key[:10]}"
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the result is kept under data/ (else it is scratch)."""
+        return ROOMS.get(self.kind, DEFAULT_ROOM) is not None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the step and its inputs as plain JSON values."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "params": dict(self.params),
+            "inputs": {name: step.to_json() for name, step in self.inputs.items()},
+            "version": self.version,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Step:
+        """Rebuild a step from `to_json`."""
+        inputs = {name: cls.from_json(step) for name, step in value["inputs"].items()}
+        return cls(value["kind"], value["name"], value["params"], inputs, value["version"])
+
+
+def upstream(steps: Iterable[Step]) -> list[Step]:
+    """Return the steps and everything they read, each key once, inputs before readers."""
+    ordered: dict[str, Step] = {}
+
+    def visit(step: Step) -> None:
+        if step.key not in ordered:
+            for source in step.inputs.values():
+                visit(source)
+            ordered[step.key] = step
+
+    for step in steps:
+        visit(step)
+    return list(ordered.values())
+
+
+class Store:
+    """Results on disk: shipped ones under `root`, scratch and unfinished ones under `scratch`."""
+
+    def __init__(self, root: Path, scratch: Path) -> None:
+        self.root, self.scratch = Path(root), Path(scratch)
+
+    def folder(self, step: Step) -> Path:
+        """Return where the result of a step is or will be."""
+        room = ROOMS.get(step.kind, DEFAULT_ROOM)
+        parent = self.scratch / "results" if room is None else self.root / room
+        return parent / step.folder_name
+
+    def work(self, step: Step) -> Path:
+        """Return the scratch folder in which an interrupted step finds its checkpoints."""
+        return self.scratch / "work" / step.folder_name
+
+    def provenance(self, step: Step) -> dict[str, Any] | None:
+        """Return the record of a stored result, or None if there is none.
+
+        Raises
+        ------
+        StoreError
+            If there is a record but it cannot be read or is of another step.
+        """
+        path = self.folder(step) / PROVENANCE
+        if not path.is_file():
+            return None
+        try:
+            record = json.loads(path.read_text())
+            if record["key"] == step.key:
+                return record
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise StoreError(f"{_where(path)} is damaged; delete its folder to compute it again")
+
+    def digest(self, step: Step) -> str | None:
+        """Return the digest of a stored result's files, or None if there is none."""
+        record = self.provenance(step)
+        return record and record["digest"]
+
+    def is_current(self, step: Step) -> bool:
+        """Whether a result is stored and its inputs, where stored, are what it was made from."""
+        record = self.provenance(step)
+        if record is None:
+            return False
+        now = {name: self.digest(source) for name, source in step.inputs.items()}
+        return all(now[name] in (None, was) for name, was in record["inputs"].items())
+
+    def verify(self, step: Step) -> Path:
+        """Return the folder of a stored result after checking the hash of every file.
+
+        Raises
+        ------
+        StoreError
+            If the result is missing or a file is missing or altered.
+        """
+        record, folder = self.provenance(step), self.folder(step)
+        if record is None:
+            raise StoreError(f"{step.folder_name} is not stored")
+        for name, entry in record["files"].items():
+            path = folder / name
+            if not path.is_file() or sha256(path) != entry["sha256"]:
+                raise StoreError(
+                    f"{_where(path)} is missing or not the file that was stored; restore it from "
+                    "git or delete its folder to compute it again"
+                )
+        return folder
+
+    def to_compute(self, targets: Iterable[Step]) -> list[Step]:
+        """Return the steps to compute so that all targets are current, inputs first.
+
+        A shipped step anywhere upstream counts as a target; a scratch step is computed only
+        when a step that reads it is.
+        """
+        targets = list(targets)
+        everything = upstream(targets)
+        wanted = {step.key for step in targets}
+        needed: set[str] = set()
+        read: set[str] = set()
+        for step in reversed(everything):
+            is_target = step.is_shipped or step.key in wanted or step.key in read
+            if is_target and not self.is_current(step):
+                needed.add(step.key)
+                read.update(source.key for source in step.inputs.values())
+        return [step for step in everything if step.key in needed]
+
+    @contextmanager
+    def lock(self, step: Step) -> Iterator[None]:
+        """Hold a step so that no other process computes it (released when a process dies)."""
+        work = self.work(step)
+        work.mkdir(parents=True, exist_ok=True)
+        with open(work / ".lock", "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def publish(self, step: Step, cost: Mapping[str, float]) -> Iterator[Path]:
+        """Yield an empty folder to fill; on leaving without error it becomes the result.
+
+        The step must be locked.
+        """
+        folder = self.folder(step)
+        staging = folder.parent / f".staging-{step.key[:10]}"
+        shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
+        staging.mkdir(parents=True)
+        inputs = {name: self.digest(source) for name, source in step.inputs.items()}
+        try:
+            yield staging
+            self._seal(step, staging, inputs, dict(cost))
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _seal(
+        self,
+        step: Step,
+        staging: Path,
+        inputs: dict[str, str | None],
+        cost: dict[str, float],
+    ) -> None:
+        paths = sorted(p for p in staging.rglob("*") if p.is_file())
+        if not paths:
+            raise StoreError(f"{step.folder_name} left no file")
+        files = {
+            p.relative_to(staging).as_posix(): {"sha256": sha256(p), "bytes": p.stat().st_size}
+            for p in paths
+        }
+        record = {
+            "kind": step.kind,
+            "name": step.name,
+            "key": step.key,
+            "version": step.version,
+            "params": dict(step.params),
+            "sources": {name: source.folder_name for name, source in step.inputs.items()},
+            "inputs": inputs,
+            "digest": hashlib.sha256(canonical(files).encode()).hexdigest(),
+            "files": files,
+            "cost": cost,
+        }
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        write_atomically(staging / PROVENANCE, text.encode())
+
+
+def _where(path: Path) -> str:
+    return "/".join(path.parts[-3:])

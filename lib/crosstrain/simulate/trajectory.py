@@ -1,0 +1,218 @@
+"""Trajectories on disk: recorded in chunks, merged at the end, checked on reading.
+
+A trajectory is one ``trajectory.npz``. Equal runs give files of equal bytes. Every file is written
+aside, synchronised and moved into place, so that a reader finds the old file or the new one, whole.
+"""
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+THERMO_COLUMNS = (
+    "time_ps",
+    "potential_energy_eV",
+    "temperature_K",
+    "volume_A3",
+    "pressure_bar",
+)
+
+# What reading a damaged npz file can raise.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A finished trajectory.
+
+    Attributes
+    ----------
+    reference
+        Atoms with numbers, masses, periodicity, and where known ``arrays["molecule"]``,
+        ``info["bonds"]`` and ``info["composition"]``, at the first frame.
+    positions
+        Å, float32, shape (n_frames, n_atoms, 3), never wrapped.
+    cells
+        Å, shape (n_frames, 3, 3).
+    time_ps
+        Shape (n_frames,). Evenly spaced, but for the last frame of a run that was not completed.
+    thermo
+        Columns `THERMO_COLUMNS`, each of shape (n_rows,). The pressure includes the kinetic part
+        and is NaN under NVT if the calculator has no stress.
+    """
+
+    reference: Atoms
+    positions: NDArray[np.float32]
+    cells: NDArray[np.float64]
+    time_ps: NDArray[np.float64]
+    thermo: dict[str, NDArray[np.float64]]
+
+    def frames(self, indices: Iterable[int] | None = None) -> list[Atoms]:
+        """Frames as Atoms (all of them by default), with ``info["time_ps"]``."""
+        frames = []
+        for index in range(len(self.time_ps)) if indices is None else indices:
+            atoms = self.reference.copy()
+            atoms.set_cell(self.cells[index])
+            atoms.positions = self.positions[index]
+            atoms.info["time_ps"] = float(self.time_ps[index])
+            frames.append(atoms)
+        return frames
+
+
+def read_trajectory(folder: str | os.PathLike[str]) -> Trajectory:
+    """Read the trajectory of a run that has ended.
+
+    Parameters
+    ----------
+    folder
+        Folder of the run.
+
+    Returns
+    -------
+    Trajectory
+        Positions, cells, times and thermodynamic table.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no run has ended there.
+    ValueError
+        If the file is damaged or truncated, or holds a non-finite number.
+    """
+    path = Path(folder) / "trajectory.npz"
+    if not path.exists():
+        raise FileNotFoundError(f"folder {folder} holds no trajectory.npz: has its run ended?")
+    try:
+        data = read_npz(path)
+        _check(data)
+    except UNREADABLE as error:
+        raise ValueError(f"trajectory {path} cannot be used: {error}") from error
+    thermo = dict(zip(THERMO_COLUMNS, data["thermo"].T, strict=True))
+    return Trajectory(_reference(data), data["positions"], data["cells"], data["time_ps"], thermo)
+
+
+def write_trajectory(path: Path, atoms: Atoms, records: dict[str, NDArray]) -> None:
+    """Write the records of a run, with what of `atoms` does not change along it.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    atoms
+        Gives numbers, masses, periodicity, and if present ``arrays["molecule"]``,
+        ``info["bonds"]`` and ``info["composition"]``.
+    records
+        As `Recorder.merged` gives them.
+    """
+    optional = {
+        "molecule": atoms.arrays.get("molecule"),
+        "bonds": atoms.info.get("bonds"),
+        "composition": atoms.info.get("composition"),
+    }
+    write_npz(
+        path,
+        compress=True,
+        numbers=atoms.numbers,
+        masses=atoms.get_masses(),
+        pbc=atoms.pbc,
+        **{name: np.asarray(value) for name, value in optional.items() if value is not None},
+        **records,
+    )
+
+
+def _check(data: dict[str, NDArray]) -> None:
+    n_frames, n_atoms = len(data["time_ps"]), len(data["numbers"])
+    expected = {
+        "time_ps": (n_frames,),
+        "positions": (n_frames, n_atoms, 3),
+        "cells": (n_frames, 3, 3),
+        "masses": (n_atoms,),
+        "thermo": (len(data["thermo"]), len(THERMO_COLUMNS)),
+    }
+    if n_frames == 0:
+        raise ValueError("it holds no frames")
+    for name, shape in expected.items():
+        if data[name].shape != shape:
+            raise ValueError(f"{name} is of shape {data[name].shape}, expected {shape}")
+        # The pressure, last column, is not known of every calculator.
+        numbers = data[name][:, :-1] if name == "thermo" else data[name]
+        if not np.isfinite(numbers).all():
+            raise ValueError(f"{name} holds a non-finite number")
+
+
+def _reference(data: dict[str, NDArray]) -> Atoms:
+    atoms = Atoms(data["numbers"], data["positions"][0], cell=data["cells"][0], pbc=data["pbc"])
+    atoms.set_masses(data["masses"])
+    if "molecule" in data:
+        atoms.set_array("molecule", data["molecule"])
+    if "bonds" in data:
+        atoms.info["bonds"] = data["bonds"]
+    if "composition" in data:
+        atoms.info["composition"] = str(data["composition"])
+    return atoms
+
+
+@dataclass
+class Recorder:
+    """Frames and table rows: those since the last chunk in memory, the others on disk."""
+
+    folder: Path
+    n_atoms: int
+    n_chunks: int = 0
+    frames: list[tuple[float, NDArray, NDArray]] = field(default_factory=list)
+    thermo: list[tuple[float, ...]] = field(default_factory=list)
+
+    def chunk_paths(self) -> list[Path]:
+        return [self.folder / f"chunk_{index:05d}.npz" for index in range(self.n_chunks)]
+
+    def flush(self) -> None:
+        """Move what is in memory to a new chunk."""
+        self.n_chunks += 1
+        write_npz(self.chunk_paths()[-1], compress=False, **self._in_memory())
+        self.frames, self.thermo = [], []
+
+    def on_disk(self) -> list[dict[str, NDArray]]:
+        """The chunks; raises one of `UNREADABLE` if they are damaged."""
+        return [read_npz(path) for path in self.chunk_paths()]
+
+    def merged(self) -> dict[str, NDArray]:
+        """All records of the run."""
+        parts = [*self.on_disk(), self._in_memory()]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[-1]}
+
+    def _in_memory(self) -> dict[str, NDArray]:
+        times, positions, cells = zip(*self.frames, strict=True) if self.frames else ((), (), ())
+        return {
+            "time_ps": np.array(times, dtype=float),
+            "positions": np.array(positions, dtype=np.float32).reshape(-1, self.n_atoms, 3),
+            "cells": np.array(cells, dtype=float).reshape(-1, 3, 3),
+            "thermo": np.array(self.thermo, dtype=float).reshape(-1, len(THERMO_COLUMNS)),
+        }
+
+
+def write_npz(path: Path, *, compress: bool, **arrays: NDArray) -> None:
+    # numpy gives the members of the archive a fixed date, so equal arrays make equal bytes.
+    save = np.savez_compressed if compress else np.savez
+    write_whole(path, lambda file: save(file, **arrays))
+
+
+def read_npz(path: Path) -> dict[str, NDArray]:
+    with np.load(path) as file:
+        return {name: file[name] for name in file.files}
+
+
+def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write aside, synchronise, and move into place."""
+    aside = path.with_name(path.name + ".partial")
+    with open(aside, "wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)

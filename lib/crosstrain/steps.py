@@ -1,0 +1,317 @@
+"""What each kind of step does: files of its inputs in, files of its result out.
+
+A step runs in a process of its own (``python -m crosstrain step FILE``), started by the engine
+with its threads pinned. It reads the folders of its inputs, keeps what must survive an
+interruption in its work folder, and fills an empty folder that the store then publishes whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import shutil
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from crosstrain.data import frames as fr
+from crosstrain.paths import write_atomically
+from crosstrain.run.store import Step, Store
+
+FRAMES = "frames.extxyz.gz"
+RUN = "run.json"
+Inputs = Mapping[str, Path]
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of step: its function and the version of its code."""
+
+    function: Callable[[Params, Inputs, Path, Path], None]
+    version: int
+
+
+def run(order_file: Path) -> None:
+    """Compute the step described in a file written by the engine, unless it is there already."""
+    order = json.loads(order_file.read_text())
+    step = Step.from_json(order["step"])
+    store = Store(Path(order["root"]), Path(order["scratch"]))
+    _die_with_parent()
+    with store.lock(step):
+        if store.is_current(step):
+            return
+        work = store.work(step)
+        inputs = {name: store.verify(source) for name, source in step.inputs.items()}
+        begun, cpu = time.monotonic(), time.process_time()
+        cost: dict[str, float] = {}
+        with store.publish(step, cost) as out:
+            KINDS[step.kind].function(step.params, inputs, out, work)
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            cost["wall_s"] = round(time.monotonic() - begun, 1)
+            cost["cpu_s"] = round(time.process_time() - cpu, 1)
+            cost["peak_memory_MB"] = round(usage.ru_maxrss / 1024)
+    shutil.rmtree(work)
+
+
+def _die_with_parent() -> None:
+    """End this process when the one that started it is gone, so that nothing runs on unseen."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+# --- data -------------------------------------------------------------------------------------
+
+
+def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Unlabelled frames of a block."""
+    from crosstrain.build import sets
+    from crosstrain.data import reference
+
+    options = dict(params["options"])
+    most = options.pop("conformers", 20)
+    common = {"n_frames": params["frames"], "seed": params["seed"]}
+    names = sorted({name for composition in options["compositions"] for name in composition})
+    ensembles = {
+        name: sets.ensemble(
+            name,
+            most=most,
+            seed=params["seed"],
+            calculator=reference.calculator(params["method"]),
+        )
+        for name in names
+    }
+    builder = {"packed": sets.packed, "molecules": sets.isolated}[params["kind"]]
+    fr.write(out / FRAMES, builder(**common, ensembles=ensembles, **options))
+
+
+def _label(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Labels of a part of a block: every `parts`-th frame from number `part`."""
+    frames = fr.read(inputs["frames"] / FRAMES)[params["part"] :: params["parts"]]
+    _label_frames(frames, params["method"], out, work)
+
+
+def _relabel(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Reference labels of evenly spaced frames of a model's own trajectory."""
+    from crosstrain.simulate.trajectory import read_trajectory
+
+    trajectory = read_trajectory(inputs["trajectory"])
+    last = len(trajectory.time_ps) - 1
+    numbers = np.unique(np.linspace(0, last, params["frames"]).round().astype(int))
+    _label_frames(trajectory.frames(numbers), params["method"], out, work)
+
+
+def _label_frames(frames: list[Atoms], method: str, out: Path, work: Path) -> None:
+    """Label frames one by one; each is safe on disk before the next begins."""
+    from crosstrain.data import reference
+
+    labelled, failures = [], []
+    for number, frame in enumerate(frames):
+        done, failed = work / f"{number}.extxyz", work / f"{number}.failure.json"
+        if not done.exists() and not failed.exists():
+            try:
+                fr.check(frame)
+                fr.write(done, [reference.label(frame, method)])
+            except (ValueError, reference.LabelError) as error:
+                _write_json(failed, {"frame": frame.info.get("seed", number), "reason": str(error)})
+        if done.exists():
+            labelled += fr.read(done, labelled=True)
+        else:
+            failures.append(json.loads(failed.read_text()))
+    _write_json(out / "failures.json", failures)
+    if labelled:
+        fr.write(out / FRAMES, labelled)
+
+
+def _labelled(folder: Path) -> list[Atoms]:
+    """Labelled frames of a result; none if every label failed."""
+    file = folder / FRAMES
+    return fr.read(file, labelled=True) if file.exists() else []
+
+
+def _set(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """One labelled set from its parts, in the order of the block."""
+    parts = [inputs[f"part{i:03d}"] for i in range(len(inputs))]
+    frames = [frame for folder in parts for frame in _labelled(folder)]
+    if not frames:
+        raise ValueError("no frame of this set could be labelled")
+    frames.sort(key=lambda frame: int(str(frame.info["seed"]).split(".")[1]))
+    failures = [f for folder in parts for f in json.loads((folder / "failures.json").read_text())]
+    fr.write(out / FRAMES, frames)
+    _write_json(out / "failures.json", failures)
+
+
+def _atoms(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Energies of the isolated atoms."""
+    from crosstrain.data import reference
+
+    energies = reference.isolated_atom_energies(params["elements"], params["method"])
+    _write_json(out / "energies_eV.json", energies)
+
+
+# --- models -----------------------------------------------------------------------------------
+
+
+def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """A trained model with its learning curve."""
+    from crosstrain.potentials.protocol import architecture, settings
+
+    parts = [
+        fr.split(fr.read(folder / FRAMES, labelled=True), params["validate_every"])
+        for name, folder in sorted(inputs.items())
+        if name != "atoms"
+    ]
+    training = [frame for part in parts for frame in part[0]]
+    validation = [frame for part in parts for frame in part[1]]
+    module = architecture(params["architecture"])
+    chosen = settings(params["architecture"], params["settings"])
+    model = module.train(
+        training,
+        validation,
+        chosen,
+        seed=params["seed"],
+        folder=work,
+        atom_energies=json.loads((inputs["atoms"] / "energies_eV.json").read_text()),
+        device=params["device"],
+        precision=params["precision"],
+    )
+    shutil.copyfile(model, out / module.MODEL_FILE)
+    curve = [point.to_json() for point in module.learning_curve(work, chosen, len(training))]
+    summary = {
+        "architecture": params["architecture"],
+        "settings": chosen.model_dump(),
+        "n_training": len(training),
+        "n_validation": len(validation),
+        "learning_curve": curve,
+    }
+    _write_json(out / "training.json", summary)
+
+
+def _calculator(params: Params, model: Path) -> Any:
+    from crosstrain.potentials.protocol import architecture
+
+    module = architecture(params["architecture"])
+    return module.calculator(
+        model / module.MODEL_FILE, device=params["device"], precision=params["precision"]
+    )
+
+
+def _evaluate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """A model's energies, forces and stresses on labelled frames (atoms of all frames joined)."""
+    frames = _labelled(inputs["frames"])
+    calculator = _calculator(params, inputs["model"])
+    energies, forces, stresses = [], [], []
+    for frame in frames:
+        frame.calc = calculator
+        energies.append(frame.get_potential_energy())
+        forces.append(frame.get_forces())
+        stresses.append(frame.get_stress() if frame.pbc.all() else np.full(6, np.nan))
+    np.savez(
+        out / "predictions.npz",
+        energy_eV=np.array(energies, dtype=float),
+        forces_eV_A=np.array([row for part in forces for row in part], dtype=np.float32),
+        stress_eV_A3=np.array(stresses, dtype=float).reshape(-1, 6),
+    )
+
+
+# --- liquids ----------------------------------------------------------------------------------
+
+
+def _start(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """A starting box of the liquid."""
+    from crosstrain.build import boxes
+
+    molecules = boxes.mixture(params["composition"], seed=params["seed"])
+    frame = boxes.pack(molecules, density_g_cm3=params["density_g_cm3"], seed=params["seed"])
+    frame.info["seed"] = f"{params['seed']}.0"
+    fr.write(out / FRAMES, [frame])
+
+
+def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """A trajectory of the liquid with a model, until it is complete or falls apart."""
+    from crosstrain.simulate import dynamics
+
+    (frame,) = fr.read(inputs["start"] / FRAMES)
+    calculator = _calculator(params, inputs["model"])
+    folder = work / "dynamics"
+    start_file = work / "start.extxyz"
+    if not start_file.exists():
+        relaxed = dynamics.minimise_start(frame, calculator)
+        relaxed.calc = None
+        fr.write(start_file, [relaxed])
+    (start,) = fr.read(start_file)
+    result = dynamics.run_dynamics(
+        start, calculator, bonds=start.info["bonds"], folder=folder, **params["dynamics"]
+    )
+    if result.status == "failed":
+        raise RuntimeError(f"{result.reason}: {result.detail}")
+    shutil.copyfile(folder / "trajectory.npz", out / "trajectory.npz")
+    record = asdict(result)
+    del record["wall_s"]  # equal runs leave equal files; the time is in the provenance
+    _write_json(out / RUN, record)
+
+
+def _observe(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Density and radial distribution functions of a trajectory."""
+    from crosstrain import judge
+    from crosstrain.simulate.trajectory import read_trajectory
+
+    run = json.loads((inputs["trajectory"] / RUN).read_text())
+    seen = judge.observe(read_trajectory(inputs["trajectory"]), run, rdf=params["rdf"])
+    _write_json(out / "observed.json", seen)
+
+
+def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """The reference method's own liquid, from the relabelled liquids of several models."""
+    from crosstrain import judge
+
+    samplers: dict[str, tuple[list[Atoms], list[np.ndarray]]] = {}
+    left_out = {}
+    for run, model in params["samplers"].items():
+        seen = json.loads((inputs[f"{run}.observed"] / "observed.json").read_text())
+        if seen["status"] != "completed" or not seen["density_g_cm3"]:
+            left_out[run] = f"{seen['status']} {seen['reason']}".strip()
+            continue
+        frames = _labelled(inputs[f"{run}.frames"])
+        energies = np.load(inputs[f"{run}.energies"] / "predictions.npz")["energy_eV"]
+        kept = [i for i, f in enumerate(frames) if f.info["time_ps"] >= seen["equilibrated_ps"]]
+        known = samplers.setdefault(model, ([], []))
+        known[0].extend(frames[i] for i in kept)
+        known[1].append(energies[kept])
+    joined = {model: (frames, np.concatenate(e)) for model, (frames, e) in samplers.items()}
+    liquid = judge.reference_liquid(
+        joined, temperature_K=params["temperature_K"], rdf=params["rdf"]
+    )
+    _write_json(out / "reference.json", liquid | {"left_out": left_out})
+
+
+KINDS = {
+    "build": Kind(_build, 1),
+    "label": Kind(_label, 1),
+    "set": Kind(_set, 1),
+    "atoms": Kind(_atoms, 1),
+    "train": Kind(_train, 1),
+    "evaluate": Kind(_evaluate, 1),
+    "start": Kind(_start, 1),
+    "simulate": Kind(_simulate, 2),
+    "relabel": Kind(_relabel, 1),
+    "observe": Kind(_observe, 1),
+    "reference": Kind(_reference, 1),
+}

@@ -1,0 +1,409 @@
+"""The study: which steps there are and how they hang together. The only place that knows.
+
+`Study` declares every step of a profile (a block's labels, a model, a liquid, ...) without
+computing anything. `Study.get` returns a step's folder, computing what is missing first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from ase import Atoms
+from matplotlib.figure import Figure
+
+from crosstrain import paths
+from crosstrain.build.molecules import rdkit_molecule
+from crosstrain.data import figures, profiles
+from crosstrain.data import frames as fr
+from crosstrain.data.profiles import Block, Profile
+from crosstrain.potentials import protocol as potentials
+from crosstrain.run.store import Step, Store, upstream
+from crosstrain.simulate.trajectory import Trajectory, read_trajectory
+from crosstrain.steps import FRAMES, KINDS
+
+T = TypeVar("T")
+ELEMENTS = ["C", "H", "O"]
+PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", "numpy", "torch")
+
+
+def store_of(profile: Profile) -> Store:
+    """Return the store that a profile keeps its results in."""
+    root = Path(profile.store)
+    if not root.is_absolute():
+        first, *rest = root.parts
+        # runs/ may be moved elsewhere (CROSSTRAIN_RUNS), data/ is part of the checkout
+        root = paths.runs().joinpath(*rest) if first == "runs" else paths.root() / root
+    return Store(root, paths.runs() / "scratch" / profile.name)
+
+
+class Study:
+    """All steps of a profile, and access to their results.
+
+    Parameters
+    ----------
+    profile : str or Profile
+        Name of a profile, path of a profile file, or a profile.
+    notebook : str
+        Name of the notebook that uses it, for its figures.
+    announce : bool
+        Whether to print what is loaded.
+    """
+
+    def __init__(
+        self,
+        profile: str | Profile = "laptop",
+        *,
+        notebook: str = "interactive",
+        announce: bool = True,
+    ) -> None:
+        self.profile = profiles.load(profile) if isinstance(profile, str) else profile
+        self.store = store_of(self.profile)
+        self.used: dict[str, str] = {}
+        self._announce = announce
+        self._notebook = notebook
+
+    # --- what there is ------------------------------------------------------------------------
+
+    def _step(
+        self,
+        kind: str,
+        name: str,
+        params: dict[str, Any],
+        inputs: dict[str, Step] | None = None,
+        estimate_s: float = 1.0,
+    ) -> Step:
+        # through JSON, so that a step is the same whether its profile gave lists or tuples
+        params = json.loads(json.dumps(params))
+        return Step(kind, name, params, inputs or {}, KINDS[kind].version, estimate_s)
+
+    def atoms(self) -> Step:
+        """Isolated atoms of the elements by the reference method."""
+        params = {"method": self.profile.reference.method, "elements": ELEMENTS}
+        return self._step("atoms", "isolated", params, estimate_s=5)
+
+    def block(self, name: str) -> Step:
+        """A labelled block or test set, by name.
+
+        Raises
+        ------
+        ValueError
+            If the profile has none of that name.
+        """
+        known = self.profile.blocks | self.profile.tests
+        if name not in known:
+            raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
+        block = known[name]
+        n_parts = math.ceil(block.frames / self.profile.reference.frames_per_piece)
+        labels = {"method": self.profile.reference.method, "parts": n_parts}
+        frames = self._frames(name, block)
+        parts = {
+            f"part{part:03d}": self._step(
+                "label",
+                f"{name}-{part:03d}",
+                labels | {"part": part},
+                {"frames": frames},
+                estimate_s=block.frames / n_parts * _label_s(_atoms_per_frame(block)),
+            )
+            for part in range(n_parts)
+        }
+        about = {"kind": block.kind, "frames": block.frames, "seed": block.seed}
+        return self._step("set", name, about | {"method": labels["method"]}, parts)
+
+    def _frames(self, name: str, block: Block) -> Step:
+        params = {**block.model_dump(), "method": self.profile.reference.method}
+        return self._step("build", name, params, estimate_s=60 + block.frames)
+
+    def model(self, architecture: str, sets: str, seed: int) -> Step:
+        """A trained model; `sets` joins blocks by +, for example ``classical+scan``."""
+        training, compute = self.profile.training, self.profile.compute
+        module = potentials.architecture(architecture)
+        chosen = potentials.settings(architecture, training.architectures[architecture])
+        params = {
+            "architecture": architecture,
+            "architecture_version": module.VERSION,
+            "settings": chosen.model_dump(),
+            "seed": seed,
+            "validate_every": training.validate_every,
+            "device": compute.device,
+            "precision": compute.precision,
+        }
+        inputs = {name: self.block(name) for name in sets.split("+")} | {"atoms": self.atoms()}
+        blocks = [self.profile.blocks[block] for block in sets.split("+")]
+        n_frames = sum(block.frames for block in blocks)
+        n_atoms = sum(block.frames * _atoms_per_frame(block) for block in blocks) / n_frames
+        return self._step(
+            "train",
+            f"{architecture}-{sets}-s{seed}",
+            params,
+            inputs,
+            estimate_s=module.samples(chosen, n_frames) * n_atoms * module.SECONDS_PER_ATOM[0],
+        )
+
+    def evaluated(self, model: Step, frames: Step) -> Step:
+        """A model's predictions on labelled frames."""
+        inputs = {"model": model, "frames": frames}
+        name = f"{model.name}-on-{frames.kind}-{frames.name}"
+        return self._step("evaluate", name, _machine(model), inputs, estimate_s=20)
+
+    def start(self, replica: int) -> Step:
+        """The starting box of a replica of the scoring liquid."""
+        liquid = self.profile.liquid
+        params = {
+            "composition": liquid.composition,
+            "density_g_cm3": liquid.start_density_g_cm3,
+            "seed": 9000 + replica,
+        }
+        return self._step("start", f"liquid-r{replica}", params, estimate_s=5)
+
+    def liquid(self, model: Step, state: str, replica: int) -> Step:
+        """A trajectory of the scoring liquid with a model at constant pressure."""
+        dynamics, at = self.profile.dynamics, self.profile.liquid.states[state]
+        module = potentials.architecture(model.params["architecture"])
+        n_atoms = _n_atoms(self.profile.liquid.composition)
+        steps_per_frame = round(dynamics.save_every_fs / dynamics.timestep_fs)
+        settings = {
+            "ensemble": "npt",
+            "temperature_K": at.temperature_K,
+            "pressure_bar": at.pressure_bar,
+            "timestep_fs": dynamics.timestep_fs,
+            "n_steps": round(dynamics.duration_ps * 1e3 / dynamics.timestep_fs),
+            "save_every": steps_per_frame,
+            "thermo_every": steps_per_frame,
+            "seed": 100 * model.params["seed"] + replica,
+        }
+        return self._step(
+            "simulate",
+            f"{model.name}-{state}-r{replica}",
+            _machine(model) | {"dynamics": settings},
+            {"model": model, "start": self.start(replica)},
+            estimate_s=n_atoms * module.SECONDS_PER_ATOM[1] * settings["n_steps"],
+        )
+
+    def relabelled(self, liquid: Step) -> Step:
+        """Frames of a model's own trajectory with reference labels."""
+        n_frames = self.profile.dynamics.relabelled_frames
+        params = {"method": self.profile.reference.method, "frames": n_frames}
+        return self._step(
+            "relabel",
+            liquid.name,
+            params,
+            {"trajectory": liquid},
+            estimate_s=n_frames * _label_s(_n_atoms(self.profile.liquid.composition)),
+        )
+
+    def observed(self, liquid: Step) -> Step:
+        """Density and radial distribution functions of a trajectory."""
+        params = {"rdf": self.profile.liquid.rdf.model_dump()}
+        return self._step("observe", liquid.name, params, {"trajectory": liquid}, estimate_s=5)
+
+    def reference(self, state: str) -> Step:
+        """The reference method's own liquid at a state, from every model's relabelled runs."""
+        samplers, inputs = {}, {}
+        for model in self.models():
+            for liquid in self.liquids(model, state):
+                relabelled = self.relabelled(liquid)
+                samplers[liquid.name] = model.name
+                inputs |= {
+                    f"{liquid.name}.observed": self.observed(liquid),
+                    f"{liquid.name}.frames": relabelled,
+                    f"{liquid.name}.energies": self.evaluated(model, relabelled),
+                }
+        params = {
+            "samplers": samplers,
+            "temperature_K": self.profile.liquid.states[state].temperature_K,
+            "rdf": self.profile.liquid.rdf.model_dump(),
+        }
+        return self._step("reference", state, params, inputs)
+
+    def models(self) -> list[Step]:
+        """All models of the profile, in the order of its sets."""
+        return [
+            self.model(architecture, sets, seed)
+            for sets in self.profile.training.sets
+            for seed in self.profile.training.seeds
+            for architecture in self.profile.training.architectures
+        ]
+
+    def liquids(self, model: Step, state: str) -> list[Step]:
+        """All replicas of a model's liquid at a state."""
+        return [self.liquid(model, state, replica) for replica in self.profile.liquid.replicas]
+
+    def campaign(self) -> list[Step]:
+        """Every step whose result the notebooks show, in the order of work."""
+        steps = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
+        for model in self.models():
+            steps += [self.evaluated(model, self.block(test)) for test in self.profile.tests]
+            for state in self.profile.liquid.states:
+                for liquid in self.liquids(model, state):
+                    steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
+        return steps + [self.reference(state) for state in self.profile.liquid.states]
+
+    # --- access -------------------------------------------------------------------------------
+
+    def fill(self, steps: Iterable[Step] | None = None, *, quiet: bool = False) -> int:
+        """Compute what is missing of some steps (default: the campaign); return how many ran."""
+        from crosstrain.run.engine import compute
+
+        return compute(
+            self.campaign() if steps is None else steps,
+            self.store,
+            self.profile.compute,
+            quiet=quiet,
+        )
+
+    def use_engine(self, engine: str) -> None:
+        """Use another engine than the profile's: local, serial, or a file with a Parsl config."""
+        compute = self.profile.compute.model_copy(update={"engine": engine})
+        self.profile = self.profile.model_copy(update={"compute": compute})
+
+    def costs(self) -> list[str]:
+        """Return a line per kind of stored step: number, core time, largest memory."""
+        kinds: dict[str, list[dict[str, float]]] = {}
+        for step in upstream(self.campaign()):
+            record = self.store.provenance(step)
+            if record:
+                kinds.setdefault(step.kind, []).append(record["cost"])
+        return [
+            f"{kind:10s} {len(costs):4d} steps  {sum(c['cpu_s'] for c in costs) / 60:8.1f} core min"
+            f"  at most {max(c['peak_memory_MB'] for c in costs):6.0f} MB"
+            for kind, costs in kinds.items()
+        ]
+
+    def get(self, step: Step) -> Path:
+        """Return the folder of a verified result; compute it and what it needs if missing."""
+        if not self.store.is_current(step):
+            self.fill([step])
+        folder = self.store.verify(step)
+        self.used[step.folder_name] = str(self.store.digest(step))
+        if self._announce:
+            print(f"loaded: {step.kind} {step.name} ({_summary(step)})")
+        return folder
+
+    def read(self, step: Step, file: str) -> Any:
+        """Return the content of a JSON file of a result."""
+        return json.loads((self.get(step) / file).read_text())
+
+    def frames(self, name: str) -> list[Atoms]:
+        """Return the labelled frames of a block or test set."""
+        return self.frames_of(self.block(name))
+
+    def frames_of(self, step: Step) -> list[Atoms]:
+        """Return the frames of a result; none if every label failed."""
+        file = self.get(step) / FRAMES
+        return fr.read(file, labelled=step.kind in ("set", "relabel")) if file.exists() else []
+
+    def trajectory(self, liquid: Step) -> Trajectory:
+        """Return the trajectory of a liquid."""
+        return read_trajectory(self.get(liquid))
+
+    def predicted(self, evaluated: Step) -> dict[str, Any]:
+        """Return what a model says of labelled frames.
+
+        Returns
+        -------
+        dict
+            ``frames`` (with labels), and the model's ``energy_eV`` (n_frames,), ``forces_eV_A``
+            (a list of (n_atoms, 3)) and ``stress_eV_A3`` (n_frames, 6) of them.
+        """
+        frames = self.frames_of(evaluated.inputs["frames"])
+        with np.load(self.get(evaluated) / "predictions.npz") as file:
+            said = dict(file)
+        ends = np.cumsum([len(frame) for frame in frames])
+        forces = np.split(said["forces_eV_A"].reshape(-1, 3), ends[:-1]) if frames else []
+        return said | {"frames": frames, "forces_eV_A": forces}
+
+    def each(self, steps: Sequence[Step], read: Callable[[Step], T]) -> dict[str, T]:
+        """Return ``read(step)`` by name for several results, announced in a line per kind."""
+        missing = [step for step in steps if not self.store.is_current(step)]
+        if missing:
+            self.fill(missing)
+        announce, self._announce = self._announce, False
+        try:
+            found = {step.name: read(step) for step in steps}
+        finally:
+            self._announce = announce
+        for kind in dict.fromkeys(step.kind for step in steps) if announce else ():
+            print(f"loaded: {_summary_of([step for step in steps if step.kind == kind])}")
+        return found
+
+    def cost(self, step: Step) -> dict[str, float] | None:
+        """Return what a stored result cost (``cpu_s``, ``wall_s``, ``peak_memory_MB``), if any."""
+        record = self.store.provenance(step)
+        return record and record["cost"]
+
+    def save(self, figure: Figure, name: str, **parameters: Any) -> None:
+        """Write a figure with its origin; `parameters` are those of the notebook."""
+        figures.save(
+            figure,
+            name,
+            notebook=self._notebook,
+            parameters={"profile": self.profile.name, **parameters},
+            inputs=self.used,
+        )
+
+    def colophon(self) -> None:
+        """Print the versions of the packages and the hashes of the results that were used."""
+        for package in PACKAGES:
+            print(f"{package:18s} {metadata.version(package)}")
+        for name, digest in sorted(self.used.items()):
+            print(f"{digest[:12]}  {name}")
+
+
+def _label_s(n_atoms: float) -> float:
+    """Estimate of the seconds for a periodic GFN2-xTB label on one core."""
+    return 6.0 * (n_atoms / 80) ** 1.5
+
+
+def _atoms_per_frame(block: Block) -> float:
+    compositions = block.options["compositions"]
+    return sum(map(_n_atoms, compositions)) / len(compositions)
+
+
+def _n_atoms(composition: dict[str, int]) -> int:
+    return sum(count * _size(name) for name, count in composition.items())
+
+
+@cache
+def _size(name: str) -> int:
+    return rdkit_molecule(name).GetNumAtoms()
+
+
+def _machine(model: Step) -> dict[str, Any]:
+    """What is needed to load a model."""
+    return {name: model.params[name] for name in ("architecture", "device", "precision")}
+
+
+def _summary(step: Step) -> str:
+    """The parameters of a step in a few words."""
+    return ", ".join(f"{k} {v}" for k, v in _plain(step).items()) or f"{len(step.inputs)} parts"
+
+
+def _summary_of(steps: Sequence[Step]) -> str:
+    """Number and kind of several steps, with the values their parameters take."""
+    values: dict[str, dict[str, None]] = {}
+    for step in steps:
+        for name, value in _plain(step).items():
+            values.setdefault(name, {})[str(value)] = None
+    known = ", ".join(f"{name} {'/'.join(taken)}" for name, taken in values.items())
+    return f"{len(steps)} x {steps[0].kind}" + (f" ({known})" if known else "")
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    """The parameters of a step that can be said in a word."""
+    plain = {k: v for k, v in step.params.items() if isinstance(v, (str, int, float))}
+    if "dynamics" in step.params:
+        d = step.params["dynamics"]
+        plain |= {
+            "ps": d["n_steps"] * d["timestep_fs"] / 1e3,
+            "K": d["temperature_K"],
+            "bar": d["pressure_bar"],
+            "seed": d["seed"],
+        }
+    return plain

@@ -1,0 +1,109 @@
+"""What all tests share: pinned threads, order, published data, and processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# before numpy and torch are loaded
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+os.environ["MPLBACKEND"] = "Agg"
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Files whose tests start processes or train models come after those that only compute.
+LATER = (
+    "test_command_line",
+    "test_data_reference",
+    "test_run_engine",
+    "test_run_notebooks",
+    "test_potentials",
+)
+
+TINY_PROFILE = """\
+name: tiny
+purpose: two waters, to test the machinery
+store: runs/tiny/data
+compute: {engine: serial, workers: 1}
+reference: {frames_per_piece: 1}
+blocks:
+  water:
+    kind: packed
+    frames: 3
+    seed: 1
+    options: &water
+      compositions: [{O: 2}]
+      density_g_cm3: [0.2, 0.4]
+      temperature_K: [100, 300]
+      conformers: 1
+  crushed:
+    kind: packed
+    frames: 1
+    seed: 2
+    options: {<<: *water, density_g_cm3: [90, 91]}
+tests: {}
+training:
+  sets: [water]
+  seeds: [1]
+  architectures: {mace: {}}
+liquid:
+  composition: {O: 2}
+  states: {warm: {temperature_K: 300, pressure_bar: 1}}
+  start_density_g_cm3: 0.3
+  replicas: [1]
+  rdf: {pairs: [O-H], r_max_A: 3, n_bins: 10}
+dynamics: {timestep_fs: 0.5, duration_ps: 0.1, save_every_fs: 5, relabelled_frames: 2}
+"""
+
+
+def pytest_collection_modifyitems(items):
+    """Fast tests first."""
+    items.sort(key=lambda item: ("slow" in item.keywords, item.path.stem in LATER))
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """Folder of published data."""
+    folder = os.environ.get("CROSSTRAIN_PUBLISHED")
+    if not folder:
+        pytest.skip("published data not available")
+    return Path(folder)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch) -> Path:
+    """File of a tiny profile; its store is in a folder of this test."""
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    path = tmp_path / "tiny.yml"
+    path.write_text(TINY_PROFILE)
+    return path
+
+
+@pytest.fixture(scope="session")
+def crosstrain():
+    """Run the command line in a process of its own."""
+
+    def run(*arguments, **options) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "crosstrain", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, **options)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def apart():
+    """Run code in a process of its own and return what it prints as JSON.
+
+    The embedded reference (tblite) must not share a process with torch.
+    """
+
+    def run(code: str, *arguments):
+        command = [sys.executable, "-c", code, *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run

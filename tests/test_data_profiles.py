@@ -1,0 +1,96 @@
+"""Profiles: what ships loads, and what is wrong is named."""
+
+import pytest
+import yaml
+from crosstrain import paths
+from crosstrain.data import profiles
+
+
+@pytest.fixture
+def values():
+    return yaml.safe_load((paths.PROFILES / "smoke.yml").read_text())
+
+
+def load(tmp_path, values):
+    path = tmp_path / "mine.yml"
+    path.write_text(yaml.safe_dump(values))
+    return profiles.load(str(path))
+
+
+@pytest.mark.parametrize("name", profiles.names())
+def test_shipped_profiles_load(name):
+    profile = profiles.load(name)
+    assert profile.name == name
+    known = profile.blocks
+    assert all(block in known for sets in profile.training.sets for block in sets.split("+"))
+
+
+def test_there_are_profiles():
+    assert {"smoke", "laptop"} <= set(profiles.names())
+
+
+def test_a_file_of_ones_own_is_the_same(tmp_path, values):
+    assert load(tmp_path, values) == profiles.load("smoke")
+
+
+def test_unknown_name_lists_what_there_is():
+    with pytest.raises(profiles.ProfileError, match="profile 'lapdog'; allowed are .*laptop"):
+        profiles.load("lapdog")
+    with pytest.raises(profiles.ProfileError, match=r"'nowhere.yml'; allowed are .*laptop"):
+        profiles.load("nowhere.yml")
+
+
+@pytest.mark.parametrize(
+    ("part", "setting", "value", "message"),
+    [
+        ("compute", "gpus", 2, "compute.gpus: Extra inputs are not permitted"),
+        ("compute", "workers", 0, "compute.workers: .*greater than or equal to 1"),
+        ("compute", "device", "tpu", "compute.device: .*'cpu' or 'cuda'"),
+        ("compute", "precision", "float16", "compute.precision: .*'float32' or 'float64'"),
+        ("reference", "frames_per_piece", 0, "reference.frames_per_piece"),
+        ("training", "validate_every", 1, "training.validate_every"),
+        ("training", "seeds", ["one"], r"training.seeds.0: .*integer .*\(found 'one'\)"),
+        ("dynamics", "timestep_fs", 5, "dynamics.timestep_fs: .*less than or equal to 2"),
+        ("dynamics", "duration_ps", -1, "dynamics.duration_ps"),
+        ("dynamics", "relabelled_frames", 1, "dynamics.relabelled_frames"),
+        ("liquid", "start_density_g_cm3", 0, "liquid.start_density_g_cm3"),
+        ("liquid", "composition", {"EC": "some"}, "liquid.composition.EC"),
+        ("liquid", "states", {"hot": {"temperature_K": -5, "pressure_bar": 1}}, "temperature_K"),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, values, part, setting, value, message):
+    values[part][setting] = value
+    with pytest.raises(profiles.ProfileError, match=f"^mine.yml: .*{message}") as error:
+        load(tmp_path, values)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_and_unknown_parts_are_named(tmp_path, values):
+    dynamics = values.pop("dynamics")
+    with pytest.raises(profiles.ProfileError, match=r"mine.yml: dynamics: Field required"):
+        load(tmp_path, values)
+    with pytest.raises(profiles.ProfileError, match=r"mine.yml: dynamic: Extra inputs"):
+        load(tmp_path, values | {"dynamics": dynamics, "dynamic": {}})
+
+
+@pytest.mark.parametrize("content", [b"a: [1, 2", b"a: 1\n  b: 2", b"\xff\xfe\xfa", b"a: @b"])
+def test_not_yaml(tmp_path, content):
+    path = tmp_path / "mine.yml"
+    path.write_bytes(content)
+    with pytest.raises(profiles.ProfileError, match=r"^mine.yml is not YAML: ") as error:
+        profiles.load(str(path))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "just words", "[1, 2]"])
+def test_yaml_that_is_no_profile(tmp_path, content):
+    path = tmp_path / "mine.yml"
+    path.write_text(content)
+    with pytest.raises(profiles.ProfileError, match=r"^mine.yml: the whole file: "):
+        profiles.load(str(path))
+
+
+def test_a_loaded_profile_cannot_be_changed_by_accident():
+    profile = profiles.load("smoke")
+    with pytest.raises(ValueError, match="frozen"):
+        profile.compute.workers = 5

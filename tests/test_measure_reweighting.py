@@ -1,0 +1,283 @@
+import numpy as np
+import pytest
+from ase.units import kB
+from crosstrain.measure.reweighting import (
+    combine_samplers,
+    exponential_reweighting,
+    gaussian_reweighting,
+    reweight,
+)
+from scipy import stats
+from scipy.signal import lfilter
+
+T = 350.0
+KT = kB * T
+
+
+def joint_normal(rng, n, *, sigma, correlation=0.6, n_bins=None, phi=0.0):
+    """A ~ N(0, 1) and βΔE ~ N(0, σ²), correlated; the truth is ⟨A⟩_ref = -correlation σ."""
+    shape = (n + 100, 1 + (n_bins or 1))
+    z = rng.normal(size=shape) * np.sqrt(1 - phi**2)
+    z = lfilter([1], [1, -phi], z, axis=0)[100:]
+    a = correlation * z[:, :1] + np.sqrt(1 - correlation**2) * z[:, 1:]
+    return (a if n_bins else a[:, 0]), sigma * z[:, 0] * KT
+
+
+@pytest.mark.parametrize("phi", [0.0, 0.6])
+@pytest.mark.parametrize("estimator", [exponential_reweighting, gaussian_reweighting])
+def test_joint_normal_mean_and_coverage(estimator, phi):
+    rng = np.random.default_rng(0)
+    sigma, inside, values, errors = 1.0, 0, [], []
+    for _ in range(100):
+        a, delta = joint_normal(rng, 600, sigma=sigma, phi=phi)
+        estimate = estimator(a, delta, temperature_K=T)
+        values.append(estimate.value)
+        errors.append(estimate.error)
+        inside += abs(estimate.value + 0.6 * sigma) < 2 * estimate.error
+    bias = np.mean(values) + 0.6 * sigma
+    assert abs(bias) < 0.04 + 3 * np.std(values) / 10
+    assert inside >= 88
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.3)
+
+
+def test_gaussian_error_grows_as_told():
+    a, delta = joint_normal(np.random.default_rng(1), 20_000, sigma=2.5, correlation=0.0)
+    error = gaussian_reweighting(a, delta, temperature_K=T).error
+    assert error == pytest.approx(np.sqrt(1 + 2.5**2) / np.sqrt(20_000), rel=0.1)
+
+
+def test_effective_sample_size_of_kish():
+    a, delta = joint_normal(np.random.default_rng(2), 200_000, sigma=1.0)
+    estimate = exponential_reweighting(a, delta, temperature_K=T)
+    assert estimate.n_effective == pytest.approx(200_000 * np.exp(-1.0), rel=0.1)
+    assert estimate.sigma == pytest.approx(1.0, rel=0.01)
+    flat = exponential_reweighting(a[:1000], 1e-9 * delta[:1000], temperature_K=T)
+    assert flat.n_effective == pytest.approx(1000, rel=0.1)
+    assert flat.value == pytest.approx(a[:1000].mean(), abs=1e-6)
+
+
+def test_a_constant_in_the_energy_has_no_effect():
+    a, delta = joint_normal(np.random.default_rng(3), 500, sigma=1.0)
+    for estimator in (exponential_reweighting, gaussian_reweighting):
+        one = estimator(a, delta, temperature_K=T)
+        other = estimator(a, delta - 3e4, temperature_K=T)
+        assert one.value == pytest.approx(other.value, abs=1e-6)
+
+
+def test_harmonic_oscillator_of_another_stiffness():
+    """U = kx²/2 reweighted to (k + Δk)x²/2: ⟨x²⟩ is kT/(k + Δk), to first order kT/k (1 - Δk/k)."""
+    rng = np.random.default_rng(4)
+    k, dk, n = 2.0, 0.3, 400_000
+    x = rng.normal(size=n) * np.sqrt(KT / k)
+    delta = 0.5 * dk * x**2
+    e = exponential_reweighting(x**2, delta, temperature_K=T)
+    assert e.value == pytest.approx(KT / (k + dk), abs=3 * e.error)
+    assert e.error < 0.01 * e.value
+    g = gaussian_reweighting(x**2, delta, temperature_K=T)
+    assert g.value == pytest.approx(KT / k * (1 - dk / k), abs=3 * g.error)
+    assert "not jointly normal" in g.problems[0]
+    correction = reweight(x**2, delta, temperature_K=T)
+    assert correction.quoted.estimator == "exponential" and not correction.problems
+    assert abs(correction.gaussian.value - KT / (k + dk)) > 10 * g.error
+
+
+def test_pulled_harmonic_oscillator_is_exact_in_both():
+    """ΔE = -Fx moves ⟨x⟩ to F/k, and A and ΔE are jointly normal."""
+    rng = np.random.default_rng(5)
+    k, force = 2.0, 0.12
+    x = rng.normal(size=4000) * np.sqrt(KT / k)
+    correction = reweight(x, -force * x, temperature_K=T)
+    for estimate in (correction.exponential, correction.gaussian):
+        assert estimate.value == pytest.approx(force / k, abs=3 * estimate.error)
+        assert estimate.error < 0.1 * force / k
+        assert estimate.trustworthy
+    assert not correction.problems
+
+
+def test_ideal_gas_at_another_pressure():
+    """NPT toy: V ~ Gamma(N + 1, kT/P), and ΔE = ΔP V makes it the gas at P + ΔP."""
+    rng = np.random.default_rng(6)
+    n_particles, pressure, dp = 50, 1e-3, 1.2e-4
+    volume = rng.gamma(n_particles + 1, KT / pressure, size=20_000)
+    truth = (n_particles + 1) * KT / (pressure + dp)
+    correction = reweight(volume, dp * volume, temperature_K=T)
+    e = correction.exponential
+    assert e.value == pytest.approx(truth, abs=3 * e.error)
+    assert correction.sampled - truth > 10 * e.error
+    # The volume is not quite normal: the first cumulant is off by a known second order.
+    g = correction.gaussian
+    first_order = (n_particles + 1) * KT / pressure * (1 - dp / pressure)
+    assert g.value == pytest.approx(first_order, abs=3 * g.error)
+
+
+def test_too_large_a_perturbation_is_told_and_not_trusted():
+    rng = np.random.default_rng(7)
+    a, delta = joint_normal(rng, 1000, sigma=6.0)
+    correction = reweight(a, delta, temperature_K=T)
+    e = correction.exponential
+    assert not e.trustworthy
+    assert e.n_effective < 20 and "effective frames" in e.problems[0]
+    assert e.sigma == pytest.approx(6.0, rel=0.1)
+    assert abs(e.value + 3.6) > 3 * e.error, "a wrong value with a small error is what is flagged"
+    assert any("βσ" in text for text in correction.problems)
+    # The Gaussian estimate is exact here, but nothing in the data can show it.
+    assert correction.quoted is correction.gaussian
+    assert correction.gaussian.value == pytest.approx(-3.6, abs=3 * correction.gaussian.error)
+    told = combine_samplers({"a": correction, "b": correction})
+    assert not told.trustworthy
+
+
+def test_gaussian_carries_on_where_the_exponential_ends():
+    rng = np.random.default_rng(8)
+    correction = reweight(*joint_normal(rng, 200, sigma=2.0), temperature_K=T)
+    assert not correction.exponential.trustworthy
+    assert correction.gaussian.trustworthy and not correction.problems
+    assert correction.quoted.value == pytest.approx(-1.2, abs=3 * correction.quoted.error)
+    assert np.isnan(correction.p_value)
+
+
+def test_false_alarms_are_rare():
+    """Jointly normal data, one scalar or 30 bins: the checks of normality and agreement hold."""
+    rng = np.random.default_rng(9)
+    for n_bins in (None, 30):
+        alarms = sum(
+            bool(
+                reweight(
+                    *joint_normal(rng, 400, sigma=1.2, n_bins=n_bins, phi=0.3), temperature_K=T
+                ).problems
+            )
+            for _ in range(50)
+        )
+        assert alarms <= 3
+
+
+def test_kish_is_not_believed_when_the_frames_that_matter_were_missed():
+    rng = np.random.default_rng(16)
+    trusted = 0
+    for _ in range(50):
+        a, delta = joint_normal(rng, 200, sigma=2.0)
+        trusted += exponential_reweighting(a, delta, temperature_K=T).trustworthy
+    assert trusted == 0  # 200 e^-4 = 4 effective frames; Kish's estimate is often above 20
+
+
+def test_what_is_not_normal_is_left_to_the_exponential():
+    """Rare frames of low ΔE hold another A, which the first cumulant sees only in part."""
+    rng = np.random.default_rng(17)
+    u = rng.normal(size=4000)
+    a = 0.1 * rng.normal(size=4000) + np.where(u < -2, 0.4, 0.0)
+    correction = reweight(a, u * KT, temperature_K=T)
+    truth = 0.4 * stats.norm.cdf(-1.0)  # the reference has βΔE centred at -1
+    assert correction.gaussian.value < truth - 5 * correction.gaussian.error
+    assert "not jointly normal" in correction.gaussian.problems[0]
+    assert correction.quoted is correction.exponential and not correction.problems
+    assert correction.quoted.value == pytest.approx(truth, abs=3 * correction.quoted.error)
+
+
+def test_a_slight_skewness_is_noticed():
+    """A = ΔE of skewness 0.4, so that the next cumulant is 0.2 against an error of 0.05."""
+    rng = np.random.default_rng(19)
+    u = (rng.gamma(25.0, size=(60, 1000)) - 25.0) / 5.0
+    told = [bool(gaussian_reweighting(x, x * KT, temperature_K=T).problems) for x in u]
+    assert np.mean(told) > 0.6
+
+
+def test_estimators_that_disagree_are_told():
+    """A = u³ - 3u has no covariance with ΔE and no next cumulant, but the one after: -1."""
+    rng = np.random.default_rng(18)
+    u = rng.normal(size=20_000)
+    correction = reweight(u**3 - 3 * u, u * KT, temperature_K=T)
+    e, g = correction.exponential, correction.gaussian
+    assert e.trustworthy and e.value == pytest.approx(-1.0, abs=3 * e.error)
+    assert g.trustworthy and g.value == pytest.approx(0.0, abs=3 * g.error)
+    assert "the two estimators disagree" in correction.problems[0]
+
+
+def test_samplers_that_agree():
+    rng = np.random.default_rng(10)
+    corrections = {
+        name: reweight(*joint_normal(rng, 800, sigma=1.0), temperature_K=T) for name in "abc"
+    }
+    # Another model samples around another mean; corrected, it agrees.
+    z = rng.normal(size=800)
+    a = -1.0 + 0.4 * z + 0.6 * rng.normal(size=800)
+    corrections["d"] = reweight(a, -z * KT, temperature_K=T)
+    combined = combine_samplers(corrections)
+    assert combined.trustworthy and len(combined.samplers) == 4
+    assert combined.value == pytest.approx(-0.6, abs=3 * combined.error)
+    assert combined.error < min(c.quoted.error for c in corrections.values())
+    assert 0.01 < combined.p_value <= 1
+
+
+def test_samplers_that_disagree_quote_their_scatter():
+    rng = np.random.default_rng(11)
+    a, delta = joint_normal(rng, 800, sigma=1.0)
+    good = reweight(a, delta, temperature_K=T)
+    wrong = reweight(a + 1.0, delta, temperature_K=T)
+    combined = combine_samplers({"good": good, "wrong": wrong})
+    assert not combined.trustworthy
+    assert "disagree" in combined.problems[0] and combined.p_value < 1e-3
+    assert combined.error == pytest.approx(0.5, rel=0.05)
+    assert combined.value == pytest.approx(good.quoted.value + 0.5, abs=0.05)
+
+
+def test_one_sampler_is_not_enough_and_a_bad_one_is_left_out():
+    rng = np.random.default_rng(12)
+    good = reweight(*joint_normal(rng, 800, sigma=1.0), temperature_K=T)
+    bad = reweight(*joint_normal(rng, 800, sigma=6.0), temperature_K=T)
+    alone = combine_samplers({"good": good, "bad": bad})
+    assert set(alone.samplers) == {"good"}
+    assert alone.value == good.quoted.value
+    assert "only one sampler" in alone.problems[0]
+
+
+def test_bins_are_reweighted_each_with_its_error():
+    rng = np.random.default_rng(13)
+    corrections = {}
+    for name in "ab":
+        a, delta = joint_normal(rng, 1500, sigma=1.0, n_bins=12)
+        a[:, 0] = 0.0  # a bin that no pair ever reaches
+        corrections[name] = reweight(a, delta, temperature_K=T)
+    combined = combine_samplers(corrections)
+    assert combined.value.shape == combined.error.shape == (12,)
+    assert combined.value[0] == combined.error[0] == 0.0
+    z = (combined.value[1:] + 0.6) / combined.error[1:]
+    assert np.abs(z).max() < 4
+    assert combined.trustworthy
+
+
+def test_disagreement_in_one_bin_is_found():
+    rng = np.random.default_rng(14)
+    a, delta = joint_normal(rng, 1500, sigma=1.0, n_bins=12)
+    b = a.copy()
+    b[:, 4] += 0.5
+    combined = combine_samplers(
+        {name: reweight(x, delta, temperature_K=T) for name, x in (("a", a), ("b", b))}
+    )
+    assert not combined.trustworthy
+
+
+def test_bad_input():
+    a, delta = joint_normal(np.random.default_rng(15), 100, sigma=1.0)
+    for function in (exponential_reweighting, gaussian_reweighting, reweight):
+        with pytest.raises(ValueError, match="temperature_K is 0"):
+            function(a, delta, temperature_K=0.0)
+        with pytest.raises(ValueError, match="observable has shape"):
+            function(a[:-1], delta, temperature_K=T)
+        with pytest.raises(ValueError, match=r"delta_energy_eV\[3\] is not finite"):
+            function(a, np.where(np.arange(100) == 3, np.nan, delta), temperature_K=T)
+        with pytest.raises(ValueError, match=r"observable\[5\] is not finite"):
+            function(np.where(np.arange(100) == 5, np.inf, a), delta, temperature_K=T)
+        with pytest.raises(ValueError, match="delta_energy_eV has 4 frames"):
+            function(a[:4], delta[:4], temperature_K=T)
+        with pytest.raises(ValueError, match="a spread of 0 eV"):
+            function(a, np.zeros(100), temperature_K=T)
+    with pytest.raises(ValueError, match="empty"):
+        combine_samplers({})
+    bins = np.stack([a, a], axis=1)
+    with pytest.raises(ValueError, match="one shape for all"):
+        combine_samplers(
+            {
+                "a": reweight(a, delta, temperature_K=T),
+                "b": reweight(bins, delta, temperature_K=T),
+            }
+        )

@@ -1,0 +1,301 @@
+"""The store: keys, publication in one move, damage, and what is computed again."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+from crosstrain.run.store import PROVENANCE, Step, Store, StoreError, upstream
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "data", tmp_path / "scratch")
+
+
+def chain() -> tuple[Step, Step, Step, Step]:
+    """Scratch frames and labels, and a shipped set and model."""
+    frames = Step("build", "packed", {"frames": 3})
+    labels = Step("label", "packed-000", {"part": 0}, {"frames": frames})
+    whole = Step("set", "packed", {}, {"part000": labels})
+    return frames, labels, whole, Step("train", "model", {"seed": 1}, {"packed": whole})
+
+
+def put(store: Store, step: Step, content: str = "content") -> None:
+    with store.publish(step, {"wall_s": 1.0}) as out:
+        (out / "result.txt").write_text(content)
+
+
+def compute(store: Store, targets, content: str = "content") -> list[str]:
+    """Compute what is missing as the engine does; return the kinds that were."""
+    done = []
+    while steps := store.to_compute(targets):
+        for step in steps:
+            put(store, step, content)
+        done += [step.kind for step in steps]
+    return done
+
+
+# --- keys -------------------------------------------------------------------------------------
+
+
+def test_key_depends_on_what_decides_the_result():
+    source = Step("build", "packed", {"frames": 3})
+    step = Step("label", "x", {"method": "GFN2-xTB", "parts": 2}, {"frames": source})
+    others = [
+        replace(step, kind="relabel"),
+        replace(step, params={"method": "GFN1-xTB", "parts": 2}),
+        replace(step, version=2),
+        replace(step, inputs={"other": source}),
+        replace(step, inputs={}),
+        replace(step, inputs={"frames": replace(source, params={"frames": 4})}),
+        replace(step, inputs={"frames": replace(source, version=2)}),
+    ]
+    assert len({step.key, *(other.key for other in others)}) == len(others) + 1
+
+
+def test_key_does_not_depend_on_names_order_or_estimates():
+    source = Step("build", "packed", {"frames": 3})
+    step = Step("label", "x", {"method": "GFN2-xTB", "parts": 2}, {"frames": source})
+    assert step.key == replace(step, name="y", estimate_s=99.0).key
+    assert step.key == replace(step, params={"parts": 2, "method": "GFN2-xTB"}).key
+    assert step.key == replace(step, inputs={"frames": replace(source, name="z")}).key
+    assert step.key == Step.from_json(json.loads(json.dumps(step.to_json()))).key
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x", "a b", "a\n"])
+def test_names_that_are_no_folder_names(name):
+    with pytest.raises(ValueError, match="step name .*; allowed are letters"):
+        Step("set", name)
+    with pytest.raises(ValueError, match="step name"):
+        Step(name, "set")
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, object()])
+def test_params_must_be_plain(value):
+    with pytest.raises((TypeError, ValueError)):
+        _ = Step("set", "x", {"value": value}).key
+
+
+def test_upstream_has_inputs_first_and_each_key_once():
+    frames, labels, whole, model = chain()
+    again = chain()[2]
+    assert [s.kind for s in upstream([model, again])] == ["build", "label", "set", "train"]
+    assert upstream([labels])[0].key == frames.key
+
+
+# --- publication ------------------------------------------------------------------------------
+
+
+def test_a_result_has_a_readable_name_a_room_and_a_record(store):
+    *_, labels, whole, model = chain()
+    compute(store, [model])
+    assert store.folder(model).relative_to(store.root).as_posix() == (
+        f"models/train-model-{model.key[:10]}"
+    )
+    assert store.folder(labels).is_relative_to(store.scratch)
+    record = json.loads((store.folder(model) / PROVENANCE).read_text())
+    assert record["params"] == {"seed": 1}
+    assert record["sources"] == {"packed": whole.folder_name}
+    assert record["inputs"] == {"packed": store.digest(whole)}
+    assert record["files"]["result.txt"]["bytes"] == len("content")
+    assert record["cost"] == {"wall_s": 1.0}
+
+
+def test_equal_results_have_equal_digests(tmp_path):
+    step = chain()[0]
+    one, other = Store(tmp_path / "a", tmp_path / "a"), Store(tmp_path / "b", tmp_path / "b")
+    put(one, step)
+    put(other, step)
+    assert one.digest(step) == other.digest(step)
+    put(other, step, "else")
+    assert one.digest(step) != other.digest(step)
+
+
+def test_an_exception_in_publish_leaves_what_was_there(store):
+    step = chain()[2]
+    for before in (None, "whole"):
+        if before:
+            put(store, step, before)
+        with pytest.raises(RuntimeError, match="halfway"), store.publish(step, {}) as out:
+            (out / "result.txt").write_text("half")
+            raise RuntimeError("halfway")
+        left = [p.name for p in store.root.rglob("*") if p.is_file()]
+        assert left == ([] if before is None else sorted(["result.txt", PROVENANCE], reverse=True))
+        assert not list(store.root.rglob(".staging*"))
+    assert (store.verify(step) / "result.txt").read_text() == "whole"
+
+
+def test_an_empty_result_is_refused(store):
+    step = chain()[2]
+    with pytest.raises(StoreError, match="left no file"), store.publish(step, {}):
+        pass
+    assert store.digest(step) is None
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from crosstrain.run.store import Step, Store
+store = Store(Path(sys.argv[1]), Path(sys.argv[2]))
+step = Step("set", "packed", {})
+with store.lock(step), store.publish(step, {}) as out:
+    (out / "result.txt").write_text("half")
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_process_in_publish_leaves_no_result(store):
+    command = [sys.executable, "-c", KILLED, str(store.root), str(store.scratch)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        process.send_signal(signal.SIGKILL)
+    step = Step("set", "packed", {})
+    assert not store.folder(step).exists()
+    assert not store.is_current(step)
+    assert store.to_compute([step]) == [step]
+    with store.lock(step):  # was released by the kernel
+        put(store, step, "whole")
+    assert (store.verify(step) / "result.txt").read_text() == "whole"
+    assert [p.name for p in (store.root / "sets").iterdir()] == [step.folder_name]
+
+
+LOCKED = """
+import sys, time
+from pathlib import Path
+from crosstrain import steps
+order, log = Path(sys.argv[1]), Path(sys.argv[2])
+def slow(params, inputs, out, work):
+    with open(log, "a") as file:
+        file.write("computed\\n")
+    time.sleep(1.5)
+    (out / "result.txt").write_text("done")
+steps.KINDS["set"] = steps.Kind(slow, 1)
+steps.run(order)
+"""
+
+
+def test_two_processes_compute_a_step_once(store, tmp_path):
+    step = Step("set", "packed", {})
+    order, log = tmp_path / "step.json", tmp_path / "log.txt"
+    places = {"root": str(store.root), "scratch": str(store.scratch)}
+    order.write_text(json.dumps({"step": step.to_json(), **places}))
+    command = [sys.executable, "-c", LOCKED, str(order), str(log)]
+    processes = [subprocess.Popen(command) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    assert log.read_text() == "computed\n"
+    assert (store.verify(step) / "result.txt").read_text() == "done"
+
+
+# --- damage -----------------------------------------------------------------------------------
+
+
+def test_an_altered_or_missing_file_is_found(store):
+    step = chain()[2]
+    put(store, step)
+    file = store.folder(step) / "result.txt"
+    file.write_text("Content")
+    message = rf"sets/{step.folder_name}/result.txt is missing or not the file that was stored"
+    with pytest.raises(StoreError, match=message):
+        store.verify(step)
+    file.unlink()
+    with pytest.raises(StoreError, match=message):
+        store.verify(step)
+    file.write_text("content")
+    assert store.verify(step) == store.folder(step)
+
+
+def test_what_is_not_stored(store):
+    step = chain()[2]
+    assert store.provenance(step) is None
+    with pytest.raises(StoreError, match=f"{step.folder_name} is not stored"):
+        store.verify(step)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "{}", '{"key": "another"}'])
+def test_a_damaged_record_is_told(store, damage):
+    step = chain()[2]
+    put(store, step)
+    (store.folder(step) / PROVENANCE).write_text(damage)
+    for look in (store.provenance, store.is_current, store.verify, store.digest):
+        message = rf"{step.folder_name}/provenance.json is damaged; delete its folder"
+        with pytest.raises(StoreError, match=message):
+            look(step)
+
+
+# --- what is computed again -------------------------------------------------------------------
+
+
+def test_everything_once_and_then_nothing(store):
+    model = chain()[3]
+    assert compute(store, [model]) == ["build", "label", "set", "train"]
+    assert compute(store, [model]) == []
+
+
+def test_scratch_is_computed_only_when_it_is_read(store):
+    frames, labels, whole, model = chain()
+    compute(store, [model])
+    for step in (frames, labels):
+        (store.folder(step) / PROVENANCE).unlink()
+    assert store.to_compute([model]) == []
+    assert [s.kind for s in store.to_compute([labels])] == ["build", "label"]
+    (store.folder(whole) / PROVENANCE).unlink()
+    assert [s.kind for s in store.to_compute([model])] == ["build", "label", "set"]
+
+
+def test_a_deleted_result_is_computed_again_and_its_readers_only_if_it_differs(store):
+    *_, whole, model = chain()
+    compute(store, [model])
+    (store.folder(whole) / PROVENANCE).unlink()
+    assert compute(store, [model]) == ["set"]
+    (store.folder(whole) / PROVENANCE).unlink()
+    assert compute(store, [model], "else") == ["set", "train"]
+    assert compute(store, [model]) == []
+
+
+def test_a_deleted_result_upstream_of_the_target_is_computed_again(store):
+    *_, whole, model = chain()
+    compute(store, [model])
+    (store.folder(whole) / PROVENANCE).unlink()
+    assert [s.kind for s in store.to_compute([model])] == ["set"]
+
+
+def test_changed_input_content_makes_the_reader_stale(store):
+    *_, whole, model = chain()
+    compute(store, [model])
+    put(store, whole, "content")
+    assert store.is_current(model)
+    put(store, whole, "else")
+    assert not store.is_current(model)
+    assert [s.kind for s in store.to_compute([model])] == ["train"]
+
+
+def test_an_input_that_changes_while_it_is_read_makes_the_reader_stale(store):
+    *_, whole, model = chain()
+    compute(store, [whole])
+    with store.publish(model, {}) as out:
+        put(store, whole, "else")
+        (out / "result.txt").write_text("from the old set")
+    assert not store.is_current(model)
+
+
+def test_a_change_upstream_is_another_step(store):
+    *_, whole, model = chain()
+    compute(store, [model])
+    changed = replace(model, inputs={"packed": replace(whole, version=2)})
+    assert [s.kind for s in store.to_compute([changed])] == ["set", "train"]
+
+
+def test_many_steps_are_looked_at_quickly(store):
+    source = Step("build", "packed", {})
+    parts = {f"p{i}": Step("label", f"p{i}", {"part": i}, {"frames": source}) for i in range(100)}
+    whole = Step("set", "packed", {}, parts)
+    models = [Step("train", f"m{i}", {"seed": i}, {"packed": whole}) for i in range(50)]
+    compute(store, models)
+    begun = time.monotonic()
+    assert store.to_compute(models) == []
+    assert time.monotonic() - begun < 2
