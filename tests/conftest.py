@@ -12,6 +12,7 @@ for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ["MPLBACKEND"] = "Agg"
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 # Files whose tests start processes or train models come after those that only compute.
@@ -22,41 +23,6 @@ LATER = (
     "test_run_notebooks",
     "test_potentials",
 )
-
-TINY_PROFILE = """\
-name: tiny
-purpose: two waters, to test the machinery
-store: runs/tiny/data
-compute: {engine: serial, workers: 1}
-reference: {frames_per_piece: 1}
-blocks:
-  water:
-    kind: packed
-    frames: 3
-    seed: 1
-    options: &water
-      compositions: [{O: 2}]
-      density_g_cm3: [0.2, 0.4]
-      temperature_K: [100, 300]
-      conformers: 1
-  crushed:
-    kind: packed
-    frames: 1
-    seed: 2
-    options: {<<: *water, density_g_cm3: [90, 91]}
-tests: {}
-training:
-  sets: [water]
-  seeds: [1]
-  architectures: {mace: {}}
-liquid:
-  composition: {O: 2}
-  states: {warm: {temperature_K: 300, pressure_bar: 1}}
-  start_density_g_cm3: 0.3
-  replicas: [1]
-  rdf: {pairs: [O-H], r_max_A: 3, n_bins: 10}
-dynamics: {timestep_fs: 0.5, duration_ps: 0.1, save_every_fs: 5, relabelled_frames: 2}
-"""
 
 
 def pytest_collection_modifyitems(items):
@@ -73,13 +39,49 @@ def published() -> Path:
     return Path(folder)
 
 
+def tiny_profile() -> dict:
+    """Settings for two waters and one block that cannot be built, to test the machinery."""
+    values = yaml.safe_load((ROOT / "lib/crosstrain/data/profiles/smoke.yml").read_text())
+    water = {
+        "compositions": [{"O": 2}],
+        "density_g_cm3": [0.2, 0.4],
+        "temperature_K": [100, 300],
+        "conformers": 1,
+    }
+    crushed = {**water, "density_g_cm3": [90, 91]}
+    values |= {
+        "name": "tiny",
+        "store": "runs/tiny/data",
+        "compute": {"engine": "serial", "workers": 1},
+        "reference": {"frames_per_piece": 1},
+        "blocks": {
+            "water": {"kind": "packed", "frames": 3, "seed": 1, "options": water},
+            "crushed": {"kind": "packed", "frames": 1, "seed": 2, "options": crushed},
+        },
+        "tests": {},
+    }
+    values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
+    values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
+    return values
+
+
 @pytest.fixture
-def tiny(tmp_path, monkeypatch) -> Path:
-    """File of a tiny profile; its store is in a folder of this test."""
+def tiny_with(tmp_path, monkeypatch):
+    """Write a tiny profile with changed parts; its store is in a folder of this test."""
     monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
-    path = tmp_path / "tiny.yml"
-    path.write_text(TINY_PROFILE)
-    return path
+
+    def write(**changes) -> Path:
+        path = tmp_path / "tiny.yml"
+        path.write_text(yaml.safe_dump(tiny_profile() | changes))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def tiny(tiny_with) -> Path:
+    """File of a tiny profile; its store is in a folder of this test."""
+    return tiny_with()
 
 
 @pytest.fixture(scope="session")

@@ -60,21 +60,21 @@ def test_unknown_profile(crosstrain, command):
     assert_one_line(done, "'lapdog'", "allowed are", "laptop", "smoke")
 
 
-def test_a_profile_with_a_wrong_setting(crosstrain, tiny):
-    tiny.write_text(tiny.read_text().replace("duration_ps: 0.1", "duration_ns: 1"))
-    done = crosstrain("plan", "--profile", tiny)
+def test_a_profile_with_a_wrong_setting(crosstrain, tiny_with):
+    done = crosstrain("plan", "--profile", tiny_with(dynamics={"duration_ns": 1}))
     assert_one_line(done, "tiny.yml", "dynamics.duration_ps", "Field required")
 
 
-def test_a_profile_with_an_unknown_hyperparameter(crosstrain, tiny):
-    tiny.write_text(tiny.read_text().replace("{mace: {}}", "{mace: {channels: 4}}"))
-    done = crosstrain("plan", "--profile", tiny)
+def test_a_profile_with_an_unknown_hyperparameter(crosstrain, tiny_with):
+    training = {"sets": ["water"], "seeds": [1], "architectures": {"mace": {"channels": 4}}}
+    done = crosstrain("plan", "--profile", tiny_with(training=training))
     assert_one_line(done, "mace", "'channels'", "num_channels")
 
 
-def test_a_profile_with_an_unknown_architecture(crosstrain, tiny):
-    tiny.write_text(tiny.read_text().replace("{mace: {}}", "{maze: {}}"))
-    assert_one_line(crosstrain("plan", "--profile", tiny), "'maze'", "deep_potential, mace")
+def test_a_profile_with_an_unknown_architecture(crosstrain, tiny_with):
+    training = {"sets": ["water"], "seeds": [1], "architectures": {"maze": {}}}
+    done = crosstrain("plan", "--profile", tiny_with(training=training))
+    assert_one_line(done, "'maze'", "deep_potential, mace")
 
 
 def test_a_profile_that_is_not_yaml(crosstrain, tiny):
@@ -95,7 +95,10 @@ def test_malformed_parameter(crosstrain, tiny, text):
 
 def test_unknown_engine(crosstrain, tiny):
     done = crosstrain("study", "--profile", tiny, "--engine", "cluster")
-    assert_one_line(done, "'cluster'", "local, serial")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("crosstrain: engine 'cluster'; allowed are local, serial, or a Python")
 
 
 def test_missing_order_of_a_step(crosstrain, tmp_path):

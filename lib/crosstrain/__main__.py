@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ EXIT_FAILED, EXIT_BAD_INPUT = 1, 2
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code: 0 done, 1 something failed, 2 bad input."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that workers are stopped too
     try:
         return options.function(options)
     except (ValueError, FileNotFoundError) as error:
@@ -83,10 +85,10 @@ def _study(options: argparse.Namespace) -> int:
     if options.engine:
         study.use_engine(options.engine)
     steps = study.campaign()
-    if options.only == "sets":
-        steps = [step for step in steps if step.kind == "set"]
+    if options.only:
+        steps = study.sets()
     if options.only == "models":
-        steps = [step for step in steps if step.kind in ("set", "train", "evaluate")]
+        steps += [step for model in study.models() for step in study.tested(model)]
     done = study.fill(steps)
     print(f"{done} steps computed; {len(steps)} results are up to date")
     for line in study.costs():
@@ -100,8 +102,8 @@ def _run(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
     study = Study(options.profile)
-    wanted = [notebooks.Run(name) for name in options.notebooks] or notebooks.matrix()
     extra = dict(_assignment(text) for text in options.parameter) | {"profile": _absolute(options)}
+    wanted = [notebooks.Run(name) for name in options.notebooks] or notebooks.matrix()
     for run in wanted:
         notebooks.check_parameters(run.notebook, {**run.parameters, **extra})
     study.fill()
@@ -134,20 +136,19 @@ def _render(options: argparse.Namespace) -> int:
         name: _attempt(name, {}, paths.notebooks() / f"{name}.ipynb", paths.root() / "figures")
         for name in wanted
     }
+    paths.write_atomically(paths.root() / "README.md", notebooks.readme().encode())
     return _report(outcomes)
 
 
 def _attempt(name: str, parameters: dict[str, Any], target: Path, figures: Path) -> str:
-    """Execute a notebook; return '' or the last line of its error."""
-    from papermill import PapermillExecutionError
-
+    """Execute a notebook; return '' or the first line of its error."""
     from crosstrain.run import notebooks
 
     print(f"{name} ...", file=sys.stderr, flush=True)
     try:
         notebooks.execute(name, parameters, target=target, figures=figures)
-    except PapermillExecutionError as error:
-        return f"{error.ename}: {error.evalue}".splitlines()[0]
+    except notebooks.NotebookFailed as error:
+        return str(error).splitlines()[0]
     return ""
 
 

@@ -48,7 +48,12 @@ def _rendered() -> list[str]:
         f"{name}: rendered from another text; run 'crosstrain render {name}'"
         for name in notebooks.names()
         if notebooks.is_stale(name)
-    ]
+    ] + _readme()
+
+
+def _readme() -> list[str]:
+    is_current = (paths.root() / "README.md").read_text() == notebooks.readme()
+    return [] if is_current else ["README.md: its table of notebooks is old; render again"]
 
 
 def _figures(study: Study) -> list[str]:
@@ -59,6 +64,8 @@ def _figures(study: Study) -> list[str]:
         for suffix in ("png", "pdf"):
             if not (folder / f"{stem}.{suffix}").is_file():
                 found.append(f"figures/{stem}.{suffix}: in the manifest but missing")
+        if entry["parameters"].get("profile") != study.profile.name:
+            continue
         for name, digest in entry["inputs"].items():
             record = next(study.store.root.glob(f"*/{name}/{PROVENANCE}"), None)
             if record is None or json.loads(record.read_text())["digest"] != digest:

@@ -81,31 +81,39 @@ def _write_json(path: Path, value: Any) -> None:
 
 
 def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
-    """Unlabelled frames of a block."""
+    """Unlabelled frames of a part of a block."""
+    from crosstrain.build import sets
+
+    options = dict(params["options"])
+    options |= {"numbers": range(*params["numbers"]), "seed": params["seed"]}
+    if "molecules" in options:
+        options["ensembles"] = _ensembles(options.pop("molecules"), options, params)
+    if "source" in inputs:
+        options["source"] = fr.read(inputs["source"] / FRAMES)
+    builders = {
+        "packed": sets.packed,
+        "classical": sets.classical,
+        "scan": sets.scan,
+        "molecules": sets.isolated,
+    }
+    fr.write(out / FRAMES, builders[params["kind"]](**options))
+
+
+def _ensembles(names: list[str], options: dict[str, Any], params: Params) -> dict[str, Any]:
+    """Relaxed conformers with their normal modes, for each molecule."""
     from crosstrain.build import sets
     from crosstrain.data import reference
 
-    options = dict(params["options"])
-    most = options.pop("conformers", 20)
-    common = {"n_frames": params["frames"], "seed": params["seed"]}
-    names = sorted({name for composition in options["compositions"] for name in composition})
-    ensembles = {
-        name: sets.ensemble(
-            name,
-            most=most,
-            seed=params["seed"],
-            calculator=reference.calculator(params["method"]),
-        )
+    most, method = options.pop("conformers"), reference.calculator(params["method"])
+    return {
+        name: sets.ensemble(name, most=most, seed=params["seed"], calculator=method)
         for name in names
     }
-    builder = {"packed": sets.packed, "molecules": sets.isolated}[params["kind"]]
-    fr.write(out / FRAMES, builder(**common, ensembles=ensembles, **options))
 
 
 def _label(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
-    """Labels of a part of a block: every `parts`-th frame from number `part`."""
-    frames = fr.read(inputs["frames"] / FRAMES)[params["part"] :: params["parts"]]
-    _label_frames(frames, params["method"], out, work)
+    """Labels of a part of a block."""
+    _label_frames(fr.read(inputs["frames"] / FRAMES), params["method"], out, work)
 
 
 def _relabel(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -235,11 +243,21 @@ def _evaluate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
 
 def _start(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
-    """A starting box of the liquid."""
+    """A starting box of the liquid, equilibrated by classical dynamics at constant volume."""
     from crosstrain.build import boxes
+    from crosstrain.build.classical import classical_md
 
     molecules = boxes.mixture(params["composition"], seed=params["seed"])
-    frame = boxes.pack(molecules, density_g_cm3=params["density_g_cm3"], seed=params["seed"])
+    packed = boxes.pack(molecules, density_g_cm3=params["density_g_cm3"], seed=params["seed"])
+    n_steps = round(params["duration_ps"] * 2000)
+    (frame,) = classical_md(
+        packed,
+        temperature_K=params["temperature_K"],
+        timestep_fs=0.5,
+        n_steps=n_steps,
+        save_every=n_steps,
+        seed=params["seed"],
+    )
     frame.info["seed"] = f"{params['seed']}.0"
     fr.write(out / FRAMES, [frame])
 
@@ -251,14 +269,8 @@ def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     (frame,) = fr.read(inputs["start"] / FRAMES)
     calculator = _calculator(params, inputs["model"])
     folder = work / "dynamics"
-    start_file = work / "start.extxyz"
-    if not start_file.exists():
-        relaxed = dynamics.minimise_start(frame, calculator)
-        relaxed.calc = None
-        fr.write(start_file, [relaxed])
-    (start,) = fr.read(start_file)
     result = dynamics.run_dynamics(
-        start, calculator, bonds=start.info["bonds"], folder=folder, **params["dynamics"]
+        frame, calculator, bonds=frame.info["bonds"], folder=folder, **params["dynamics"]
     )
     if result.status == "failed":
         raise RuntimeError(f"{result.reason}: {result.detail}")
@@ -309,8 +321,8 @@ KINDS = {
     "atoms": Kind(_atoms, 1),
     "train": Kind(_train, 1),
     "evaluate": Kind(_evaluate, 1),
-    "start": Kind(_start, 1),
-    "simulate": Kind(_simulate, 2),
+    "start": Kind(_start, 2),
+    "simulate": Kind(_simulate, 3),
     "relabel": Kind(_relabel, 1),
     "observe": Kind(_observe, 1),
     "reference": Kind(_reference, 1),

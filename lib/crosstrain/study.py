@@ -7,7 +7,6 @@ computing anything. `Study.get` returns a step's folder, computing what is missi
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import metadata
@@ -99,26 +98,33 @@ class Study:
         known = self.profile.blocks | self.profile.tests
         if name not in known:
             raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
-        block = known[name]
-        n_parts = math.ceil(block.frames / self.profile.reference.frames_per_piece)
-        labels = {"method": self.profile.reference.method, "parts": n_parts}
-        frames = self._frames(name, block)
-        parts = {
-            f"part{part:03d}": self._step(
-                "label",
-                f"{name}-{part:03d}",
-                labels | {"part": part},
-                {"frames": frames},
-                estimate_s=block.frames / n_parts * _label_s(_atoms_per_frame(block)),
+        block, size = known[name], self.profile.reference.frames_per_piece
+        method = {"method": self.profile.reference.method}
+        parts = {}
+        for start in range(0, block.frames, size):
+            numbers = [start, min(start + size, block.frames)]
+            part = f"{start // size:03d}"
+            frames = self._frames(f"{name}-{part}", block, numbers)
+            label_s = _label_s(self._atoms_per_frame(block)) * (numbers[1] - numbers[0])
+            parts[f"part{part}"] = self._step(
+                "label", frames.name, method, {"frames": frames}, estimate_s=label_s
             )
-            for part in range(n_parts)
-        }
-        about = {"kind": block.kind, "frames": block.frames, "seed": block.seed}
-        return self._step("set", name, about | {"method": labels["method"]}, parts)
+        about = {"kind": block.kind, "frames": block.frames, "seed": block.seed} | method
+        return self._step("set", name, about, parts)
 
-    def _frames(self, name: str, block: Block) -> Step:
-        params = {**block.model_dump(), "method": self.profile.reference.method}
-        return self._step("build", name, params, estimate_s=60 + block.frames)
+    def _frames(self, name: str, block: Block, numbers: list[int]) -> Step:
+        options = dict(block.options)
+        inputs = {"source": self.block(options.pop("source"))} if "source" in options else {}
+        params = {"kind": block.kind, "seed": block.seed, "options": options, "numbers": numbers}
+        params["method"] = self.profile.reference.method
+        return self._step("build", name, params, inputs, estimate_s=20 + numbers[1] - numbers[0])
+
+    def _atoms_per_frame(self, block: Block) -> float:
+        known = self.profile.blocks | self.profile.tests
+        if "source" in block.options:
+            return self._atoms_per_frame(known[block.options["source"]])
+        each = block.options.get("compositions") or [{m: 1} for m in block.options["molecules"]]
+        return sum(map(_n_atoms, each)) / len(each)
 
     def model(self, architecture: str, sets: str, seed: int) -> Step:
         """A trained model; `sets` joins blocks by +, for example ``classical+scan``."""
@@ -137,7 +143,7 @@ class Study:
         inputs = {name: self.block(name) for name in sets.split("+")} | {"atoms": self.atoms()}
         blocks = [self.profile.blocks[block] for block in sets.split("+")]
         n_frames = sum(block.frames for block in blocks)
-        n_atoms = sum(block.frames * _atoms_per_frame(block) for block in blocks) / n_frames
+        n_atoms = sum(block.frames * self._atoms_per_frame(block) for block in blocks) / n_frames
         return self._step(
             "train",
             f"{architecture}-{sets}-s{seed}",
@@ -152,15 +158,18 @@ class Study:
         name = f"{model.name}-on-{frames.kind}-{frames.name}"
         return self._step("evaluate", name, _machine(model), inputs, estimate_s=20)
 
-    def start(self, replica: int) -> Step:
-        """The starting box of a replica of the scoring liquid."""
+    def start(self, state: str, replica: int) -> Step:
+        """The starting box of a replica: the liquid at a state, equilibrated classically."""
         liquid = self.profile.liquid
         params = {
             "composition": liquid.composition,
             "density_g_cm3": liquid.start_density_g_cm3,
+            "temperature_K": liquid.states[state].temperature_K,
+            "duration_ps": liquid.start_ps,
             "seed": 9000 + replica,
         }
-        return self._step("start", f"liquid-r{replica}", params, estimate_s=5)
+        estimate_s = 1e-5 * _n_atoms(liquid.composition) * 2000 * liquid.start_ps
+        return self._step("start", f"{state}-r{replica}", params, estimate_s=5 + estimate_s)
 
     def liquid(self, model: Step, state: str, replica: int) -> Step:
         """A trajectory of the scoring liquid with a model at constant pressure."""
@@ -182,7 +191,7 @@ class Study:
             "simulate",
             f"{model.name}-{state}-r{replica}",
             _machine(model) | {"dynamics": settings},
-            {"model": model, "start": self.start(replica)},
+            {"model": model, "start": self.start(state, replica)},
             estimate_s=n_atoms * module.SECONDS_PER_ATOM[1] * settings["n_steps"],
         )
 
@@ -235,11 +244,19 @@ class Study:
         """All replicas of a model's liquid at a state."""
         return [self.liquid(model, state, replica) for replica in self.profile.liquid.replicas]
 
+    def sets(self) -> list[Step]:
+        """All labelled blocks and test sets."""
+        return [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
+
+    def tested(self, model: Step) -> list[Step]:
+        """A model's predictions on every test set."""
+        return [self.evaluated(model, self.block(test)) for test in self.profile.tests]
+
     def campaign(self) -> list[Step]:
         """Every step whose result the notebooks show, in the order of work."""
-        steps = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
+        steps = self.sets()
         for model in self.models():
-            steps += [self.evaluated(model, self.block(test)) for test in self.profile.tests]
+            steps += self.tested(model)
             for state in self.profile.liquid.states:
                 for liquid in self.liquids(model, state):
                     steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
@@ -359,11 +376,6 @@ class Study:
 def _label_s(n_atoms: float) -> float:
     """Estimate of the seconds for a periodic GFN2-xTB label on one core."""
     return 6.0 * (n_atoms / 80) ** 1.5
-
-
-def _atoms_per_frame(block: Block) -> float:
-    compositions = block.options["compositions"]
-    return sum(map(_n_atoms, compositions)) / len(compositions)
 
 
 def _n_atoms(composition: dict[str, int]) -> int:

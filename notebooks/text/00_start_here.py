@@ -9,16 +9,17 @@
 # %% [markdown]
 # # Start here: can training data change hands?
 #
-# **Question.** Does a training set made for one machine-learned interatomic potential help another
-# one, and how would we know?
+# **Question.** Does a training set made for one machine-learned interatomic potential help
+# another one, and how would we know?
 #
-# **What you will do.** See the whole study on one page, find the notebook that you need, and look at
-# the liquid that everything is about.
+# **What you will do.** See the whole study on one page, find the notebook that you need, and look
+# at the liquid that everything is about.
 #
-# **What you will learn.** What is judged and by what; how to read, run and change these notebooks.
+# **What you will learn.** What is judged and by what; how to read, run and change these
+# notebooks.
 #
-# **You need** nothing but the installed environment (`make lab`). Some chemistry helps; every term
-# of machine learning is explained where it first occurs.
+# **You need** nothing but the installed environment (`make lab`). Some chemistry helps; every
+# term of machine learning is explained where it first occurs.
 #
 # **Run time.** `laptop` and `smoke`: seconds. All results that `laptop` shows are stored with the
 # project; those of `smoke` are computed on first use, which takes minutes.
@@ -28,12 +29,11 @@
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import Markdown
-
 from crosstrain.data import figures, plots, views
 from crosstrain.potentials import protocol
 from crosstrain.run import notebooks
 from crosstrain.study import Study
+from IPython.display import Markdown
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -45,18 +45,19 @@ lab = Study(profile, notebook="00_start_here")
 # %% [markdown]
 # ## The question
 #
-# A **machine-learned interatomic potential** is a function with many fitted numbers that takes the
-# positions of atoms and returns energy and forces. It is fitted to *labels*: energies, forces and
-# stresses of a quantum-mechanical *reference method*. It answers thousands of times faster than the
-# reference, so that a liquid can be simulated. Two things decide whether it answers well: its
-# **architecture** (the kind of function) and its **training set** (the configurations it has seen).
+# A **machine-learned interatomic potential** is a function with many fitted numbers that takes
+# the positions of atoms and returns energy and forces. It is fitted to *labels*: energies, forces
+# and stresses of a quantum-mechanical *reference method*. It answers thousands of times faster
+# than the reference, so that a liquid can be simulated. Two things decide whether it answers
+# well: its **architecture** (the kind of function) and its **training set** (the configurations
+# it has seen).
 #
-# Labels are expensive, so one would like to hand a training set from one architecture to the next.
-# Niblett and others [1] asked whether that works, for the electrolyte solvent of ethylene carbonate
-# (EC) and ethyl methyl carbonate (EMC), with Deep Potential and MACE. This project asks the question
-# again, small enough for two processor cores, with every step open. Sets, sizes, the reference
-# method and the score are **our choice**; where a number comes from the literature, its source
-# stands beside it.
+# Labels are expensive, so one would like to hand a training set from one architecture to the
+# next. Niblett and others [1] asked whether that works, for the electrolyte solvent of ethylene
+# carbonate (EC) and ethyl methyl carbonate (EMC), with Deep Potential and MACE. This project asks
+# the question again, small enough for two processor cores, with every step open. Sets, sizes, the
+# reference method and the score are **our choice**; where a number comes from the literature, its
+# source stands beside it.
 
 # %% [markdown]
 # ## The map
@@ -70,9 +71,9 @@ lab.save(fig, "study_map")
 
 # %% [markdown]
 # Read from left to right. Molecules are packed into boxes, the reference labels the boxes, both
-# architectures learn from the same labels, each runs its own liquid, and the liquid is scored. The
-# dashed arrow is the part that is easily left out: frames of a model's *own* simulation go back to
-# the reference. They show errors that no fixed test set contains.
+# architectures learn from the same labels, each runs its own liquid, and the liquid is scored.
+# The dashed arrow is the part that is easily left out: frames of a model's *own* simulation go
+# back to the reference. They show errors that no fixed test set contains.
 
 # %% [markdown]
 # ## The notebooks
@@ -89,8 +90,8 @@ Markdown("\n".join(["| notebook | its question |", "|:--|:--|", *rows]))
 # %% [markdown]
 # ## What this profile asks for
 #
-# A **profile** is one readable file with every size, budget and hyperparameter. The next cell shows
-# the one that is in use.
+# A **profile** is one readable file with every size, budget and hyperparameter. The next cell
+# shows the one that is in use.
 
 # %%
 settings, liquid = lab.profile, lab.profile.liquid
@@ -114,12 +115,13 @@ pd.DataFrame({"this profile": overview})
 # %% [markdown]
 # ## The liquid
 #
-# Something to look at before any statistics: a box of the scoring liquid, as simulations start from
-# it. Run this notebook in JupyterLab to turn the widget with the mouse; the picture below it is the
-# same box for readers on paper.
+# Something to look at before any statistics: a box of the scoring liquid, as simulations start
+# from it. Run this notebook in JupyterLab to turn the widget with the mouse; the picture below it
+# is the same box for readers on paper.
 
 # %%
-box = lab.frames_of(lab.start(replica=1))[0]
+first_state = next(iter(liquid.states))
+box = lab.frames_of(lab.start(first_state, liquid.replicas[0]))[0]
 views.view(box)
 
 # %%
@@ -130,9 +132,10 @@ for ax, colour_by in zip(axes, ("element", "molecule"), strict=True):
 lab.save(fig, "the_liquid")
 
 # %% [markdown]
-# Left: carbon dark, oxygen red, hydrogen white. Right: a colour for each molecule. The flat rings are
-# EC, the chains EMC. The box is periodic: what leaves it on one side enters on the other. It is
-# *packed*, not simulated: no molecule has felt its neighbours yet.
+# Left: carbon dark, oxygen red, hydrogen white. Right: a colour for each molecule. The flat rings
+# are EC, the chains EMC. The box is periodic: what leaves it on one side enters on the other. It
+# was packed at random and then mixed by classical dynamics, so that every model starts from the
+# same liquid and none from its own.
 
 # %% [markdown]
 # ## What we found
@@ -142,29 +145,30 @@ lab.save(fig, "the_liquid")
 # %%
 inside = len(set(box.arrays["molecule"]))
 assert inside == sum(liquid.composition.values())
-print(f"The scoring liquid has {inside} molecules, {len(box)} atoms, in {box.cell.lengths()[0]:.2f} Å.")
+edge_A = box.cell.lengths()[0]
+print(f"The scoring liquid: {inside} molecules, {len(box)} atoms, a box of {edge_A:.2f} Å.")
 print(f"{len(lab.models())} models are compared in {len(states)} state(s).")
 
 # %% [markdown]
 # ## How to read, run and change this
 #
 # - **Read.** The committed notebooks hold their outputs, so GitHub is enough.
-# - **Run.** `make lab` opens JupyterLab. Results that are stored are verified and loaded (each says
-#   `loaded: ...` with its parameters); what is missing is computed first. `crosstrain plan` tells
-#   beforehand how long that takes.
-# - **Change.** Edit the parameters cell and run again, or start all notebooks with other settings:
-#   `crosstrain run --profile smoke`. The text twins in `notebooks/text` are what is edited and
-#   reviewed; with jupytext installed JupyterLab keeps both together.
+# - **Run.** `make lab` opens JupyterLab. Results that are stored are verified and loaded (each
+#   says `loaded: ...` with its parameters); what is missing is computed first. `crosstrain plan`
+#   tells beforehand how long that takes.
+# - **Change.** Edit the parameters cell and run again, or start all notebooks with other
+#   settings: `crosstrain run --profile smoke`. The text twins in `notebooks/text` are what is
+#   edited and reviewed; with jupytext installed JupyterLab keeps both together.
 #
-# **Try it.** Run `crosstrain run --profile smoke 00_start_here` and compare the table of the profile
-# with the one above. Then copy `smoke.yml` from `lib/crosstrain/data/profiles`, change the
-# composition of the liquid, and give the path of your file as `profile`.
+# **Try it.** Run `crosstrain run --profile smoke 00_start_here` and compare the table of the
+# profile with the one above. Then copy `smoke.yml` from `lib/crosstrain/data/profiles`, change
+# the composition of the liquid, and give the path of your file as `profile`.
 #
 # ## Limits
 #
-# The boxes are small, the runs short, and the reference is a semi-empirical method
-# (notebook [02](02_label_with_a_reference.ipynb) says why). What holds here need not hold for larger
-# models with larger budgets.
+# The boxes are small, the runs short, and the reference is a semi-empirical method (notebook
+# [02](02_label_with_a_reference.ipynb) says why). What holds here need not hold for larger models
+# with larger budgets.
 #
 # ## Next
 #
@@ -172,8 +176,8 @@ print(f"{len(lab.models())} models are compared in {len(states)} state(s).")
 #
 # ## References
 #
-# 1. S. P. Niblett, P. Kourtis, I.-B. Magdău, C. P. Grey, G. Csányi, *J. Chem. Theory Comput.* 2025,
-#    21, 6096 (arXiv:2409.05590).
+# 1. S. P. Niblett, P. Kourtis, I.-B. Magdău, C. P. Grey, G. Csányi, *J. Chem. Theory Comput.*
+#    2025, 21, 6096 (arXiv:2409.05590).
 # 2. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146: the parent data set.
 
 # %% [markdown]

@@ -12,8 +12,8 @@
 # **Question.** What does a training set look like that is made of packed molecules alone, without
 # any dynamics?
 #
-# **What you will do.** Turn SMILES strings into conformers, shake the conformers as heat would, pack
-# them into periodic boxes, and check the stored set of such boxes.
+# **What you will do.** Turn SMILES strings into conformers, shake the conformers as heat would,
+# pack them into periodic boxes, and check the stored set of such boxes.
 #
 # **What you will learn.** Why one shape per molecule is not enough, what temperature means for a
 # molecule that was never simulated, and how far a random packing is from a liquid.
@@ -34,10 +34,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before the reference method loads its run
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-
 from crosstrain.build import boxes, molecules
-from crosstrain.data import figures, plots, reference, tables, views
-from crosstrain.measure import observables
+from crosstrain.data import figures, plots, reference, summaries, views
 from crosstrain.study import Study
 
 # %% tags=["parameters"]
@@ -55,9 +53,9 @@ method = lab.profile.reference.method
 # %% [markdown]
 # ## From SMILES to conformers
 #
-# A SMILES string says which atoms are bonded, not where they are. RDKit embeds each graph in space
-# many times; what remains after relaxation and removal of duplicates are its **conformers**: the
-# shapes between which the molecule turns about its single bonds.
+# A SMILES string says which atoms are bonded, not where they are. RDKit embeds each graph in
+# space many times; what remains after relaxation and removal of duplicates are its
+# **conformers**: the shapes between which the molecule turns about its single bonds.
 
 # %%
 shapes = {
@@ -73,8 +71,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The number of conformers is counted by the code above, mirror images apart. A set that holds only
-# the most stable shape of each molecule leaves a model free to invent the others.
+# The number of conformers is counted by the code above, mirror images apart. A set that holds
+# only the most stable shape of each molecule leaves a model free to invent the others.
 
 # %%
 fig, axes = plt.subplots(len(shapes), 4, figsize=(10, 2.6 * len(shapes)), squeeze=False)
@@ -93,8 +91,8 @@ lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 # ## Heat without dynamics
 #
 # A relaxed conformer is a molecule at rest. Its **normal modes**, from second derivatives of the
-# reference energy, say how far each vibration carries it at a temperature. Displacements are drawn
-# from that harmonic distribution, classical as the dynamics will be. Here for one molecule:
+# reference energy, say how far each vibration carries it at a temperature. Displacements are
+# drawn from that harmonic distribution, classical as the dynamics will be. Here for one molecule:
 
 # %%
 name = sorted(composition)[0]
@@ -117,16 +115,16 @@ heat = pd.DataFrame.from_dict(rows, orient="index", columns=["C / Å", "O / Å",
 heat.rename_axis("temperature / K")
 
 # %% [markdown]
-# Root mean square displacement along one axis. It grows with the square root of the temperature, and
-# the light atoms move most. The temperature range is that of the profile's `packed` block. Soft
-# torsions are held to a floor on purpose: along a straight line a large turn would tear bonds, and
-# turning is what the conformers are for.
+# Root mean square displacement along one axis. It grows with the square root of the temperature,
+# and the light atoms move most. The temperature range is that of the profile's `packed` block.
+# Soft torsions are held to a floor on purpose: along a straight line a large turn would tear
+# bonds, and turning is what the conformers are for.
 
 # %% [markdown]
 # ## Packing
 #
-# Packmol finds places where no two atoms of different molecules touch; Monte Carlo moves then make
-# the molecules forget the walls that Packmol works with. Three densities, built now:
+# Packmol finds places where no two atoms of different molecules touch; Monte Carlo moves then
+# make the molecules forget the walls that Packmol works with. Three densities, built now:
 
 # %%
 low, high = block.options["density_g_cm3"]
@@ -157,7 +155,7 @@ views.view(live[-1])
 
 # %%
 packed = {name: lab.frames(name) for name in ("packed", "packed_test")}
-tables.sets(packed)
+summaries.sets(packed)
 
 # %% [markdown]
 # Every frame of both sets must be sound: molecules intact, none interlocked.
@@ -174,8 +172,8 @@ print(f"{len(frames)} frames: {broken} with a broken molecule, {interlocked} int
 
 # %%
 density = [boxes.density_g_cm3(frame) for frame in packed["packed"]]
-nearest = [tables.nearest_contact_A(frame) for frame in packed["packed"]]
-stretch = tables.bond_lengths_A(packed["packed"])
+nearest = [summaries.nearest_contact_A(frame) for frame in packed["packed"]]
+stretch = summaries.bond_lengths_A(packed["packed"])
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.6))
 axes[0].hist(density, bins=12, range=(low, high), color=figures.PALETTE[0])
@@ -189,20 +187,20 @@ axes[2].legend()
 lab.save(fig, "packed_set")
 
 # %% [markdown]
-# Left: densities are drawn uniformly between the limits of the profile. Middle: the smallest distance
-# between atoms of different molecules. Packing keeps a tolerance and *seeks* nothing, so there is a
-# sharp lower edge and no attraction. Right: the width of each peak is the displacement at the
-# temperatures of the block.
+# Left: densities are drawn uniformly between the limits of the profile. Middle: the smallest
+# distance between atoms of different molecules. Packing keeps a tolerance and *seeks* nothing, so
+# there is a sharp lower edge and no attraction. Right: the width of each peak is the displacement
+# at the temperatures of the block.
 
 # %% [markdown]
 # ## Structure
 #
-# A **radial distribution function** g(r) counts the neighbours of an atom at distance r, relative to
-# an even spread. It is 1 for an ideal gas. Only pairs of *different* molecules are counted, over the
-# frames of the most frequent composition.
+# A **radial distribution function** g(r) counts the neighbours of an atom at distance r, relative
+# to an even spread. It is 1 for an ideal gas. Only pairs of *different* molecules are counted,
+# over the frames of the most frequent composition.
 
 # %%
-curves = tables.mean_rdfs(packed["packed"], lab.profile.liquid.rdf.pairs)
+curves = summaries.mean_rdfs(packed["packed"], lab.profile.liquid.rdf.pairs)
 fig, ax = plt.subplots(figsize=(6, 3.8))
 for number, (pair, (r, g)) in enumerate(curves.items()):
     plots.radial_distribution(ax, r, g, label=pair, colour=plots.distinct(number))
@@ -210,9 +208,9 @@ ax.legend()
 lab.save(fig, "structure")
 
 # %% [markdown]
-# At short range there is a hole, the tolerance of the packing; beyond it g(r) rises without the peaks
-# of a liquid that has relaxed. Random packing shows a model *where atoms must not be* and little of
-# where they like to be. Whether that is enough to hold a liquid is asked in notebook
+# At short range there is a hole, the tolerance of the packing; beyond it g(r) rises without the
+# peaks of a liquid that has relaxed. Random packing shows a model *where atoms must not be* and
+# little of where they like to be. Whether that is enough to hold a liquid is asked in notebook
 # [04](04_run_liquid_dynamics.ipynb).
 
 # %% [markdown]
@@ -220,8 +218,10 @@ lab.save(fig, "structure")
 
 # %%
 kinds = len({frame.info["composition"] for frame in packed["packed"]})
-print(f"{len(density)} packed frames of {kinds} compositions, {min(density):.2f} to "
-      f"{max(density):.2f} g/cm³.")
+print(
+    f"{len(density)} packed frames of {kinds} compositions, {min(density):.2f} to "
+    f"{max(density):.2f} g/cm³."
+)
 print(f"Closest contact of two molecules: {min(nearest):.2f} Å.")
 for pair, lengths in stretch.items():
     print(f"{pair} bonds: {np.mean(lengths):.3f} Å, standard deviation {np.std(lengths):.3f} Å")
@@ -233,8 +233,8 @@ for pair, lengths in stretch.items():
 # independent, so nothing in the set has relaxed towards a neighbour. The ranges of density and
 # temperature are our choice.
 #
-# **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first figure.
-# Which of the molecules loses the most shapes?
+# **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first
+# figure. Which of the molecules loses the most shapes?
 #
 # ## Next
 #
@@ -243,8 +243,10 @@ for pair, lengths in stretch.items():
 #
 # ## References
 #
-# 1. L. Martínez, R. Andrade, E. G. Birgin, J. M. Martínez, *J. Comput. Chem.* 2009, 30, 2157: Packmol.
-# 2. S. Wang, J. Witek, G. A. Landrum, S. Riniker, *J. Chem. Inf. Model.* 2020, 60, 2044: embedding.
+# 1. L. Martínez, R. Andrade, E. G. Birgin, J. M. Martínez, *J. Comput. Chem.* 2009, 30, 2157:
+#    Packmol.
+# 2. S. Wang, J. Witek, G. A. Landrum, S. Riniker, *J. Chem. Inf. Model.* 2020, 60, 2044:
+#    embedding.
 
 # %% [markdown]
 # ## Colophon

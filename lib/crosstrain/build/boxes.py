@@ -17,7 +17,7 @@ from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from crosstrain.build.molecules import BOND_CUTOFFS_A, conformers, intact
+from crosstrain.build.molecules import BOND_CUTOFFS_A, _check, conformers, intact
 
 __all__ = [
     "clashes",
@@ -100,6 +100,11 @@ def density_g_cm3(atoms: Atoms) -> float:
     return float(atoms.get_masses().sum() / atoms.get_volume() * _AMU_PER_A3)
 
 
+def _volume(atoms: Atoms, density: float) -> float:
+    """Volume that gives the atoms a density in g/cm³, Å³."""
+    return float(atoms.get_masses().sum() * _AMU_PER_A3 / density)
+
+
 def _joined(molecules: Sequence[Atoms]) -> Atoms:
     """One frame of the molecules as they stand, without a cell."""
     sizes = [len(part) for part in molecules]
@@ -180,7 +185,7 @@ def pack(
     _check("tolerance_A", tolerance_A, in_order, f"min_tolerance_A={min_tolerance_A} or more")
     frame = _joined(molecules)
     frame.pbc = True
-    edge = np.cbrt(frame.get_masses().sum() * _AMU_PER_A3 / density_g_cm3)
+    edge = np.cbrt(_volume(frame, density_g_cm3))
     frame.cell = [edge] * 3
     rng = np.random.default_rng(seed)
     for tolerance in np.arange(tolerance_A, min_tolerance_A - 1e-9, -0.05):
@@ -326,15 +331,12 @@ def scaled(atoms: Atoms, density_g_cm3: float) -> Atoms:
     """
     _check("density_g_cm3", density_g_cm3, density_g_cm3 > 0, "more than 0")
     moved = whole(atoms)
-    factor = np.cbrt(_density(atoms) / density_g_cm3)
+    factor = np.cbrt(_volume(atoms, density_g_cm3) / atoms.get_volume())
     moved.cell = atoms.cell * factor
     for k in np.unique(atoms.arrays["molecule"]):
         inside = moved.arrays["molecule"] == k
         moved.positions[inside] += (factor - 1) * moved[inside].get_center_of_mass()
     return moved
-
-
-_density = density_g_cm3  # where an argument of that name hides it
 
 
 def translated(atoms: Atoms, molecule: int, shift_A: Sequence[float]) -> Atoms:
@@ -478,8 +480,3 @@ def _crosses_fan(
         inside = (t >= 0) & (t <= 1) & (u >= 0) & (v >= 0) & (u + v <= 1)
         crossed[np.flatnonzero(solvable)[inside]] = True
     return crossed
-
-
-def _check(name: str, value: object, ok: bool, allowed: str) -> None:
-    if not ok:
-        raise ValueError(f"{name}={value!r}: allowed is {allowed}")

@@ -1,7 +1,7 @@
 """The kinds of training configuration, each a function that returns unlabelled frames.
 
-Every frame has a random stream of its own, seeded by the block's seed and its number, so a block
-of 20 frames is the beginning of a block of 100.
+A block is an endless sequence: frame number `n` of a seed is the same whichever other frames are
+asked for, so blocks can be built in parts, and a longer block begins with the shorter one.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
 from crosstrain.build import boxes, molecules
+from crosstrain.build.classical import classical_md
 
 Composition = Mapping[str, int]
 MAX_DRAWS = 30
+GOLDEN_RATIO = 0.6180339887498949
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def ensemble(name: str, *, most: int, seed: int, calculator: Calculator) -> list
 
 def packed(
     *,
-    n_frames: int,
+    numbers: Sequence[int],
     seed: int,
     compositions: Sequence[Composition],
     ensembles: Mapping[str, Sequence[Conformer]],
@@ -79,7 +81,9 @@ def packed(
 
     Parameters
     ----------
-    n_frames, seed : int
+    numbers : sequence of int
+        Which frames of the block.
+    seed : int
     compositions : sequence of mapping
         Molecules of a box; the frames take them in turn.
     ensembles : mapping of str to sequence of Conformer
@@ -98,12 +102,12 @@ def packed(
         density = rng.uniform(*density_g_cm3)
         return boxes.pack(parts, density_g_cm3=density, seed=int(rng.integers(2**31)))
 
-    return _sound_frames(n_frames, seed, draw)
+    return _sound_frames(numbers, seed, draw)
 
 
 def isolated(
     *,
-    n_frames: int,
+    numbers: Sequence[int],
     seed: int,
     ensembles: Mapping[str, Sequence[Conformer]],
     displacement_A: float = 0.05,
@@ -112,7 +116,9 @@ def isolated(
 
     Parameters
     ----------
-    n_frames, seed : int
+    numbers : sequence of int
+        Which frames of the block.
+    seed : int
     ensembles : mapping of str to sequence of Conformer
         The frames take the molecules in turn.
     displacement_A : float
@@ -125,51 +131,122 @@ def isolated(
         start = pool[rng.integers(len(pool))].atoms
         return molecules.distorted(start, rng=rng, displacement_A=displacement_A)
 
-    return _sound_frames(n_frames, seed, draw)
+    return _sound_frames(numbers, seed, draw)
+
+
+def classical(
+    *,
+    numbers: Sequence[int],
+    seed: int,
+    compositions: Sequence[Composition],
+    temperature_K: tuple[float, float],
+    density_g_cm3: tuple[float, float],
+    frames_per_box: int = 3,
+    equilibration_ps: float = 5.0,
+    interval_ps: float = 3.0,
+    timestep_fs: float = 0.5,
+) -> list[Atoms]:
+    """Return snapshots of classical dynamics (MMFF94), hot and dense going together.
+
+    Every box is packed anew. Temperature and density rise together from their low to their high
+    ends, evenly over the boxes; the density is then moved by up to a tenth of its range.
+
+    Parameters
+    ----------
+    numbers : sequence of int
+        Which frames of the block.
+    seed : int
+    compositions : sequence of mapping
+        Molecules of a box; the boxes take them in turn.
+    temperature_K, density_g_cm3 : tuple of float
+        Low and high end.
+    frames_per_box : int
+        Snapshots of each box.
+    equilibration_ps, interval_ps : float
+        Before the first snapshot, and between snapshots.
+    timestep_fs : float
+    """
+    steps = round(1e3 / timestep_fs)
+
+    def draw(box: int, rng: np.random.Generator) -> list[Atoms]:
+        along = ((box + 0.5) * GOLDEN_RATIO) % 1.0  # fills the range evenly for any number
+        parts = boxes.mixture(compositions[box % len(compositions)], seed=int(rng.integers(2**31)))
+        low, high = density_g_cm3
+        density = low + (high - low) * np.clip(along + rng.uniform(-0.1, 0.1), 0, 1)
+        start = boxes.pack(parts, density_g_cm3=min(density, 1.0), seed=int(rng.integers(2**31)))
+        return classical_md(
+            start,
+            temperature_K=temperature_K[0] + (temperature_K[1] - temperature_K[0]) * along,
+            density_g_cm3=density,
+            equilibration_steps=round(equilibration_ps * steps),
+            n_steps=round(frames_per_box * interval_ps * steps),
+            save_every=round(interval_ps * steps),
+            timestep_fs=timestep_fs,
+            seed=int(rng.integers(2**31)),
+        )
+
+    wanted = sorted({number // frames_per_box for number in numbers})
+    snapshots = {box: _sound_draw(box, seed, draw) for box in wanted}
+    frames = [snapshots[number // frames_per_box][number % frames_per_box] for number in numbers]
+    return _numbered(frames, numbers, seed)
 
 
 def scan(
     *,
-    n_frames: int,
+    numbers: Sequence[int],
     seed: int,
-    liquid: Sequence[Atoms],
+    source: Sequence[Atoms],
+    points: int,
     density_g_cm3: tuple[float, float],
 ) -> list[Atoms]:
     """Return volume scans of liquid frames: molecules move with the cell, rigid.
 
     Parameters
     ----------
-    n_frames, seed : int
-    liquid : sequence of Atoms
-        Frames to scan; each gives ``n_frames / len(liquid)`` densities.
+    numbers : sequence of int
+        Which frames of the block.
+    seed : int
+    source : sequence of Atoms
+        Frames to scan, taken one after the other.
+    points : int
+        Densities of each source frame; they divide the range evenly, each with a random offset.
     density_g_cm3 : tuple of float
-        Low and high end; the densities of a frame divide it evenly, from a random offset.
+        Low and high end.
     """
-    points = int(np.ceil(n_frames / len(liquid)))
     low, high = density_g_cm3
 
     def draw(number: int, rng: np.random.Generator) -> Atoms:
-        source, point = divmod(number, points)
-        return boxes.scaled(liquid[source], low + (high - low) * (point + rng.uniform()) / points)
+        which, point = divmod(number, points)
+        share = (point + rng.uniform()) / points
+        return boxes.scaled(source[which % len(source)], low + (high - low) * share)
 
-    return _sound_frames(n_frames, seed, draw)
+    return _sound_frames(numbers, seed, draw)
 
 
 def _sound_frames(
-    n_frames: int, seed: int, draw: Callable[[int, np.random.Generator], Atoms]
+    numbers: Sequence[int], seed: int, draw: Callable[[int, np.random.Generator], Atoms]
 ) -> list[Atoms]:
-    """Draw each frame until its molecules are intact, apart and not interlocked."""
-    frames = []
-    for number in range(n_frames):
-        rng = np.random.default_rng([seed, number])
-        for _ in range(MAX_DRAWS):
-            frame = draw(number, rng)
-            if is_sound(frame):
-                break
-        else:
-            raise RuntimeError(f"frame {number}: no sound one in {MAX_DRAWS} draws")
+    """Draw each frame until it is sound."""
+    drawn = [_sound_draw(n, seed, lambda number, rng: [draw(number, rng)])[0] for n in numbers]
+    return _numbered(drawn, numbers, seed)
+
+
+def _sound_draw(
+    number: int, seed: int, draw: Callable[[int, np.random.Generator], list[Atoms]]
+) -> list[Atoms]:
+    """Draw a group of frames until all of them are sound, from a random stream of its own."""
+    rng = np.random.default_rng([seed, number])
+    for _ in range(MAX_DRAWS):
+        group = draw(number, rng)
+        if all(is_sound(frame) for frame in group):
+            return group
+    raise RuntimeError(f"draw {number} of seed {seed}: not sound in {MAX_DRAWS} attempts")
+
+
+def _numbered(frames: list[Atoms], numbers: Sequence[int], seed: int) -> list[Atoms]:
+    """Give each frame its block's seed and its number, which name it for good."""
+    for number, frame in zip(numbers, frames, strict=True):
         frame.info["seed"] = f"{seed}.{number}"
-        frames.append(frame)
     return frames
 
 

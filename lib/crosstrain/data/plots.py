@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 
 from crosstrain.data.figures import PALETTE, REFERENCE_COLOUR, colour
 from crosstrain.measure.errors import Deviation
+from crosstrain.measure.score import LiquidScore
 from crosstrain.measure.statistics import SurvivalCurve
 
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
@@ -198,13 +201,60 @@ def radial_distribution(
     ax.set(xlabel="r / Å", ylabel="g(r)")
 
 
-def not_available(ax: Axes, reason: str) -> None:
-    """Write into an empty plot why there is nothing to draw."""
-    import textwrap
+def reference_rdf(ax: Axes, reference: Mapping[str, Any], pair: str) -> None:
+    """Draw the reference's radial distribution function if it may be trusted, else say so.
 
-    text = "\n".join(textwrap.wrap(f"not available: {reason}", 34))
-    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4")
-    ax.set(xticks=[], yticks=[])
+    Parameters
+    ----------
+    ax : Axes
+    reference : mapping
+        Content of ``reference.json``.
+    pair : str
+        Such as ``O-H``.
+    """
+    found = reference["observables"].get(f"rdf:{pair}")
+    if found and not found["problems"]:
+        radial_distribution(ax, reference["r_A"], found["value"], found["error"])
+        return
+    text = "reference not available"
+    ax.text(0.5, 0.97, text, transform=ax.transAxes, ha="center", va="top", color="0.4", fontsize=9)
+    ax.set(xlabel="r / Å", ylabel="g(r)")
+
+
+def equality(ax: Axes) -> None:
+    """Draw the line of equality across a plot with logarithmic axes, and number these plainly."""
+    low = min(ax.get_xlim()[0], ax.get_ylim()[0])
+    high = max(ax.get_xlim()[1], ax.get_ylim()[1])
+    ax.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(LogFormatter())
+        axis.set_minor_formatter(LogFormatter())
+
+
+def score_terms(ax: Axes, scores: Mapping[tuple[str, str], LiquidScore]) -> None:
+    """Draw survival, every term and the score as a heat map, a row for each model and state.
+
+    Parameters
+    ----------
+    ax : Axes
+    scores : mapping of (model, state) to LiquidScore
+    """
+    terms = list(dict.fromkeys(name for score in scores.values() for name in score.terms))
+    columns = ["survival", *terms, "score"]
+    rows = [
+        [s.survival, *(s.terms[t].value if t in s.terms else np.nan for t in terms), s.value]
+        for s in scores.values()
+    ]
+    values = np.array(rows, dtype=float)
+    ax.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        text = "-" if np.isnan(value) else f"{value:.2f}"
+        shade = "white" if value > 0.6 else "black"
+        ax.text(j, i, text, ha="center", va="center", color=shade, fontsize=9)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), [" at ".join(key) for key in scores])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
 
 
 def error_against_score(
@@ -216,16 +266,16 @@ def error_against_score(
     ----------
     ax : Axes
     points : sequence of tuple
-        Architecture, marker, force RMSE (eV/Å), score and the limits of its interval. Models
+        Architecture, marker, force RMSE (meV/Å), score and the limits of its interval. Models
         without a score (NaN) are drawn hollow below the axis.
     """
     for architecture, marker, error, score, low, high in points:
         shade = colour(architecture)
         if np.isnan(score):
-            ax.plot(1e3 * error, -0.1, marker, color=shade, fillstyle="none", markersize=9)
+            ax.plot(error, -0.1, marker, color=shade, fillstyle="none", markersize=9)
             continue
         reach = [[score - low], [high - score]]
-        ax.errorbar(1e3 * error, score, reach, fmt=marker, color=shade, markersize=9, capsize=3)
+        ax.errorbar(error, score, reach, fmt=marker, color=shade, markersize=9, capsize=3)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_yticks([-0.1, 0, 0.25, 0.5, 0.75, 1], ["none", "0", "0.25", "0.5", "0.75", "1"])
     ax.set(ylim=(-0.18, 1.05), ylabel="liquid score")

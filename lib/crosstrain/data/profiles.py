@@ -68,6 +68,7 @@ class Liquid(_Part):
     composition: dict[str, int]
     states: dict[str, State]
     start_density_g_cm3: float = Field(gt=0)
+    start_ps: float = Field(gt=0, description="classical dynamics before the model takes over")
     replicas: list[int]
     rdf: RadialDistributions
 

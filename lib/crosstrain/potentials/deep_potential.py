@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -181,6 +182,7 @@ def _input(
 
 
 def _run_deepmd(arguments: list[str], folder: Path) -> None:
+    os.environ.setdefault("NUM_WORKERS", "0")  # else deepmd-kit loads its few frames in 4 processes
     from deepmd.main import main
 
     try:

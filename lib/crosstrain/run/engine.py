@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -152,11 +153,42 @@ def _executor(settings: Compute) -> Iterator[Callable[[list[str], str], Future[s
     # Parsl starts its helper programs by name; they stand beside this Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     app = parsl.python_app(run_process)
-    with parsl.load(_parsl_config(settings)):
+    with parsl.load(_parsl_config(settings)) as kernel, _ended_with_this_process(kernel):
         try:
             yield lambda command, folder: app(command, folder, settings.threads)
         finally:
             parsl.clear()
+
+
+@contextmanager
+def _ended_with_this_process(kernel: Any) -> Iterator[None]:
+    """End Parsl's helpers even if this process is killed: a shell waits for its pipe to close.
+
+    Without the interchange the workers end themselves, and with a worker its step.
+    """
+    helpers = [getattr(e, "interchange_proc", None) for e in kernel.executors.values()]
+    pids = " ".join(str(helper.pid) for helper in helpers if helper)
+    guard = subprocess.Popen(
+        ["sh", "-c", f"cat; kill {pids}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield
+    finally:
+        guard.kill()
+        guard.communicate()
+
+
+def _dying_with_parent(program: str) -> list[str]:
+    """Return a command that runs a program which the kernel ends with its parent (on Linux)."""
+    if sys.platform != "linux":
+        return [program]
+    signal_on_death = 1  # PR_SET_PDEATHSIG
+    ask = f"import ctypes, os, sys; ctypes.CDLL(None).prctl({signal_on_death}, {signal.SIGKILL:d})"
+    return [sys.executable, "-c", f"{ask}; os.execvp(sys.argv[1], sys.argv[1:])", program]
 
 
 def _parsl_config(settings: Compute) -> Any:
@@ -170,6 +202,11 @@ def _parsl_config(settings: Compute) -> Any:
         executor = HighThroughputExecutor(
             label="local",
             address="127.0.0.1",
+            # A driver that was killed must leave nothing behind: the interchange dies with it,
+            # the workers when its heartbeat fails, and each step with its worker.
+            interchange_launch_cmd=_dying_with_parent("interchange.py"),
+            heartbeat_period=5,
+            heartbeat_threshold=20,
             max_workers_per_node=settings.workers,
             cores_per_worker=settings.threads,
             provider=LocalProvider(init_blocks=1, max_blocks=1),

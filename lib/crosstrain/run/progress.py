@@ -15,7 +15,7 @@ class Progress:
     def __init__(self, steps: list[Step], workers: int, *, quiet: bool = False) -> None:
         self._total = len(steps)
         self._workers = workers
-        self._left_s = sum(step.estimate_s for step in steps)
+        self._left_s = self._planned_s = sum(step.estimate_s for step in steps)
         self._done = self._spent_s = self._estimated_s = 0.0
         self._running: dict[str, tuple[Step, float]] = {}
         self._quiet = quiet
@@ -63,7 +63,8 @@ class Progress:
         """Estimate from the plan's own estimates, corrected by how long its steps really took."""
         now = time.monotonic()
         gone_s = sum(min(now - begun, s.estimate_s) for s, begun in self._running.values())
-        correction = self._spent_s / self._estimated_s if self._estimated_s else 1.0
+        prior_s = 0.05 * self._planned_s  # so that the first short steps do not mislead
+        correction = (self._spent_s + prior_s) / (self._estimated_s + prior_s)
         return max(0.0, self._left_s - gone_s) * correction / self._workers
 
     def _say(self, text: str) -> None:

@@ -1,20 +1,28 @@
-"""Tables of results: plain results in, `pandas.DataFrame` with units in the headings out."""
+"""Summaries of frames and results for people: tables with units in their headings, and series."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from ase.neighborlist import neighbor_list
+from numpy.typing import NDArray
 
-from crosstrain.build.boxes import density_g_cm3
+from crosstrain.build.boxes import density_g_cm3, whole
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
-from crosstrain.measure import errors
+from crosstrain.measure import errors, observables
 from crosstrain.measure.score import LiquidScore
+from crosstrain.simulate.trajectory import Trajectory
+
+FARTHEST_CONTACT_A = 6.0
 
 Prediction = Mapping[str, Any]
+
+# --- frames -------------------------------------------------------------------------------------
 
 
 def sets(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
@@ -40,6 +48,58 @@ def sets(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def nearest_contact_A(frame: Atoms) -> float:
+    """Return the smallest distance between atoms of different molecules, Å; NaN if above 6 Å."""
+    first, second, image, distances = neighbor_list("ijSd", whole(frame), FARTHEST_CONTACT_A)
+    molecule = frame.arrays["molecule"]
+    apart = (molecule[first] != molecule[second]) | image.any(axis=1)
+    return float(distances[apart].min()) if apart.any() else np.nan
+
+
+def bond_lengths_A(frames: Sequence[Atoms]) -> dict[str, NDArray[np.float64]]:
+    """Return the lengths of the bonds of the known graph, Å, by pair of elements."""
+    lengths = defaultdict(list)
+    for frame in frames:
+        symbols, positions = frame.get_chemical_symbols(), whole(frame).positions
+        for i, j in frame.info["bonds"]:
+            pair = "-".join(sorted((symbols[i], symbols[j])))
+            lengths[pair].append(np.linalg.norm(positions[i] - positions[j]))
+    return {pair: np.array(lengths[pair]) for pair in sorted(lengths)}
+
+
+def mean_rdfs(
+    frames: Sequence[Atoms], pairs: Sequence[str], n_bins: int = 40
+) -> dict[str, observables.RadialDistribution]:
+    """Return mean intermolecular g(r) of the frames of the most frequent composition.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        Periodic frames; those of one composition have the same order of atoms.
+    pairs : sequence of str
+        Pairs of elements, such as ``O-H``.
+    n_bins : int
+        Up to half the width of the smallest box.
+    """
+    (composition, _), *_ = Counter(frame.info["composition"] for frame in frames).most_common(1)
+    chosen = [frame for frame in frames if frame.info["composition"] == composition]
+    found = {}
+    for pair in pairs:
+        r, g = observables.element_rdf(
+            [frame.positions for frame in chosen],
+            [frame.cell.array for frame in chosen],
+            chosen[0].arrays["molecule"],
+            chosen[0].get_chemical_symbols(),
+            pair=tuple(pair.split("-")),
+            n_bins=n_bins,
+        )
+        found[pair] = observables.RadialDistribution(r, g.mean(axis=0))
+    return found
+
+
+# --- models -------------------------------------------------------------------------------------
+
+
 def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, float]:
     """Return a model's errors on labelled frames, for one row of a table.
 
@@ -49,7 +109,14 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
         Labelled periodic frames.
     predicted : mapping
         As `crosstrain.study.Study.predicted` returns it.
+
+    Returns
+    -------
+    dict
+        By heading; only the number of frames if there are none.
     """
+    if not frames:  # every label of the run failed
+        return {"frames": 0}
     energy = errors.energy_errors(
         [frame.info[ENERGY] for frame in frames],
         predicted["energy_eV"],
@@ -79,10 +146,13 @@ def force_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, er
 
 def atomisation_energies(
     frames: Sequence[Atoms], energies_eV: Sequence[float], atom_energies: Mapping[str, float]
-) -> np.ndarray:
+) -> NDArray[np.float64]:
     """Return energies per atom relative to isolated atoms, eV, shape (n_frames,)."""
     isolated = [sum(atom_energies[symbol] for symbol in frame.symbols) for frame in frames]
     return (np.asarray(energies_eV) - isolated) / [len(frame) for frame in frames]
+
+
+# --- liquids ------------------------------------------------------------------------------------
 
 
 def runs(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -104,6 +174,12 @@ def runs(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
         for name, run in records.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def densities_g_cm3(trajectory: Trajectory) -> NDArray[np.float64]:
+    """Return the density at every row of a trajectory's thermodynamic table, g/cm³."""
+    masses = trajectory.reference.get_masses()
+    return observables.density_g_cm3(masses, trajectory.thermo["volume_A3"])
 
 
 def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
@@ -129,6 +205,15 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
     silent = reference["left_out"] | reference["failures"]
     rows |= {name: {"verdict": f"not used: {reason}"} for name, reason in silent.items()}
     return pd.DataFrame.from_dict(rows, orient="index").fillna("-")
+
+
+def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:
+    """Return the reference's value of a scalar observable in words, or why there is none."""
+    reason = why_not(reference, observable)
+    if reason:
+        return f"not available: {reason}"
+    found = reference["observables"][observable]
+    return plus_minus(found["value"], found["error"])
 
 
 def why_not(reference: Mapping[str, Any], observable: str) -> str:
@@ -167,6 +252,35 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
             "replicas": score.n_replicas,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def missing(observed: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the observables that runs did not give, with the reason, a row each.
+
+    Parameters
+    ----------
+    observed : mapping
+        Content of ``observed.json`` by name of the run.
+    """
+    rows = [
+        {"run": name, "observable": observable, "not available": reason}
+        for name, seen in observed.items()
+        for observable, reason in seen["missing"].items()
+    ]
+    return pd.DataFrame(rows, columns=["run", "observable", "not available"])
+
+
+def score_sentence(score: LiquidScore) -> str:
+    """Return a score in words, or why there is none."""
+    if score.terms:
+        interval = f"{score.lower:.2f} to {score.upper:.2f}"
+        return f"score {score.value:.2f} ({interval}), survival {score.survival:.2f}"
+    return f"no score, for want of a trusted reference value; survival {score.survival:.2f}"
+
+
+def training_set(model_name: str) -> str:
+    """Return the training set in the name of a model, such as ``packed`` of ``mace-packed-s1``."""
+    return model_name.split("-")[1]
 
 
 def plus_minus(value: float, error: float, digits: int = 3) -> str:

@@ -1,0 +1,241 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Run the liquid with each model
+#
+# **Question.** What does a model do when it makes its own configurations: does the liquid live,
+# and at what density does it settle?
+#
+# **What you will do.** Look at the trajectories of every model: how each ended, its density and
+# temperature, and the frame in which something went wrong.
+#
+# **What you will learn.** How a simulation fails, how to treat runs of different length fairly,
+# and where the part of a run begins that may be averaged.
+#
+# **You need** notebook [03](03_train_two_architectures.ipynb) for the models.
+#
+# **Run time.** `laptop` and `smoke`: under a minute from stored trajectories. Computing one takes
+# minutes for `smoke`, up to half an hour for `laptop`.
+#
+# **Files made.** Figures `04_run_liquid_dynamics__density`, `__temperature`, `__survival` and
+# `__last_frame`.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from crosstrain.data import figures, plots, summaries, views
+from crosstrain.measure import statistics
+from crosstrain.potentials import protocol
+from crosstrain.simulate.topology import bond_events
+from crosstrain.study import Study
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
+widget_frames: int = 50  # frames of the trajectory in the widget
+
+# %%
+figures.use_style()
+lab = Study(profile, notebook="04_run_liquid_dynamics")
+architectures = list(lab.profile.training.architectures)
+labels = {name: protocol.architecture(name).LABEL for name in architectures}
+states = lab.profile.liquid.states
+planned_ps = lab.profile.dynamics.duration_ps
+
+# %% [markdown]
+# ## The runs
+#
+# Every model runs the scoring liquid at constant temperature and pressure from the same starting
+# boxes. A run ends when it is complete, or when a bond breaks or forms for longer than a
+# vibration, the liquid boils off or collapses, or the temperature runs away. *Lived* is the time
+# until then.
+
+# %%
+cases = [
+    (model.params["architecture"], state, liquid)
+    for model in lab.models()
+    for state in states
+    for liquid in lab.liquids(model, state)
+]
+liquids = [liquid for *_, liquid in cases]
+ended = lab.each(liquids, lambda step: lab.read(step, "run.json"))
+trajectories = lab.each(liquids, lab.trajectory)
+summaries.runs(ended)
+
+# %% [markdown]
+# The name of a run says architecture, training set, seed (s), state and replica (r). *Never run*,
+# *failed* and *unstable* are different things: a failed program stops the study with an error,
+# and what stands here as unstable is a model's own doing.
+
+# %% [markdown]
+# ## Density
+#
+# A box starts at a density that is not the model's own, so its beginning must not be averaged.
+# Where the average may begin is found by the code: the start that leaves the largest number of
+# independent samples. Pale: before it. A cross: the run ended early.
+
+# %%
+observed = lab.each(
+    [lab.observed(liquid) for liquid in liquids], lambda s: lab.read(s, "observed.json")
+)
+fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 4), squeeze=False)
+panels = dict(zip(states, axes[0], strict=True))
+for architecture, state, liquid in cases:
+    trajectory, seen = trajectories[liquid.name], observed[liquid.name]
+    style = {
+        "colour": figures.colour(architecture),
+        "equilibrated_ps": seen.get("equilibrated_ps"),
+        "ended": seen["status"] != "completed",
+    }
+    time, density = trajectory.thermo["time_ps"], summaries.densities_g_cm3(trajectory)
+    plots.density_trace(panels[state], time, density, **style)
+for state, ax in panels.items():
+    at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
+    ax.set(title=at, xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))
+plots.architecture_legend(axes[0, 0], labels)
+lab.save(fig, "density")
+
+# %% [markdown]
+# Traces of one colour are replicas and seeds of one architecture. Where no part is drawn strong,
+# there was nothing to average, and the table below says why.
+
+# %%
+rows = {}
+for name, seen in observed.items():
+    known = seen["density_g_cm3"]
+    rows[name] = {
+        "density / g cm⁻³": summaries.plus_minus(known["value"], known["error"]) if known else "-",
+        "averaged from / ps": f"{seen['equilibrated_ps']:.2f}" if known else "-",
+        "independent samples": f"{known['n_effective']:.1f}" if known else "-",
+        "not available": seen["missing"].get("density", "-"),
+    }
+pd.DataFrame.from_dict(rows, orient="index")
+
+# %% [markdown]
+# The error is that of the mean of *correlated* samples. With few independent samples it is itself
+# uncertain, and a run that still drifts shows as few. An unstable run is averaged over its time
+# before the end only, and is no liquid at equilibrium.
+
+# %% [markdown]
+# ## Temperature
+#
+# The thermostat should hold it. A model that finds a hole in its energy heats faster than the
+# thermostat cools.
+
+# %%
+fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 3.6), squeeze=False)
+panels = dict(zip(states, axes[0], strict=True))
+for architecture, state, liquid in cases:
+    thermo, shade = trajectories[liquid.name].thermo, figures.colour(architecture)
+    panels[state].plot(thermo["time_ps"], thermo["temperature_K"], color=shade, linewidth=0.9)
+for state, ax in panels.items():
+    ax.axhline(states[state].temperature_K, color="0.5", linewidth=1, linestyle=":")
+    ax.set(xlabel="time / ps", ylabel="temperature / K", xlim=(0, planned_ps))
+plots.architecture_legend(axes[0, 0], labels)
+lab.save(fig, "temperature")
+
+# %% [markdown]
+# Dotted: the temperature asked for. A small box fluctuates; that is physics, a steady rise is
+# not.
+
+# %% [markdown]
+# ## Survival
+#
+# Some runs end early, others reach the planned time alive. How long they *would* have lived is
+# not known: their life times are **censored**. The Kaplan-Meier curve uses both kinds, the
+# fraction alive at each time.
+
+# %%
+fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 3.8), squeeze=False)
+for ax, state in zip(axes[0], states, strict=True):
+    for architecture in architectures:
+        mine = [ended[step.name] for a, s, step in cases if (a, s) == (architecture, state)]
+        died = [run["status"] != "completed" for run in mine]
+        curve = statistics.kaplan_meier([run["time_ps"] for run in mine], died)
+        style = {"label": f"{labels[architecture]} (runs: {len(mine)})"}
+        style |= {"colour": figures.colour(architecture), "until_ps": planned_ps}
+        plots.survival(ax, curve, **style)
+    ax.set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
+axes[0, 0].legend()
+lab.save(fig, "survival")
+
+# %% [markdown]
+# All training sets and seeds of an architecture are taken together. A curve that stays at one
+# says that no run was lost, not that none ever would be: with n of n runs alive, a failure rate
+# of up to about 3/n remains possible.
+
+# %% [markdown]
+# ## The end of a run, seen close
+#
+# The last frame of the run that lived shortest, with the bonds that differ from the known graph
+# of its molecules. If all runs were completed it is simply the last frame of the first.
+
+# %%
+shortest = min(liquids, key=lambda step: ended[step.name]["time_ps"] / planned_ps)
+trajectory, run = trajectories[shortest.name], ended[shortest.name]
+last = trajectory.frames([-1])[0]
+formed, broken = bond_events(last, last.info["bonds"])
+print(f"{shortest.name}: {run['status']}, {run['detail'] or 'nothing went wrong'}")
+print(f"last frame, {run['simulated_ps']:.2f} ps: {len(formed)} formed, {len(broken)} broken bonds")
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(10.5, 4.6))
+views.picture(trajectory.frames([0])[0], axes[0])
+views.picture(last, axes[1], marked=[*formed, *broken])
+axes[0].set_title("first frame")
+axes[1].set_title(f"last frame, {run['simulated_ps']:.2f} ps")
+lab.save(fig, "last_frame")
+
+# %% [markdown]
+# Rings and dashes mark pairs that have formed or broken a bond. The trajectory that led there, to
+# be played in JupyterLab:
+
+# %%
+numbers = np.linspace(0, len(trajectory.time_ps) - 1, widget_frames).round().astype(int)
+views.view(trajectory.frames(np.unique(numbers)))
+
+# %% [markdown]
+# ## What we found
+
+# %%
+for architecture in architectures:
+    mine = [ended[step.name] for a, _, step in cases if a == architecture]
+    whole = sum(run["status"] == "completed" for run in mine)
+    reasons = sorted({run["reason"] for run in mine if run["reason"]})
+    lived = np.mean([run["time_ps"] for run in mine])
+    print(
+        f"{labels[architecture]}: {whole} of {len(mine)} runs reached {planned_ps:g} ps; "
+        f"lived {lived:.2f} ps on average; ended by: {', '.join(reasons) or 'nothing'}"
+    )
+
+# %% [markdown]
+# ## Limits
+#
+# To be alive is not to be right: a model may hold all bonds in a liquid of the wrong density.
+# Short runs of small boxes show early deaths only, and boiling comes easier to a small box. Runs
+# of one model share its faults, so replicas are fewer independent witnesses than they seem.
+#
+# **Try it.** In a copy of `smoke.yml` halve the time step, give the file as `profile`, and see
+# whether the same model lives longer. If it does, was the model the culprit?
+#
+# ## Next
+#
+# [05_score_models](05_score_models.ipynb): what the liquid should have been, and a number for how
+# far off it is.
+#
+# ## References
+#
+# 1. E. L. Kaplan, P. Meier, *J. Am. Stat. Assoc.* 1958, 53, 457.
+# 2. J. D. Chodera, *J. Chem. Theory Comput.* 2016, 12, 1799: detection of equilibration.
+
+# %% [markdown]
+# ## Colophon
+
+# %%
+lab.colophon()

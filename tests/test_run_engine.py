@@ -1,0 +1,190 @@
+"""The engine with real steps: nothing twice, failures told, kills survived."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from crosstrain.run.engine import THREAD_VARIABLES, StepsFailed, run_process
+from crosstrain.study import Study
+
+COUNTED = re.compile(r"(\d+) steps? computed")
+
+
+def records(folder: Path) -> dict[str, int]:
+    """Time of each result below a folder, by the name of the result."""
+    found = folder.rglob("provenance.json")
+    return {p.parent.name: p.stat().st_mtime_ns for p in found if ".staging" not in p.parent.name}
+
+
+def processes_with(word: str) -> list[int]:
+    """Ids of processes with a word in their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if word in entry.read_text():
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return [pid for pid in found if pid != os.getpid()]
+
+
+def wait_for(condition, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_second_run_computes_nothing(tiny, tmp_path):
+    study = Study(str(tiny), announce=False)
+    targets = [study.block("water"), study.start(1), study.atoms()]
+    assert study.fill(targets, quiet=True) == 1 + 3 + 1 + 1 + 1
+    before = records(tmp_path)
+    assert study.fill(targets, quiet=True) == 0
+    assert Study(str(tiny)).fill(targets, quiet=True) == 0
+    assert records(tmp_path) == before
+    assert len(study.frames("water")) == 3
+    assert not list((tmp_path / "runs").rglob(".staging*"))
+    assert list((study.store.scratch / "work").iterdir()) == []
+
+
+def test_nothing_asked_nothing_done(tiny, tmp_path):
+    assert Study(str(tiny)).fill([], quiet=True) == 0
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_failing_step_stops_only_what_needs_it(tiny, tmp_path):
+    study = Study(str(tiny), announce=False)
+    bad = study.block("crushed")
+    with pytest.raises(StepsFailed) as error:
+        study.fill([bad, study.start(1)], quiet=True)
+    failures = error.value.failures
+    (built,), (labelled, whole) = (
+        [name for name in failures if name.startswith("build")],
+        [name for name in failures if not name.startswith("build")],
+    )
+    assert "Error: " in failures[built]
+    assert failures[labelled] == f"not run: needs {built}"
+    assert failures[whole].startswith("not run: needs ")
+    assert str(error.value).startswith("3 step(s) failed\n")
+    assert study.store.is_current(study.start(1))
+    assert list(records(tmp_path)) == [study.start(1).folder_name]
+    # and it is tried again, with the same end
+    with pytest.raises(StepsFailed, match="3 step"):
+        study.fill([bad], quiet=True)
+
+
+def test_the_local_engine_computes_in_parallel_and_only_once(crosstrain, tiny_with, tmp_path):
+    tiny = tiny_with(compute={"engine": "local", "workers": 2})
+    first = crosstrain("study", "--profile", tiny, "--only", "sets")
+    assert first.returncode == 1, first.stderr
+    assert "3 step(s) failed" in first.stderr  # the crushed block
+    assert "not run: needs build-crushed" in first.stderr
+    before = records(tmp_path)
+    assert sum(name.startswith("label-water") for name in before) == 3
+    assert sum(name.startswith("set-water") for name in before) == 1
+    again = crosstrain("study", "--profile", tiny, "--only", "sets")
+    assert again.returncode == 1
+    assert records(tmp_path) == before
+    assert wait_for(lambda: not processes_with(str(tmp_path)), 20)
+
+
+DRIVER = """
+import sys
+from crosstrain.study import Study
+study = Study(sys.argv[1], announce=False)
+print(study.fill([study.block("water")], quiet=True), "steps computed")
+"""
+
+
+@pytest.mark.parametrize("engine", ["serial", "local"])
+def test_a_killed_driver_is_continued(tiny_with, tmp_path, engine):
+    tiny = tiny_with(compute={"engine": engine, "workers": 2})
+    command = [sys.executable, "-c", DRIVER, str(tiny)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as driver:
+        is_begun = wait_for(lambda: any(n.startswith("label") for n in records(tmp_path)), 120)
+        driver.send_signal(signal.SIGKILL)
+    assert is_begun
+    # what was started does not run on unseen
+    assert wait_for(lambda: not processes_with(str(tmp_path)), 30)
+    before = records(tmp_path)
+    assert any(name.startswith("build") for name in before)
+    assert not any(name.startswith("set") for name in before)
+
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    after = records(tmp_path)
+    assert len(after) == 5
+    assert {name: after[name] for name in before} == before
+    assert int(COUNTED.search(again.stdout)[1]) == len(after) - len(before)
+
+
+def test_an_interrupted_labelling_keeps_its_frames(tiny_with, tmp_path):
+    """A killed step goes on from its last finished frame."""
+    tiny = tiny_with(reference={"frames_per_piece": 3})
+    study = Study(str(tiny), announce=False)
+    (label,) = study.block("water").inputs.values()
+    study.fill([label.inputs["frames"]], quiet=True)
+    command = [sys.executable, "-c", DRIVER, str(tiny)]
+    first = study.store.work(label) / "0.extxyz"
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as driver:
+        is_begun = wait_for(first.exists, 120)
+        driver.send_signal(signal.SIGKILL)
+    assert is_begun
+    assert wait_for(lambda: not processes_with(str(tmp_path)), 30)
+    if study.store.is_current(label):
+        pytest.skip("the labelling was quicker than the kill")
+    marked = first.read_text().replace("GFN2-xTB", "kept")
+    first.write_text(marked)
+    study.fill([label], quiet=True)
+    assert [frame.info["method"] for frame in study.frames("water")] == [
+        "kept",
+        "GFN2-xTB",
+        "GFN2-xTB",
+    ]
+
+
+# --- one process ------------------------------------------------------------------------------
+
+
+def test_threads_are_pinned(tmp_path, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    code = "import json, os; json.dump(dict(os.environ), open('env.json', 'w'))"
+    code = code.replace("env.json", str(tmp_path / "env.json"))
+    assert run_process([sys.executable, "-c", code], str(tmp_path), threads=3) == ""
+    seen = json.loads((tmp_path / "env.json").read_text())
+    assert {name: seen[name] for name in THREAD_VARIABLES} == dict.fromkeys(THREAD_VARIABLES, "3")
+    assert "OMP_NUM_THREADS" in THREAD_VARIABLES
+
+
+def test_pinned_threads_are_the_threads_numpy_uses(tmp_path):
+    code = (
+        "import numpy, threadpoolctl;"
+        "n = [p['num_threads'] for p in threadpoolctl.threadpool_info()]; print(n);"
+        "assert n and set(n) == {1}"
+    )
+    assert run_process([sys.executable, "-c", code], str(tmp_path), threads=1) == ""
+
+
+def test_reasons_of_a_failed_process(tmp_path):
+    def run(code: str) -> str:
+        return run_process([sys.executable, "-c", code], str(tmp_path), threads=1)
+
+    told = f"import sys; open({str(tmp_path / 'failure.txt')!r}, 'w').write('no\\n'); sys.exit(1)"
+    assert run(told) == "no"
+    place = "/".join(tmp_path.parts[-2:])
+    # an old reason is not given for a new failure
+    assert run("import sys; sys.exit(3)") == f"its process ended with code 3; see {place}/log.txt"
+    assert run("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").startswith(
+        "its process ended with code -9"
+    )
+    assert run("print('words')") == ""
+    assert "words" in (tmp_path / "log.txt").read_text()
