@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import yaml
+
 # before numpy and torch are loaded
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
 os.environ["MPLBACKEND"] = "Agg"
-
-import pytest
-import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 # Files whose tests start processes or train models come after those that only compute.
@@ -42,10 +42,10 @@ def published() -> Path:
 def tiny_profile() -> dict:
     """Settings for two waters and one block that cannot be built, to test the machinery."""
     values = yaml.safe_load((ROOT / "lib/crosstrain/data/profiles/smoke.yml").read_text())
-    water = {
+    water = values["blocks"]["packed"]["options"] | {
+        "molecules": ["O"],
         "compositions": [{"O": 2}],
         "density_g_cm3": [0.2, 0.4],
-        "temperature_K": [100, 300],
         "conformers": 1,
     }
     crushed = {**water, "density_g_cm3": [90, 91]}

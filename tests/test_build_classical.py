@@ -171,6 +171,20 @@ def test_lattice_electrostatics_against_a_plain_ewald_sum():
     assert found == pytest.approx(coulomb * expected, abs=0.01)
 
 
+@pytest.mark.parametrize("name", ["EC", "EMC", "O"])
+def test_openmm_sees_whole_molecules(name):
+    # the barostat moves what it takes for a molecule: pieces would give a wrong density
+    import openmm
+
+    frame = pack([molecule(name, 0)] * 3, density_g_cm3=0.8, seed=0)
+    system = mmff_system(frame, cutoff_A=0.4 * frame.cell[0, 0])
+    context = openmm.Context(
+        system, openmm.VerletIntegrator(0.001), openmm.Platform.getPlatformByName("Reference")
+    )
+    found = sorted(sorted(members) for members in context.getMolecules())
+    assert found == [np.flatnonzero(frame.arrays["molecule"] == k).tolist() for k in range(3)]
+
+
 def test_forces_are_the_derivative_of_the_energy(liquid):
     import openmm
 

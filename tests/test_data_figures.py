@@ -33,8 +33,8 @@ def test_same_bytes_in_another_process(tmp_path):
     """Neither the time nor the random hash of a process may show."""
     here = figures.save(draw(), "curve", **ORIGIN, folder=tmp_path / "a")
     code = (
-        "import pathlib, runpy, sys; here = runpy.run_path(sys.argv[1]); folder = sys.argv[2];"
-        "here['figures'].save(here['draw'](), 'curve', **here['ORIGIN'], folder=pathlib.Path(folder))"
+        "import pathlib, runpy, sys; me = runpy.run_path(sys.argv[1]); folder = sys.argv[2];"
+        "me['figures'].save(me['draw'](), 'curve', **me['ORIGIN'], folder=pathlib.Path(folder))"
     )
     subprocess.run([sys.executable, "-c", code, __file__, str(tmp_path / "b")], check=True)
     for file in here:
@@ -54,7 +54,7 @@ def test_manifest_grows_and_is_replaced(tmp_path):
 def test_no_manifest_and_a_damaged_one(tmp_path):
     assert figures.read_manifest(tmp_path) == {}
     (tmp_path / figures.MANIFEST).write_text('{"a": ')
-    with pytest.raises(ValueError, match="manifest.json is damaged; delete it and render again"):
+    with pytest.raises(ValueError, match=r"manifest.json is damaged; delete it and render again"):
         figures.read_manifest(tmp_path)
 
 

@@ -201,7 +201,7 @@ def test_files_that_are_no_frames(tmp_path):
 def test_unknown_element_is_named(tmp_path):
     path = tmp_path / "f.extxyz"
     path.write_text(text().replace("O  ", "Qq ", 1))
-    with pytest.raises(fr.BadFrames, match="frame 0: .*Qq"):
+    with pytest.raises(fr.BadFrames, match=r"frame 0: .*Qq"):
         fr.read(path)
 
 

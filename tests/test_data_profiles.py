@@ -34,7 +34,7 @@ def test_a_file_of_ones_own_is_the_same(tmp_path, values):
 
 
 def test_unknown_name_lists_what_there_is():
-    with pytest.raises(profiles.ProfileError, match="profile 'lapdog'; allowed are .*laptop"):
+    with pytest.raises(profiles.ProfileError, match=r"profile 'lapdog'; allowed are .*laptop"):
         profiles.load("lapdog")
     with pytest.raises(profiles.ProfileError, match=r"'nowhere.yml'; allowed are .*laptop"):
         profiles.load("nowhere.yml")

@@ -68,7 +68,7 @@ def test_key_does_not_depend_on_names_order_or_estimates():
 
 @pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "-x", "a b", "a\n"])
 def test_names_that_are_no_folder_names(name):
-    with pytest.raises(ValueError, match="step name .*; allowed are letters"):
+    with pytest.raises(ValueError, match=r"step name .*; allowed are letters"):
         Step("set", name)
     with pytest.raises(ValueError, match="step name"):
         Step(name, "set")
@@ -81,7 +81,7 @@ def test_params_must_be_plain(value):
 
 
 def test_upstream_has_inputs_first_and_each_key_once():
-    frames, labels, whole, model = chain()
+    frames, labels, _, model = chain()
     again = chain()[2]
     assert [s.kind for s in upstream([model, again])] == ["build", "label", "set", "train"]
     assert upstream([labels])[0].key == frames.key

@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         "render", _render, "execute the text twins into notebooks/ and figures/", profile=False
     )
     render.add_argument("notebooks", nargs="*", help="only these (default: all)")
+    score = command("score", _score, "run a model's liquid and report how good it is")
+    score.add_argument("model", help="a model of the profile, for example mace-packed-s1")
     command("check", _check, "verify stored results, rendered notebooks and figures")
     step = command("step", _step, "compute one step (used by the engine)", profile=False)
     step.add_argument("file", type=Path)
@@ -169,6 +171,35 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:
         raise ValueError(f"parameter {text!r}: the value is not YAML") from None
+
+
+def _score(options: argparse.Namespace) -> int:
+    import numpy as np
+
+    from crosstrain import judge
+    from crosstrain.data import summaries
+    from crosstrain.study import Study
+
+    study = Study(options.profile, announce=False)
+    model = study.named_model(options.model)
+    for state in study.profile.liquid.states:
+        observed = [study.observed(liquid) for liquid in study.liquids(model, state)]
+        runs = study.each(observed, lambda step: study.read(step, "observed.json"))
+        reference = study.read(study.reference(state), "reference.json")
+        density = judge.mean_density(list(runs.values()))
+        score = judge.liquid_score(list(runs.values()), reference, rng=np.random.default_rng(0))
+        print(f"{model.name}, {state}")
+        for name, run in runs.items():
+            print(f"  {name}: {run['status']} {run['detail']} ({run['time_ps']:g} ps)")
+        if density:
+            found = summaries.plus_minus(density.value, density.error)
+            print(f"  density {found} g/cm³ from {density.n_effective:.0f} independent samples")
+        print(f"  reference density: {summaries.reference_verdict(reference, 'density')}")
+        for name, term in score.terms.items():
+            delta = summaries.plus_minus(term.deviation, term.deviation_error)
+            print(f"  {name}: deviation {delta}, term {term.value:.2f}")
+        print(f"  {summaries.score_sentence(score)}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

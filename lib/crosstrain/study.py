@@ -240,6 +240,19 @@ class Study:
             for architecture in self.profile.training.architectures
         ]
 
+    def named_model(self, name: str) -> Step:
+        """Return a model of the profile by name.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        """
+        known = {model.name: model for model in self.models()}
+        if name not in known:
+            raise ValueError(f"model {name!r}; the profile has {', '.join(known)}")
+        return known[name]
+
     def liquids(self, model: Step, state: str) -> list[Step]:
         """All replicas of a model's liquid at a state."""
         return [self.liquid(model, state, replica) for replica in self.profile.liquid.replicas]
@@ -298,8 +311,9 @@ class Study:
         if not self.store.is_current(step):
             self.fill([step])
         folder = self.store.verify(step)
+        is_new = step.folder_name not in self.used
         self.used[step.folder_name] = str(self.store.digest(step))
-        if self._announce:
+        if self._announce and is_new:
             print(f"loaded: {step.kind} {step.name} ({_summary(step)})")
         return folder
 
@@ -341,13 +355,14 @@ class Study:
         missing = [step for step in steps if not self.store.is_current(step)]
         if missing:
             self.fill(missing)
+        new = [step for step in steps if step.folder_name not in self.used]
         announce, self._announce = self._announce, False
         try:
             found = {step.name: read(step) for step in steps}
         finally:
             self._announce = announce
-        for kind in dict.fromkeys(step.kind for step in steps) if announce else ():
-            print(f"loaded: {_summary_of([step for step in steps if step.kind == kind])}")
+        for kind in dict.fromkeys(step.kind for step in new) if announce else ():
+            print(f"loaded: {_summary_of([step for step in new if step.kind == kind])}")
         return found
 
     def cost(self, step: Step) -> dict[str, float] | None:

@@ -40,6 +40,7 @@ profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a 
 
 # %%
 figures.use_style()
+pd.set_option("display.max_colwidth", None)
 lab = Study(profile, notebook="00_start_here")
 
 # %% [markdown]
@@ -102,7 +103,9 @@ overview = {
     "reference method": settings.reference.method,
     "training sets": "; ".join(settings.training.sets),
     "architectures": "; ".join(architectures),
-    "molecules of the scoring liquid": str(liquid.composition),
+    "molecules of the scoring liquid": ", ".join(
+        f"{n} {name}" for name, n in liquid.composition.items()
+    ),
     "states": "; ".join(states),
     "length of a run / ps": f"{settings.dynamics.duration_ps:g}",
 }

@@ -188,16 +188,16 @@ lab.save(fig, "packed_set")
 
 # %% [markdown]
 # Left: densities are drawn uniformly between the limits of the profile. Middle: the smallest
-# distance between atoms of different molecules. Packing keeps a tolerance and *seeks* nothing, so
-# there is a sharp lower edge and no attraction. Right: the width of each peak is the displacement
-# at the temperatures of the block.
+# distance between atoms of different molecules. The tolerance of the packing is its lower edge
+# (lowered step by step where a dense box cannot be packed otherwise), and nothing attracts.
+# Right: the width of each peak is the displacement at the temperatures of the block.
 
 # %% [markdown]
 # ## Structure
 #
 # A **radial distribution function** g(r) counts the neighbours of an atom at distance r, relative
-# to an even spread. It is 1 for an ideal gas. Only pairs of *different* molecules are counted,
-# over the frames of the most frequent composition.
+# to an even spread. It is 1 for an ideal gas. Only pairs of *different* molecules are counted;
+# the mean is over all frames of the set, up to half the width of the smallest box.
 
 # %%
 curves = summaries.mean_rdfs(packed["packed"], lab.profile.liquid.rdf.pairs)
@@ -208,9 +208,9 @@ ax.legend()
 lab.save(fig, "structure")
 
 # %% [markdown]
-# At short range there is a hole, the tolerance of the packing; beyond it g(r) rises without the
-# peaks of a liquid that has relaxed. Random packing shows a model *where atoms must not be* and
-# little of where they like to be. Whether that is enough to hold a liquid is asked in notebook
+# At short range there is a hole, the tolerance of the packing. Beyond it a relaxed liquid would
+# show the shells of its neighbours; random packing knows only where atoms must *not* be. Whether
+# that is enough to teach a model a liquid is asked in notebook
 # [04](04_run_liquid_dynamics.ipynb).
 
 # %% [markdown]
@@ -222,7 +222,9 @@ print(
     f"{len(density)} packed frames of {kinds} compositions, {min(density):.2f} to "
     f"{max(density):.2f} g/cm³."
 )
-print(f"Closest contact of two molecules: {min(nearest):.2f} Å.")
+tolerances = {frame.info["tolerance_A"] for frame in packed["packed"]}
+print(f"Closest contact of two molecules: {np.nanmin(nearest):.2f} Å.")
+print(f"Tolerance of the packing: {min(tolerances):.1f} to {max(tolerances):.1f} Å.")
 for pair, lengths in stretch.items():
     print(f"{pair} bonds: {np.mean(lengths):.3f} Å, standard deviation {np.std(lengths):.3f} Å")
 

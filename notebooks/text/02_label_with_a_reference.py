@@ -32,6 +32,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before the reference method loads its run
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from ase.units import bar
 from crosstrain.build import boxes
 from crosstrain.data import figures, reference, summaries
@@ -70,9 +71,9 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The energy is that of all electrons of the method's valence basis, so only differences mean
-# something. The pressure is minus the mean of the three normal stresses and leaves out the motion
-# of the atoms; for a box that was packed at random it may be large.
+# The energy counts the valence electrons of the method, so only differences mean something. The
+# pressure is minus the mean of the three normal stresses and leaves out the motion of the atoms;
+# for a box that was packed at random it may be large.
 
 # %% [markdown]
 # ## Is the force the slope of the energy?
@@ -116,22 +117,16 @@ summaries.sets(sets).assign(**{"failed labels": pd.Series(failed)})
 # same method), the size of the forces, and the pressure against density.
 
 # %%
-atom_energies = lab.read(lab.atoms(), "energies_eV.json")
+rows = summaries.labels(sets, lab.read(lab.atoms(), "energies_eV.json"))
+steps = {"hue": "set", "element": "step", "stat": "density", "common_norm": False}
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.7))
-for number, (name, frames) in enumerate(sets.items()):
-    shade = figures.PALETTE[number]
-    energies = [frame.info[ENERGY] for frame in frames]
-    binding = summaries.atomisation_energies(frames, energies, atom_energies)
-    sizes = np.concatenate([np.linalg.norm(f.arrays[FORCES], axis=1) for f in frames])
-    pressure = [-frame.info[STRESS][:3].mean() / bar / 1e3 for frame in frames]
-    density = [boxes.density_g_cm3(frame) for frame in frames]
-    axes[0].hist(binding, bins=20, density=True, histtype="step", color=shade, label=name)
-    axes[1].hist(sizes, bins=40, density=True, histtype="step", color=shade)
-    axes[2].scatter(density, pressure, s=14, color=shade)
-axes[0].set(xlabel="energy / eV per atom", ylabel="probability density")
-axes[1].set(xlabel="size of the force / eV Å$^{-1}$", ylabel="probability density")
-axes[2].set(xlabel="density / g cm$^{-3}$", ylabel="pressure / kbar")
-axes[0].legend()
+sns.histplot(rows, x="energy / eV per atom", bins=30, ax=axes[0], **steps)
+sns.histplot(summaries.force_sizes(sets), x="force / eV Å$^{-1}$", bins=40, ax=axes[1], **steps)
+sns.scatterplot(rows, x="density / g cm$^{-3}$", y="pressure / kbar", hue="set", ax=axes[2])
+axes[1].get_legend().remove()
+axes[2].get_legend().remove()
+for ax in axes[:2]:
+    ax.set_ylabel("probability density")
 lab.save(fig, "labels")
 
 # %% [markdown]

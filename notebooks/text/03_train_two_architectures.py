@@ -21,7 +21,7 @@
 # **You need** notebooks [01](01_build_liquids.ipynb) and [02](02_label_with_a_reference.ipynb).
 #
 # **Run time.** `laptop` and `smoke`: under a minute from stored models. Training itself takes
-# minutes for `smoke` and the better part of an hour per model for `laptop`.
+# minutes for `smoke` and tens of minutes per model for `laptop`.
 #
 # **Files made.** Figures `03_train_two_architectures__learning_curves`, `__parity` and
 # `__force_components`.
@@ -77,14 +77,14 @@ pd.DataFrame(settings).fillna("-")
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 titles = {
-    "energy_rmse_eV_atom": "energy / meV per atom",
-    "forces_rmse_eV_A": "force / meV Å$^{-1}$",
+    "energy_rmse_eV_atom": "energy RMSE / meV per atom",
+    "forces_rmse_eV_A": "force RMSE / meV Å$^{-1}$",
 }
 for ax, (quantity, title) in zip(axes, titles.items(), strict=True):
     for name, training in trained.items():
         style = {"label": labels[name], "colour": figures.colour(name)}
         plots.learning_curve(ax, training["learning_curve"], quantity, **style)
-    ax.set_ylabel(f"validation RMSE, {title}")
+    ax.set_ylabel(title)
 axes[0].legend()
 lab.save(fig, "learning_curves", training_set=training_set, seed=seed)
 
@@ -110,7 +110,7 @@ rows = {
 pd.DataFrame.from_dict(rows, orient="index").round(1)
 
 # %% [markdown]
-# Root mean square errors; a dash of `NaN` in the offset column means that there are too few
+# Root mean square errors; `NaN` in the offset column means that there are too few
 # frames to find an offset. The *offset* is a constant per element: it costs nothing in dynamics,
 # so it is shown apart. Percentages are relative to the size of the same component. The pressure
 # bias is what moves the density of a simulated liquid.
@@ -154,7 +154,7 @@ parts = {
 }
 fig, ax = plt.subplots(figsize=(7, 3.8))
 plots.component_bars(ax, parts)
-ax.legend([labels[name] for name in models])
+plots.architecture_legend(ax, labels)
 lab.save(fig, "force_components", training_set=training_set, seed=seed)
 
 # %% [markdown]

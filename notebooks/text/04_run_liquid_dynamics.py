@@ -21,7 +21,7 @@
 # **You need** notebook [03](03_train_two_architectures.ipynb) for the models.
 #
 # **Run time.** `laptop` and `smoke`: under a minute from stored trajectories. Computing one takes
-# minutes for `smoke`, up to half an hour for `laptop`.
+# minutes for `smoke`, tens of minutes for `laptop`.
 #
 # **Files made.** Figures `04_run_liquid_dynamics__density`, `__temperature`, `__survival` and
 # `__last_frame`.
@@ -42,6 +42,7 @@ widget_frames: int = 50  # frames of the trajectory in the widget
 
 # %%
 figures.use_style()
+pd.set_option("display.max_colwidth", None)
 lab = Study(profile, notebook="04_run_liquid_dynamics")
 architectures = list(lab.profile.training.architectures)
 labels = {name: protocol.architecture(name).LABEL for name in architectures}

@@ -44,6 +44,7 @@ seed: int = 0  # of the bootstrap behind the intervals
 
 # %%
 figures.use_style()
+pd.set_option("display.max_colwidth", None)
 lab = Study(profile, notebook="05_score_models")
 labels = {name: protocol.architecture(name).LABEL for name in lab.profile.training.architectures}
 states, pairs = lab.profile.liquid.states, lab.profile.liquid.rdf.pairs
@@ -70,12 +71,13 @@ visited = lab.each([evaluation for _, evaluation in own], lab.predicted)
 # %%
 rows = {}
 for model in models:
-    rows[model.name, test] = summaries.model_errors(fixed[model.name]["frames"], fixed[model.name])
-for model, evaluation in own:
-    said = visited[evaluation.name]
-    run = evaluation.inputs["frames"].name.removeprefix(f"{model.name}-")
-    rows[model.name, f"own run {run}"] = summaries.model_errors(said["frames"], said)
-errors = pd.DataFrame.from_dict(rows, orient="index").sort_index(kind="stable")
+    said = fixed[model.name]
+    rows[model.name, test] = summaries.model_errors(said["frames"], said)
+    for _, evaluation in (pair for pair in own if pair[0] is model):
+        said = visited[evaluation.name]
+        run = evaluation.inputs["frames"].name.removeprefix(f"{model.name}-")
+        rows[model.name, f"own run {run}"] = summaries.model_errors(said["frames"], said)
+errors = pd.DataFrame.from_dict(rows, orient="index")
 errors.round(1)
 
 # %% [markdown]
@@ -204,22 +206,23 @@ plots.score_terms(ax, scores)
 lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tolerance=rdf_tolerance)
 
 # %% [markdown]
-# Dark is good. Empty cells have no reference value.
+# Dark is good. A grey cell has no reference value to be compared with.
 
 # %% [markdown]
 # ## Would the fixed set have told?
 
 # %%
-points = []
-for model in models:
-    for state in states:
+fig, axes = plt.subplots(1, len(states), figsize=(5.6 * len(states), 4), squeeze=False)
+for ax, state in zip(axes[0], states, strict=True):
+    points = []
+    for model in models:
         score, name = scores[model.name, state], model.params["architecture"]
         marker = figures.SET_MARKERS.get(summaries.training_set(model.name), "o")
         error = errors.loc[(model.name, test), "force / meV Å⁻¹"]
         points.append((name, marker, error, score.value, score.lower, score.upper))
-fig, ax = plt.subplots(figsize=(6.4, 4.2))
-plots.error_against_score(ax, points)
-plots.architecture_legend(ax, labels)
+    plots.error_against_score(ax, points)
+    ax.set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
+plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "error_against_score")
 
 # %% [markdown]

@@ -17,7 +17,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -52,11 +52,8 @@ _LINEAR_TYPES = {4}  # MMFF94 types of H, C and O with a straight angle: sp carb
 
 # Energies in kcal/mol with Å and degrees, as MMFF94 prints them. A term is a sum over groups of
 # atoms p1, p2, ...; the names after the expression are the parameters of each group.
+_BOND = f"{_STIFF}/2*k*d^2*(1 - 2*d + 7/3*d^2); d = 10*r - r0"
 _BONDED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "bond": (
-        f"{_STIFF}/2*k*d^2*(1 - 2*d + 7/3*d^2); d = 10*distance(p1, p2) - r0",
-        ("k", "r0"),
-    ),
     "angle": (
         f"{_STIFF}/2*k*(a*rad)^2*(1 - 0.006981317*a); a = angle(p1, p2, p3)/rad - a0;"
         "rad = 0.017453292519943295",
@@ -232,8 +229,8 @@ def _properties(mol: Mol, name: str) -> MMFFMolProperties:
 
 
 def _terms(mol: Mol, mmff: MMFFMolProperties) -> Terms:
-    """Bonded interactions of one molecule: atoms and parameters, for each term of `_BONDED`."""
-    terms: Terms = {name: [] for name in _BONDED}
+    """Bonded interactions of one molecule: atoms and parameters of the bonds and of `_BONDED`."""
+    terms: Terms = {name: [] for name in ("bond", *_BONDED)}
     for bond in mol.GetBonds():
         i, j = bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()
         terms["bond"].append(((i, j), mmff.GetMMFFBondStretchParams(mol, i, j)[1:]))
@@ -289,12 +286,19 @@ def _torsions(
 def _add_bonded(system: System, found: list[tuple[Terms, NDArray[np.int64]]]) -> None:
     import openmm
 
-    for name, (energy, parameters) in _BONDED.items():
-        groups = [
+    def gathered(name: str) -> list[tuple[list[int], tuple[float, ...]]]:
+        return [
             (members[list(group)].tolist(), values)
             for terms, members in found
             for group, values in terms[name]
         ]
+
+    # A force of its own kind: from it, and not from compound forces, OpenMM learns what a molecule
+    # is, and the barostat which atoms to move together
+    pairs, values = zip(*gathered("bond"), strict=True)
+    system.addForce(_pair_force("bond", _BOND, ("k", "r0"), pairs, values))
+    for name, (energy, parameters) in _BONDED.items():
+        groups = gathered(name)
         size = len(groups[0][0]) if groups else 2
         force = openmm.CustomCompoundBondForce(size, f"{_KCAL}*kcal; kcal = {energy}")
         force.setName("angle" if name == "linear angle" else name)
@@ -452,8 +456,8 @@ def _pair_force(
     name: str,
     energy: str,
     parameters: tuple[str, ...],
-    pairs: list[tuple[int, int]],
-    values: list[tuple[float, ...]],
+    pairs: Sequence[Sequence[int]],
+    values: Sequence[tuple[float, ...]],
 ) -> CustomBondForce:
     import openmm
 

@@ -19,8 +19,8 @@ from crosstrain.measure.statistics import SurvivalCurve
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
 MAP_BOXES = (
     (0, 0.0, "molecules", "SMILES,\nconformers", "01"),
-    (1, 0.0, "boxes", "packed, displaced,\n60-120 atoms", "01"),
-    (2, 0.0, "labels", "energy, forces,\nstress (GFN2-xTB)", "02"),
+    (1, 0.0, "boxes", "packed, displaced,\nperiodic", "01"),
+    (2, 0.0, "labels", "energy, forces,\nstress", "02"),
     (3, 0.62, "Deep Potential", "feed-forward\nnetwork", "03"),
     (3, -0.62, "MACE", "message\npassing", "03"),
     (4, 0.0, "liquid", "molecular\ndynamics, NPT", "04"),
@@ -99,6 +99,8 @@ def learning_curve(
     errors = [1e3 * point[quantity] for point in points]
     ax.loglog(samples, errors, ".-", color=colour, label=label, linewidth=1.2)
     ax.set_xlabel("frames seen")
+    ax.yaxis.set_major_formatter(LogFormatter())
+    ax.yaxis.set_minor_formatter(LogFormatter())
 
 
 def component_bars(ax: Axes, errors: Mapping[str, Mapping[str, Deviation]]) -> None:
@@ -115,7 +117,7 @@ def component_bars(ax: Axes, errors: Mapping[str, Mapping[str, Deviation]]) -> N
     for k, (architecture, found) in enumerate(errors.items()):
         places = np.arange(len(components)) + (k - (len(errors) - 1) / 2) * width
         heights = [100 * found[name].relative for name in components]
-        ax.bar(places, heights, 0.92 * width, color=colour(architecture), label=architecture)
+        ax.bar(places, heights, 0.92 * width, color=colour(architecture))
     ax.set_xticks(range(len(components)), components)
     ax.axhline(100, color="0.6", linewidth=1, linestyle=":")
     ax.set_ylabel("force error / % of the component")
@@ -246,6 +248,7 @@ def score_terms(ax: Axes, scores: Mapping[tuple[str, str], LiquidScore]) -> None
         for s in scores.values()
     ]
     values = np.array(rows, dtype=float)
+    ax.set_facecolor("0.9")  # shows where there is no value
     ax.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else f"{value:.2f}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 from ase.neighborlist import neighbor_list
+from ase.units import bar
 from numpy.typing import NDArray
 
 from crosstrain.build.boxes import density_g_cm3, whole
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.measure import errors, observables
+from crosstrain.measure.molecules import smallest_width
 from crosstrain.measure.score import LiquidScore
 from crosstrain.simulate.trajectory import Trajectory
 
@@ -70,31 +72,69 @@ def bond_lengths_A(frames: Sequence[Atoms]) -> dict[str, NDArray[np.float64]]:
 def mean_rdfs(
     frames: Sequence[Atoms], pairs: Sequence[str], n_bins: int = 40
 ) -> dict[str, observables.RadialDistribution]:
-    """Return mean intermolecular g(r) of the frames of the most frequent composition.
+    """Return the mean intermolecular g(r) of frames of any composition.
 
     Parameters
     ----------
     frames : sequence of Atoms
-        Periodic frames; those of one composition have the same order of atoms.
+        Periodic frames.
     pairs : sequence of str
-        Pairs of elements, such as ``O-H``.
+        Pairs of elements that occur in every frame, such as ``O-H``.
     n_bins : int
         Up to half the width of the smallest box.
     """
-    (composition, _), *_ = Counter(frame.info["composition"] for frame in frames).most_common(1)
-    chosen = [frame for frame in frames if frame.info["composition"] == composition]
+    r_max = 0.5 * min(smallest_width(frame.cell.array) for frame in frames)
     found = {}
     for pair in pairs:
-        r, g = observables.element_rdf(
-            [frame.positions for frame in chosen],
-            [frame.cell.array for frame in chosen],
-            chosen[0].arrays["molecule"],
-            chosen[0].get_chemical_symbols(),
-            pair=tuple(pair.split("-")),
-            n_bins=n_bins,
-        )
-        found[pair] = observables.RadialDistribution(r, g.mean(axis=0))
+        curves = [
+            observables.element_rdf(
+                [frame.positions],
+                frame.cell.array,
+                frame.arrays["molecule"],
+                frame.get_chemical_symbols(),
+                pair=tuple(pair.split("-")),
+                n_bins=n_bins,
+                r_max=r_max,
+            )
+            for frame in frames
+        ]
+        mean = np.mean([curve.g[0] for curve in curves], axis=0)
+        found[pair] = observables.RadialDistribution(curves[0].r, mean)
     return found
+
+
+def labels(
+    frames: Mapping[str, Sequence[Atoms]], atom_energies: Mapping[str, float]
+) -> pd.DataFrame:
+    """Return energy, pressure and density of labelled frames, a row for each frame.
+
+    Parameters
+    ----------
+    frames : mapping of str to sequence of Atoms
+        Periodic frames by name of the set.
+    atom_energies : mapping of str to float
+        Energy of each isolated atom, eV.
+    """
+    tables = []
+    for name, members in frames.items():
+        energies = [frame.info[ENERGY] for frame in members]
+        columns = {
+            "set": name,
+            "energy / eV per atom": atomisation_energies(members, energies, atom_energies),
+            "pressure / kbar": [-frame.info[STRESS][:3].mean() / bar / 1e3 for frame in members],
+            "density / g cm$^{-3}$": [density_g_cm3(frame) for frame in members],
+        }
+        tables.append(pd.DataFrame(columns))
+    return pd.concat(tables, ignore_index=True)
+
+
+def force_sizes(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
+    """Return the size of the labelled force on every atom, a row for each."""
+    tables = []
+    for name, members in frames.items():
+        sizes = np.concatenate([np.linalg.norm(f.arrays[FORCES], axis=1) for f in members])
+        tables.append(pd.DataFrame({"set": name, "force / eV Å$^{-1}$": sizes}))
+    return pd.concat(tables, ignore_index=True)
 
 
 # --- models -------------------------------------------------------------------------------------
@@ -204,7 +244,7 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
     }
     silent = reference["left_out"] | reference["failures"]
     rows |= {name: {"verdict": f"not used: {reason}"} for name, reason in silent.items()}
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("-")
+    return pd.DataFrame.from_dict(rows, orient="index", dtype=object).fillna("-")
 
 
 def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:

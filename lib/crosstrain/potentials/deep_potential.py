@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crosstrain.data import frames as fr
 from crosstrain.paths import write_atomically
-from crosstrain.potentials.protocol import LearningPoint, TrainingError
+from crosstrain.potentials.protocol import LearningPoint, TrainingError, without_repeats
 
 LABEL = "Deep Potential"
 VERSION = 1
@@ -225,7 +225,7 @@ def samples(settings: Settings, n_training: int) -> int:
 
 def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[LearningPoint]:
     """Return the validation errors that were reported during training."""
-    return [
+    return without_repeats(
         LearningPoint(int(row["step"]), float(row["rmse_e_val"]), float(row["rmse_f_val"]))
         for row in _read_curve(folder)
-    ]
+    )

@@ -17,7 +17,7 @@ from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, ConfigDict, Field
 
 from crosstrain.data import frames as fr
-from crosstrain.potentials.protocol import LearningPoint, TrainingError
+from crosstrain.potentials.protocol import LearningPoint, TrainingError, without_repeats
 
 LABEL = "MACE"
 VERSION = 1
@@ -170,8 +170,8 @@ def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[Le
         for line in path.read_text().splitlines()
     ]
     per_epoch = _per_epoch(settings, n_training)
-    return [
+    return without_repeats(
         LearningPoint((e["epoch"] + 1) * per_epoch, e["rmse_e_per_atom"], e["rmse_f"])
         for e in lines
         if e["mode"] == "eval" and e["epoch"] is not None
-    ]
+    )

@@ -6,7 +6,7 @@ name is its name on the command line and in profiles.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,6 +41,11 @@ class LearningPoint:
     def to_json(self) -> dict[str, float]:
         """Return the point as a plain dictionary."""
         return asdict(self)
+
+
+def without_repeats(points: Iterable[LearningPoint]) -> list[LearningPoint]:
+    """Return one point per moment, the last: a continued training reports some again."""
+    return list({point.samples: point for point in points}.values())
 
 
 class Architecture(Protocol):

@@ -1,0 +1,46 @@
+"""The whole chain from an empty store: boxes, labels, models, liquids, scores, notebooks."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from crosstrain.run import notebooks
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def work_tree() -> str:
+    """What git sees of the checkout."""
+    command = ["git", "status", "--porcelain", "--untracked-files=all"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_the_smoke_profile_from_an_empty_store(crosstrain, tmp_path):
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    before = work_tree()
+
+    first = crosstrain("run", "--profile", "smoke", env=environment, cwd="/")
+    assert first.returncode == 0, first.stdout + first.stderr
+    executed = [run.notebook for run in notebooks.matrix()]
+    outcomes = dict(line.split()[:2] for line in first.stdout.splitlines()[-len(executed) :])
+    assert outcomes == dict.fromkeys(executed, "done")
+    for name in executed:
+        assert (tmp_path / "smoke" / f"{name}.ipynb").is_file()
+    assert not list(tmp_path.rglob("*.failed.ipynb"))
+    figures = tmp_path / "smoke" / "figures"
+    manifest = json.loads((figures / "manifest.json").read_text())
+    assert manifest
+    for stem, entry in manifest.items():
+        assert entry["notebook"] in executed
+        assert (figures / f"{stem}.png").is_file()
+        assert (figures / f"{stem}.pdf").is_file()
+
+    second = crosstrain("study", "--profile", "smoke", env=environment, cwd="/")
+    assert second.returncode == 0, second.stderr
+    assert second.stdout.startswith("0 steps computed")
+    assert not list(tmp_path.rglob(".staging*"))
+    assert work_tree() == before

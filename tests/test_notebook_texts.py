@@ -1,0 +1,84 @@
+"""The text twins keep the form that readers and papermill rely on."""
+
+import ast
+import re
+
+import jupytext
+import pytest
+from crosstrain import paths
+from crosstrain.run import notebooks
+
+NAMES = notebooks.names()
+OPENING = ("Question", "What you will do", "What you will learn", "You need", "Run time", "Files")
+CLOSING = (
+    "## What we found",
+    "## Limits",
+    "**Try it.**",
+    "## Next",
+    "## References",
+    "## Colophon",
+)
+MOST_LINES = 25
+
+
+@pytest.fixture(params=NAMES)
+def cells(request):
+    return jupytext.read(notebooks.twin(request.param), fmt="py:percent").cells
+
+
+def code(cells):
+    return [cell for cell in cells if cell.cell_type == "code"]
+
+
+def test_every_notebook_of_the_matrix_exists():
+    assert [run.notebook for run in notebooks.matrix()] == NAMES
+
+
+def test_contents_are_read_from_the_openings():
+    listed = notebooks.contents()
+    assert [name for name, *_ in listed] == NAMES
+    assert all(title and question.endswith("?") for _, title, question in listed)
+
+
+def test_opening_and_closing_are_complete(cells):
+    assert all(f"**{part}" in cells[0].source for part in OPENING)
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert all(part in text for part in CLOSING)
+    assert cells[-1].source == "lab.colophon()"
+
+
+def test_parameters_are_annotated_literals_in_one_cell(cells):
+    (cell,) = [c for c in code(cells) if "parameters" in c.metadata.get("tags", [])]
+    for statement in ast.parse(cell.source).body:
+        assert isinstance(statement, ast.AnnAssign)
+        ast.literal_eval(statement.value)
+
+
+def test_code_cells_are_short_and_plain(cells):
+    for cell in code(cells):
+        tree = ast.parse(cell.source)
+        lines = [line for line in cell.source.splitlines() if line.strip()]
+        assert len(lines) <= MOST_LINES, cell.source
+        assert not any(isinstance(node, ast.ClassDef) for node in ast.walk(tree))
+        assert "import *" not in cell.source
+        assert not re.search(r"""["'](/|~|[A-Z]:)""", cell.source), cell.source
+
+
+def test_prose_stands_between_headings_and_code(cells):
+    kinds = [cell.cell_type for cell in cells]
+    assert kinds[0] == "markdown"
+    tagged = next(i for i, c in enumerate(cells) if "parameters" in c.metadata.get("tags", []))
+    # after imports, parameters and derived values, never more than two code cells in a row
+    rest = "".join("c" if kind == "code" else "m" for kind in kinds[tagged + 2 :])
+    assert "ccc" not in rest
+
+
+def test_links_between_notebooks_lead_somewhere(cells):
+    for cell in cells:
+        for target in re.findall(r"\]\((\w+)\.ipynb\)", cell.source):
+            assert target in NAMES
+
+
+def test_pairing_for_jupyterlab_is_configured():
+    text = (paths.notebooks() / "jupytext.toml").read_text()
+    assert 'formats = "ipynb,text//py:percent"' in text

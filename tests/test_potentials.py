@@ -1,0 +1,341 @@
+"""Both architectures for real, tiny: a trained model is a potential, and what is wrong is told."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ase.stress import full_3x3_to_voigt_6_stress
+from crosstrain.data import frames as fr
+from crosstrain.potentials import deep_potential, protocol
+from crosstrain.potentials.protocol import TrainingError
+
+DATA = Path(__file__).parent / "data"
+# The cutoff is longer than the smallest box is wide, so atoms see their own images.
+CUTOFF_A = 6.8
+TINY = {
+    "deep_potential": {
+        "rcut": CUTOFF_A,
+        "sel": (60, 80, 60),
+        "neuron": (4, 8),
+        "axis_neuron": 2,
+        "fitting_neuron": (8, 8),
+        "steps": 60,
+        "report_every": 10,
+    },
+    "mace": {
+        "r_max": CUTOFF_A,
+        "num_channels": 2,
+        "max_ell": 2,
+        "correlation": 2,
+        "max_num_epochs": 6,
+        "start_stage_two": 4,
+        "eval_interval": 1,
+    },
+}
+ARCHITECTURES = list(TINY)
+MACHINE = {"device": "cpu", "precision": "float64"}
+ATOM_ENERGIES = json.loads((DATA / "energies_eV.json").read_text())
+
+TRAIN = """
+import json, sys
+from pathlib import Path
+from crosstrain.data import frames as fr
+from crosstrain.potentials import protocol
+data, folder, name, values = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
+training, validation = fr.split(fr.read(data / "frames.extxyz.gz", labelled=True), 6)
+protocol.architecture(name).train(
+    training, validation, protocol.settings(name, json.loads(values)), seed=1, folder=folder,
+    atom_energies=json.loads((data / "energies_eV.json").read_text()),
+    device="cpu", precision="float64",
+)
+"""
+
+
+def frames():
+    return fr.read(DATA / "frames.extxyz.gz", labelled=True)
+
+
+def train(name, folder, *, values=(), **changes):
+    """Train a tiny model, by default on ten frames with two to validate."""
+    training, validation = fr.split(frames(), 6)
+    given = {"training": training, "validation": validation} | changes
+    return protocol.architecture(name).train(
+        given["training"],
+        given["validation"],
+        protocol.settings(name, TINY[name] | dict(values)),
+        seed=1,
+        folder=folder,
+        atom_energies=ATOM_ENERGIES,
+        **MACHINE,
+    )
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def trained(request, tmp_path_factory):
+    """A tiny trained model of each architecture."""
+    folder = tmp_path_factory.mktemp(request.param)
+    model = train(request.param, folder)
+    module = protocol.architecture(request.param)
+    assert model == folder / module.MODEL_FILE
+    return SimpleNamespace(
+        name=request.param,
+        module=module,
+        folder=folder,
+        calculator=module.calculator(model, **MACHINE),
+    )
+
+
+def smallest_box():
+    return min(frames(), key=lambda frame: frame.get_volume())
+
+
+# --- a trained model is a potential -----------------------------------------------------------
+
+
+def test_forces_are_minus_the_gradient(trained):
+    frame = smallest_box()
+    frame.calc = trained.calculator
+    forces = frame.get_forces()
+    assert np.abs(forces).max() > 1e-3
+    step = 1e-4
+    for atom, axis in [(0, 0), (3, 1), (11, 2), (19, 0)]:
+        energies = []
+        for shift in (step, -step):
+            moved = frame.copy()
+            moved.positions[atom, axis] += shift
+            moved.calc = trained.calculator
+            energies.append(moved.get_potential_energy())
+        slope = (energies[0] - energies[1]) / (2 * step)
+        assert forces[atom, axis] == pytest.approx(-slope, rel=1e-5, abs=1e-5)
+
+
+def test_stress_is_the_gradient_with_strain(trained):
+    frame = smallest_box()
+    frame.calc = trained.calculator
+    stress = frame.get_stress()
+    step, numeric = 1e-5, np.zeros((3, 3))
+    for i, j in [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]:
+        energies = []
+        for size in (step, -step):
+            strain = np.eye(3)
+            strain[i, j] += size / 2
+            strain[j, i] += size / 2
+            strained = frame.copy()
+            strained.set_cell(frame.cell.array @ strain, scale_atoms=True)
+            strained.calc = trained.calculator
+            energies.append(strained.get_potential_energy())
+        numeric[i, j] = numeric[j, i] = (energies[0] - energies[1]) / (2 * step)
+    numeric = full_3x3_to_voigt_6_stress(numeric) / frame.get_volume()
+    assert np.abs(stress).max() > 1e-5
+    assert stress == pytest.approx(numeric, rel=1e-4, abs=1e-7)
+
+
+def test_a_frame_agrees_with_its_supercell(trained):
+    """Also for a box that is smaller than the cutoff."""
+    frame = smallest_box()
+    assert frame.cell.lengths().min() < CUTOFF_A
+    large = frame.repeat(2)
+    frame.calc = large.calc = trained.calculator
+    energy, forces, stress = frame.get_potential_energy(), frame.get_forces(), frame.get_stress()
+    assert large.get_potential_energy() == pytest.approx(8 * energy, rel=1e-9)
+    assert large.get_forces() == pytest.approx(np.tile(forces, (8, 1)), abs=1e-7)
+    assert large.get_stress() == pytest.approx(stress, abs=1e-9)
+
+
+def test_the_order_of_atoms_and_the_origin_do_not_matter(trained):
+    frame = smallest_box()
+    order = np.random.default_rng(0).permutation(len(frame))
+    shuffled = frame[order]
+    shuffled.positions += [1.0, 2.0, 3.0]
+    shuffled.wrap()
+    frame.calc = shuffled.calc = trained.calculator
+    assert shuffled.get_potential_energy() == pytest.approx(frame.get_potential_energy(), rel=1e-9)
+    assert shuffled.get_forces() == pytest.approx(frame.get_forces()[order], abs=1e-7)
+
+
+def test_the_energy_has_the_zero_of_the_labels(trained):
+    """Energies of the elements differ by 90 eV; even a tiny model comes within 3 eV an atom."""
+    for frame in frames()[:3]:
+        label = frame.info[fr.ENERGY]
+        frame.calc = trained.calculator
+        assert frame.get_potential_energy() / len(frame) == pytest.approx(
+            label / len(frame), abs=3.0
+        )
+
+
+# --- training ---------------------------------------------------------------------------------
+
+
+def test_learning_curve(trained):
+    settings = protocol.settings(trained.name, TINY[trained.name])
+    curve = trained.module.learning_curve(trained.folder, settings, 10)
+    samples = [point.samples for point in curve]
+    assert len(curve) >= 6
+    assert samples == sorted(set(samples))
+    assert samples[-1] == trained.module.samples(settings, 10)
+    assert all(0 < p.energy_rmse_eV_atom < 1000 and 0 < p.forces_rmse_eV_A < 100 for p in curve)
+    first, last = curve[0], curve[-1]
+    assert (
+        last.energy_rmse_eV_atom < first.energy_rmse_eV_atom
+        or last.forces_rmse_eV_A < first.forces_rmse_eV_A
+    )
+    json.dumps([point.to_json() for point in curve])
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_interrupted_training_is_continued(name, tmp_path):
+    longer = {
+        "deep_potential": {"steps": 300},
+        "mace": {"max_num_epochs": 12, "start_stage_two": 8},
+    }[name]
+    values = TINY[name] | longer
+    command = [sys.executable, "-c", TRAIN, DATA, tmp_path, name, json.dumps(values)]
+    checkpoints = {"deep_potential": "model.ckpt-30.pt", "mace": "checkpoints/*epoch-2.pt"}[name]
+    module, settings = protocol.architecture(name), protocol.settings(name, values)
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        while not list(tmp_path.glob(checkpoints)) and process.poll() is None:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / module.MODEL_FILE).exists()
+    before = module.learning_curve(tmp_path, settings, 10)
+    assert before[-1].samples < module.samples(settings, 10)
+
+    assert train(name, tmp_path, values=longer).is_file()
+    after = module.learning_curve(tmp_path, settings, 10)
+    assert after[:2] == before[:2]  # not begun anew
+    samples = [point.samples for point in after]
+    assert samples == sorted(set(samples))
+    assert samples[-1] == module.samples(settings, 10)
+
+
+def test_mace_tells_labels_that_its_trainer_does_not_see(tmp_path):
+    training, _ = fr.split(frames(), 6)
+    del training[3].arrays[fr.FORCES]
+    message = r"MACE read labels .*'forces': '9'.*, but was given .*'forces': 10"
+    with pytest.raises(TrainingError, match=message):
+        train("mace", tmp_path, training=training, values={"max_num_epochs": 1})
+
+
+def test_deep_potential_tells_labels_that_its_trainer_does_not_see(tmp_path, monkeypatch):
+    write = deep_potential._write_systems
+
+    def lose_forces(frames, folder):
+        systems = write(frames, folder)
+        for path in folder.rglob("force.npy"):
+            path.unlink()
+        return systems
+
+    monkeypatch.setattr(deep_potential, "_write_systems", lose_forces)
+    with pytest.raises(TrainingError):
+        train("deep_potential", tmp_path, values={"steps": 20})
+
+
+def test_deep_potential_is_given_the_labels_in_its_own_signs(tmp_path):
+    frame = smallest_box()
+    (system,) = deep_potential._write_systems([frame], tmp_path / "training")
+    (part,) = (tmp_path / system).glob("set.*")
+    types = np.loadtxt(tmp_path / system / "type.raw", dtype=int)
+    assert ["CHO"[t] for t in types] == list(frame.symbols)
+    virial = np.load(part / "virial.npy").reshape(3, 3)
+    expected = -frame.get_volume() * frame.info[fr.STRESS]
+    assert full_3x3_to_voigt_6_stress(virial) == pytest.approx(expected, rel=1e-5)
+    forces = np.load(part / "force.npy").reshape(-1, 3)
+    assert forces == pytest.approx(frame.arrays[fr.FORCES], abs=1e-5)
+    assert np.load(part / "energy.npy")[0] == pytest.approx(frame.info[fr.ENERGY], rel=1e-6)
+
+
+def test_too_small_sel_is_refused(tmp_path):
+    with pytest.raises(TrainingError, match=r"sel for H is 20, but an atom has \d+ neighbours"):
+        train("deep_potential", tmp_path, values={"sel": (60, 20, 60)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_sel_looks_at_every_frame():
+    """The most neighbours need not be in the frame of highest density."""
+    liquid, clump = frames()[:2]
+    clump.positions[:] = 0.9 * np.argwhere(np.ones((3, 3, 3)))[: len(clump)]
+    clump.set_cell(np.eye(3) * 20)
+    settings = deep_potential.Settings(rcut=2.0, sel=(5, 7, 5))
+    deep_potential._check_neighbours([liquid], settings)
+    with pytest.raises(TrainingError, match="sel for"):
+        deep_potential._check_neighbours([liquid, clump], settings)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_trainer_that_fails_says_why(name, tmp_path):
+    (tmp_path / "in_the_way").write_text("")
+    with pytest.raises((TrainingError, OSError)):
+        train(name, tmp_path / "in_the_way")
+
+
+# --- the protocol -----------------------------------------------------------------------------
+
+
+def test_names():
+    assert {"deep_potential", "mace"} <= set(protocol.names())
+    assert "protocol" not in protocol.names()
+
+
+@pytest.mark.parametrize("name", protocol.names())
+def test_every_architecture_offers_the_protocol(name):
+    module = protocol.architecture(name)
+    offered = {n for n in vars(protocol.Architecture) if not n.startswith("_")}
+    offered |= set(protocol.Architecture.__annotations__)
+    missing = {n for n in offered if not hasattr(module, n)}
+    assert missing == set()
+    protocol.settings(name, {})  # has defaults
+
+
+def test_an_architecture_is_one_file(tmp_path, monkeypatch):
+    import crosstrain.potentials as room
+
+    (tmp_path / "springs.py").write_text(
+        "from pydantic import BaseModel\n"
+        "LABEL, VERSION, MODEL_FILE = 'Springs', 1, 'springs.json'\n"
+        "class Settings(BaseModel):\n    stiffness: float = 1.0\n"
+    )
+    monkeypatch.setattr(room, "__path__", [*room.__path__, str(tmp_path)])
+    assert "springs" in protocol.names()
+    assert protocol.architecture("springs").LABEL == "Springs"
+    assert protocol.settings("springs", {"stiffness": 2}).stiffness == 2.0
+    monkeypatch.delitem(sys.modules, "crosstrain.potentials.springs")
+
+
+def test_unknown_architecture_lists_what_there_is():
+    with pytest.raises(ValueError, match=r"architecture 'gap'; allowed are deep_potential, mace"):
+        protocol.architecture("gap")
+    with pytest.raises(ValueError, match=r"architecture 'protocol'; allowed are"):
+        protocol.settings("protocol", {})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        (
+            "mace",
+            {"channels": 4},
+            r"mace setting .channels. = 4: .*allowed are .*r_max, num_channels",
+        ),
+        ("mace", {"max_L": 9}, "mace setting 'max_L' = 9: .*less than or equal to 3"),
+        ("mace", {"lr": "fast"}, "mace setting 'lr' = 'fast'"),
+        ("deep_potential", {"stepz": 1}, "deep_potential setting 'stepz' = 1: .*allowed are rcut,"),
+        ("deep_potential", {"rcut": -1}, "deep_potential setting 'rcut' = -1"),
+        ("deep_potential", {"sel": [1, 2]}, r"deep_potential setting 'sel.2'"),
+    ],
+)
+def test_wrong_settings_are_named(name, values, message):
+    with pytest.raises(ValueError, match=message):
+        protocol.settings(name, values)
+
+
+def test_settings_cannot_be_changed_by_accident():
+    with pytest.raises(ValueError, match="frozen"):
+        protocol.settings("mace", {}).r_max = 3.0
