@@ -94,46 +94,45 @@ def reference_liquid(
     """
     corrections: dict[str, dict[str, reweighting.Correction]] = {}
     failures: dict[str, str] = {}
-    grid: list[float] = []
-    for name, (frames, energies) in samplers.items():
+    names = ["density", *(f"rdf:{pair}" for pair in rdf["pairs"])]
+    for sampler, (frames, energies) in samplers.items():
         delta = np.array([frame.info[fr.ENERGY] for frame in frames]) - energies
-        try:
-            series, grid = _series(frames, rdf)
-            for observable, values in series.items():
-                corrections.setdefault(observable, {})[name] = reweighting.reweight(
-                    values, delta, temperature_K=temperature_K
-                )
-        except ValueError as error:
-            failures[name] = str(error)
+        for name in names:
+            try:
+                series = _series(name, frames, rdf)
+                correction = reweighting.reweight(series, delta, temperature_K=temperature_K)
+            except ValueError as error:
+                failures[f"{sampler}, {name}"] = str(error)
+            else:
+                corrections.setdefault(name, {})[sampler] = correction
     return {
         "temperature_K": temperature_K,
-        "r_A": grid,
+        "r_A": bin_centres_A(rdf).tolist(),
         "failures": failures,
         "observables": {k: _combined(v) for k, v in corrections.items()},
     }
 
 
-def _series(
-    frames: Sequence[Atoms], rdf: Mapping[str, Any]
-) -> tuple[dict[str, np.ndarray], list[float]]:
+def _series(name: str, frames: Sequence[Atoms], rdf: Mapping[str, Any]) -> np.ndarray:
+    """Density (n_frames,), or a radial distribution function (n_frames, n_bins)."""
     first = frames[0]
-    positions = np.array([frame.positions for frame in frames])
-    cells = np.array([frame.cell.array for frame in frames])
-    volumes = np.array([frame.get_volume() for frame in frames])
-    series = {"density": observables.density_g_cm3(first.get_masses(), volumes)}
-    r = np.array([])
-    for pair in rdf["pairs"]:
-        r, g = observables.element_rdf(
-            positions,
-            cells,
-            first.arrays["molecule"],
-            first.get_chemical_symbols(),
-            pair=tuple(pair.split("-")),
-            n_bins=rdf["n_bins"],
-            r_max=rdf["r_max_A"],
-        )
-        series[f"rdf:{pair}"] = g
-    return series, r.tolist()
+    if name == "density":
+        volumes = [frame.get_volume() for frame in frames]
+        return observables.density_g_cm3(first.get_masses(), volumes)
+    return observables.element_rdf(
+        [frame.positions for frame in frames],
+        [frame.cell.array for frame in frames],
+        first.arrays["molecule"],
+        first.get_chemical_symbols(),
+        pair=tuple(name.removeprefix("rdf:").split("-")),
+        n_bins=rdf["n_bins"],
+        r_max=rdf["r_max_A"],
+    ).g
+
+
+def bin_centres_A(rdf: Mapping[str, Any]) -> np.ndarray:
+    """Return the bin centres (Å) of the radial distribution functions."""
+    return (np.arange(rdf["n_bins"]) + 0.5) * rdf["r_max_A"] / rdf["n_bins"]
 
 
 def _combined(corrections: Mapping[str, reweighting.Correction]) -> dict[str, Any]:
@@ -196,7 +195,7 @@ def liquid_score(
 
 def mean_density(observed: Sequence[Mapping[str, Any]]) -> Estimate | None:
     """Return the density (g/cm³) over the replicas that gave one, or None."""
-    known = [Estimate(*run["density_g_cm3"].values()) for run in observed if run["density_g_cm3"]]
+    known = [Estimate(**run["density_g_cm3"]) for run in observed if run["density_g_cm3"]]
     return statistics.combine_replicas(known) if known else None
 
 

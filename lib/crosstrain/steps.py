@@ -325,5 +325,5 @@ KINDS = {
     "simulate": Kind(_simulate, 3),
     "relabel": Kind(_relabel, 1),
     "observe": Kind(_observe, 1),
-    "reference": Kind(_reference, 1),
+    "reference": Kind(_reference, 2),
 }

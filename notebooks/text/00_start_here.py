@@ -48,8 +48,8 @@ lab = Study(profile, notebook="00_start_here")
 #
 # A **machine-learned interatomic potential** is a function with many fitted numbers that takes
 # the positions of atoms and returns energy and forces. It is fitted to *labels*: energies, forces
-# and stresses of a quantum-mechanical *reference method*. It answers thousands of times faster
-# than the reference, so that a liquid can be simulated. Two things decide whether it answers
+# and stresses of a quantum-mechanical *reference method*. It answers so much faster than the
+# reference that a liquid can be simulated. Two things decide whether it answers
 # well: its **architecture** (the kind of function) and its **training set** (the configurations
 # it has seen).
 #

@@ -164,7 +164,7 @@ pd.DataFrame.from_dict(rows, orient="index").round(2)
 # %% [markdown]
 # ## Why GFN2-xTB stands in for DFT
 #
-# The study needs thousands of labels on two cores; DFT does not give them. Does the cheap method
+# The study needs many labels on two cores, more than DFT could give. Does the cheap method
 # pull the molecules together as DFT does? That was measured on a 28-point rigid volume scan of a
 # published 160-atom EC/EMC frame (molecules move with the cell, undeformed) labelled with PBE-D3.
 # The scan is **not rerun in this notebook**; its record:
