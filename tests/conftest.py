@@ -67,12 +67,15 @@ def tiny_profile() -> dict:
 
 @pytest.fixture
 def tiny_with(tmp_path, monkeypatch):
-    """Write a tiny profile with changed parts; its store is in a folder of this test."""
+    """Write a tiny profile with changed settings; its store is in a folder of this test."""
     monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
 
-    def write(**changes) -> Path:
+    def write(**changes: dict) -> Path:
+        values = tiny_profile()
+        for part, settings in changes.items():
+            values[part] |= settings
         path = tmp_path / "tiny.yml"
-        path.write_text(yaml.safe_dump(tiny_profile() | changes))
+        path.write_text(yaml.safe_dump(values))
         return path
 
     return write

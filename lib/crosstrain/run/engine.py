@@ -153,33 +153,11 @@ def _executor(settings: Compute) -> Iterator[Callable[[list[str], str], Future[s
     # Parsl starts its helper programs by name; they stand beside this Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     app = parsl.python_app(run_process)
-    with parsl.load(_parsl_config(settings)) as kernel, _ended_with_this_process(kernel):
+    with parsl.load(_parsl_config(settings)):
         try:
             yield lambda command, folder: app(command, folder, settings.threads)
         finally:
             parsl.clear()
-
-
-@contextmanager
-def _ended_with_this_process(kernel: Any) -> Iterator[None]:
-    """End Parsl's helpers even if this process is killed: a shell waits for its pipe to close.
-
-    Without the interchange the workers end themselves, and with a worker its step.
-    """
-    helpers = [getattr(e, "interchange_proc", None) for e in kernel.executors.values()]
-    pids = " ".join(str(helper.pid) for helper in helpers if helper)
-    guard = subprocess.Popen(
-        ["sh", "-c", f"cat; kill {pids}"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield
-    finally:
-        guard.kill()
-        guard.communicate()
 
 
 def _dying_with_parent(program: str) -> list[str]:
