@@ -1,5 +1,6 @@
 """The whole chain from an empty store: boxes, labels, models, liquids, scores, notebooks."""
 
+import filecmp
 import json
 import os
 import subprocess
@@ -43,4 +44,27 @@ def test_the_smoke_profile_from_an_empty_store(crosstrain, tmp_path):
     assert second.returncode == 0, second.stderr
     assert second.stdout.startswith("0 steps computed")
     assert not list(tmp_path.rglob(".staging*"))
+
+    again = tmp_path / "again"
+    third = crosstrain(
+        "run", "--profile", "smoke", "--output", str(again), env=environment, cwd=tmp_path
+    )
+    assert third.returncode == 0, third.stdout + third.stderr
+    made = [*(tmp_path / "smoke").glob("*.ipynb"), *figures.iterdir()]
+    for file in made:
+        twin = again / file.relative_to(tmp_path / "smoke")
+        assert filecmp.cmp(file, twin, shallow=False), file.name
     assert work_tree() == before
+
+
+@pytest.mark.slow
+def test_the_same_seeds_give_the_same_sets(crosstrain, tmp_path):
+    sets = []
+    for name in ("one", "other"):
+        environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path / name)}
+        done = crosstrain("study", "--profile", "smoke", "--only", "sets", env=environment)
+        assert done.returncode == 0, done.stderr
+        files = sorted((tmp_path / name).glob("smoke/data/sets/*/frames.extxyz.gz"))
+        sets.append({file.parent.name: file.read_bytes() for file in files})
+    assert len(sets[0]) == 2
+    assert sets[0] == sets[1]

@@ -130,6 +130,9 @@ class Study:
         """A trained model; `sets` joins blocks by +, for example ``classical+scan``."""
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
+        if architecture not in training.architectures:
+            known = ", ".join(training.architectures)
+            raise ValueError(f"architecture {architecture!r}; the profile has {known}")
         chosen = potentials.settings(architecture, training.architectures[architecture])
         params = {
             "architecture": architecture,
