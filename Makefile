@@ -2,6 +2,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 READY := .venv/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# The lock is complete, so nothing is resolved; uv installs it ten times faster than pip.
+PACKAGES := --no-deps -r lib/requirements.lock -e ./lib
 
 .PHONY: study test lab render bench clean
 .DELETE_ON_ERROR:
@@ -29,7 +32,7 @@ $(READY): lib/requirements.lock lib/pyproject.toml
 	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 	  || { echo "crosstrain needs Python 3.11 with venv, and '$(PYTHON)' is not that: install it (for example 'apt-get install python3.11 python3.11-venv', 'pyenv install 3.11' or 'conda create -n py311 python=3.11'), or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r lib/requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e ./lib
-	$(BIN)/python -m pip --disable-pip-version-check check
+	$(PIP) install uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(PACKAGES) || $(PIP) install $(PACKAGES)
+	$(PIP) check
 	touch $(READY)
