@@ -295,24 +295,3 @@ def test_system_checks_its_frame(liquid):
     exotic = molecule("O=O", 0)
     with pytest.raises(ValueError, match="'O=O' has no MMFF94 parameters"):
         mmff_system(exotic)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "temperature_K", "experiment"), [("EMC", 298.15, 1.0061), ("EC", 313.15, 1.32)]
-)
-def test_liquid_density_is_near_experiment(name, temperature_K, experiment):
-    # experiment, g/cm³: Wang et al., Cell Rep. Phys. Sci. (2022), doi 10.1016/j.xcrp.2022.101047
-    frame = pack([molecule(name, 0)] * 32, density_g_cm3=0.9, seed=0, sweeps=5)
-    snapshots = classical_md(
-        frame,
-        temperature_K=temperature_K,
-        pressure_bar=1.0,
-        timestep_fs=1.0,
-        equilibration_steps=5000,
-        n_steps=5000,
-        save_every=50,
-        seed=0,
-    )
-    density = np.mean([density_g_cm3(snapshot) for snapshot in snapshots])
-    assert density == pytest.approx(experiment, rel=0.15)
