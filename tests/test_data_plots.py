@@ -66,7 +66,7 @@ def test_survival_is_drawn_to_the_planned_time(ax):
 def test_untrusted_reference_rdf_is_not_drawn(ax):
     found = {"value": [0, 1], "error": [0, 0], "problems": ["too few frames"]}
     plots.reference_rdf(ax, {"observables": {"rdf:O-H": found}, "r_A": [1, 2]}, "O-H")
-    assert texts(ax) == ["reference not available"]
+    assert texts(ax) == ["reference\nnot available"]
     assert not ax.lines
 
 

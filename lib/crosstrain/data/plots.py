@@ -218,8 +218,8 @@ def reference_rdf(ax: Axes, reference: Mapping[str, Any], pair: str) -> None:
     if found and not found["problems"]:
         radial_distribution(ax, reference["r_A"], found["value"], found["error"])
         return
-    text = "reference not available"
-    ax.text(0.5, 0.97, text, transform=ax.transAxes, ha="center", va="top", color="0.4", fontsize=9)
+    text = "reference\nnot available"
+    ax.text(0.03, 0.12, text, transform=ax.transAxes, color="0.4", fontsize=9)
     ax.set(xlabel="r / Å", ylabel="g(r)")
 
 
