@@ -87,7 +87,8 @@ def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     options = dict(params["options"])
     options |= {"numbers": range(*params["numbers"]), "seed": params["seed"]}
     if "molecules" in options:
-        options["ensembles"] = _ensembles(options.pop("molecules"), options, params)
+        names, most = options.pop("molecules"), options.pop("conformers")
+        options["ensembles"] = _ensembles(names, most, params)
     if "source" in inputs:
         options["source"] = fr.read(inputs["source"] / FRAMES)
     builders = {
@@ -99,12 +100,12 @@ def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     fr.write(out / FRAMES, builders[params["kind"]](**options))
 
 
-def _ensembles(names: list[str], options: dict[str, Any], params: Params) -> dict[str, Any]:
-    """Relaxed conformers with their normal modes, for each molecule."""
+def _ensembles(names: list[str], most: int, params: Params) -> dict[str, Any]:
+    """Up to `most` relaxed conformers with their normal modes, for each molecule."""
     from crosstrain.build import sets
     from crosstrain.data import reference
 
-    most, method = options.pop("conformers"), reference.calculator(params["method"])
+    method = reference.calculator(params["method"])
     return {
         name: sets.ensemble(name, most=most, seed=params["seed"], calculator=method)
         for name in names
