@@ -31,12 +31,17 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def published() -> Path:
-    """Folder of published data."""
-    folder = os.environ.get("CROSSTRAIN_PUBLISHED")
-    if not folder:
-        pytest.skip("published data not available")
-    return Path(folder)
+def published_file():
+    """Path of a published file by its name; skips where it is neither named nor in the cache."""
+    from crosstrain.data import published
+
+    def find(name: str) -> Path:
+        try:
+            return published.path(name, download=False)
+        except published.NotAvailable as error:
+            pytest.skip(str(error))
+
+    return find
 
 
 def tiny_profile() -> dict:

@@ -1,7 +1,5 @@
 """Boxes: density, tolerance across the boundary, rigid moves, and checks against built cases."""
 
-import os
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -269,11 +267,8 @@ def test_a_bond_through_a_ring_is_found_and_one_beside_it_is_not():
     assert with_dimer(centre + 1.0 * normal) == []
 
 
-def test_published_frames_are_intact_liquids():
-    folder = os.environ.get("CROSSTRAIN_PUBLISHED")
-    if not folder:
-        pytest.skip("published data not available")
-    for frame in read(f"{folder}/ECEMC.xyz", "3::10"):
+def test_published_frames_are_intact_liquids(published_file):
+    for frame in read(published_file("ECEMC.xyz"), "3::10"):
         frame.info["bonds"] = bonds_by_distance(frame)
         assert len(frame.info["bonds"]) == 4 * 10 + 8 * 14  # EC has a ring, EMC has none
         assert len(threaded(frame)) == 0

@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 from crosstrain.data import frames as fr
 
 
-def labelled_frame(seed: str = "1.10") -> Atoms:
+def labelled_frame(seed: str = "1/10") -> Atoms:
     """Two water molecules in a box, with made-up labels."""
     rng = np.random.default_rng(3)
     water = np.array([[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]])
@@ -56,7 +56,7 @@ def test_bonds_keep_their_shape(tmp_path, n_bonds):
     assert np.array_equal(fr.read(tmp_path / "f.extxyz")[0].info["bonds"], frame.info["bonds"])
 
 
-@pytest.mark.parametrize("seed", ["1.1", "1.10", "1.100", "1001.20"])
+@pytest.mark.parametrize("seed", ["1/1", "1/10", "1/100", "1001/20"])
 def test_the_name_of_a_frame_is_not_a_number(tmp_path, seed):
     path = tmp_path / "f.extxyz"
     fr.write(path, [labelled_frame(seed)])

@@ -21,7 +21,7 @@ def load(tmp_path, values):
 def test_shipped_profiles_load(name):
     profile = profiles.load(name)
     assert profile.name == name
-    known = profile.blocks
+    known = set(profile.blocks) | set(profile.iteration.blocks if profile.iteration else ())
     assert all(block in known for sets in profile.training.sets for block in sets.split("+"))
 
 

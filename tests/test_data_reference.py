@@ -1,10 +1,11 @@
-"""GFN2-xTB labels: derivatives of one energy, periodic, and those that others published.
+"""Reference labels: derivatives of one energy, periodic, and those that others published.
 
 All labels are computed in processes of their own, because the tests of the potentials load torch.
 """
 
 import itertools
 import json
+import shutil
 from pathlib import Path
 
 import ase.io
@@ -118,8 +119,8 @@ def test_stored_labels_are_reproduced(labels):
 # --- against published labels -----------------------------------------------------------------
 
 
-def test_published_clusters(published, labels):
-    everything = ase.io.read(published / "solvent_xtb_train_200.xyz", index="3:")
+def test_published_clusters(published_file, labels):
+    everything = ase.io.read(published_file("solvent_xtb_train_200.xyz"), index="3:")
     clusters = sorted(everything, key=len)[::20][:6]
     energies, forces, stresses = labels(clusters)
     for cluster, energy, force in zip(clusters, energies, forces, strict=True):
@@ -165,7 +166,7 @@ except LabelError as error:
 
 
 def test_unknown_method_lists_what_there_is():
-    message = r"reference method 'PBE'; allowed are GFN2-xTB, GFN1-xTB"
+    message = r"reference method 'PBE'; allowed are GFN2-xTB, GFN1-xTB, PBE-D3"
     with pytest.raises(ValueError, match=message):
         reference.calculator("PBE")
 
@@ -181,3 +182,98 @@ def test_partly_periodic_is_refused():
     frame = Atoms("H", cell=[5, 5, 5], pbc=[True, True, False])
     with pytest.raises(ValueError, match=r"pbc \[True, True, False\]; allowed are all or none"):
         reference.label(frame, "GFN2-xTB")
+
+
+# --- PBE-D3 through CP2K ----------------------------------------------------------------------
+
+
+def settings(text: str) -> dict[str, list[str]]:
+    """Values of each keyword and section of a CP2K input."""
+    found: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        word, _, value = line.strip().partition(" ")
+        found.setdefault(word, []).append(value.strip())
+    return found
+
+
+def test_input_of_a_liquid():
+    frame = LIQUID[0]
+    given = settings(reference.cp2k_input(frame))
+    expected = {
+        "&XC_FUNCTIONAL": ["PBE"],
+        "TYPE": ["DFTD3(BJ)"],
+        "REFERENCE_FUNCTIONAL": ["PBE"],
+        "CUTOFF": ["[Ry] 600"],
+        "EPS_SCF": ["1.0E-6", "1.0E-6"],
+        "STRESS_TENSOR": ["ANALYTICAL"],
+        "PERIODIC": ["XYZ", "XYZ"],
+        "POISSON_SOLVER": ["PERIODIC"],
+        "UKS": ["FALSE"],
+        "MULTIPLICITY": ["1"],
+        "BASIS_SET": ["DZVP-MOLOPT-SR-GTH"] * 3,
+        "POTENTIAL": ["GTH-PBE"] * 3,
+        "&KIND": ["C", "H", "O"],
+    }
+    assert {key: given[key] for key in expected} == expected
+    assert "&KPOINTS" not in given  # Γ point
+    cell = np.array([given[axis][0].split() for axis in "AB"], dtype=float)
+    assert cell == pytest.approx(frame.cell.array[:2])
+    text = reference.cp2k_input(frame)
+    rows = text.split("&COORD\n")[1].split("    &END COORD")[0].splitlines()
+    assert [row.split()[0] for row in rows] == frame.get_chemical_symbols()
+    places = np.array([row.split()[1:] for row in rows], dtype=float)
+    assert places == pytest.approx(frame.positions)
+    opened = [line.split()[0][1:] for line in text.splitlines() if line.strip()[0] == "&"]
+    assert opened.count("END") == len(opened) / 2  # every section is closed
+
+
+def test_input_of_a_molecule_has_no_images():
+    molecule = Atoms("CO", [[0, 0, 0], [0, 0, 1.13]])
+    given = settings(reference.cp2k_input(molecule))
+    assert given["PERIODIC"] == ["NONE", "NONE"]
+    assert given["POISSON_SOLVER"] == ["WAVELET"]
+    assert given["STRESS_TENSOR"] == ["NONE"]
+    boxed = reference.in_box(molecule)
+    assert boxed.cell.lengths() == pytest.approx([12, 12, 12])
+    assert boxed.get_distance(0, 1) == pytest.approx(1.13)
+    assert boxed.positions.min() >= reference.VACUUM_A
+    assert (12 - boxed.positions).min() >= reference.VACUUM_A
+    assert molecule.cell.rank == 0  # the given frame is not changed
+
+
+def test_input_of_an_open_shell():
+    given = settings(reference.cp2k_input(Atoms("O"), multiplicity=3))
+    assert (given["UKS"], given["MULTIPLICITY"]) == (["TRUE"], ["3"])
+
+
+def test_missing_cp2k_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("ASE_CP2K_COMMAND", "no-such-cp2k -s")
+    message = "PBE-D3 needs the program CP2K, but there is no 'no-such-cp2k': install .*ASE_CP2K_"
+    with pytest.raises(FileNotFoundError, match=message):
+        reference.label(LIQUID[0], "PBE-D3")
+
+
+def test_a_cp2k_that_ends_early_is_a_label_error(monkeypatch, tmp_path):
+    """A shell that answers like CP2K's, then ends."""
+    shell = tmp_path / "shell"
+    shell.write_text(
+        "#!/bin/sh\necho '* READY'; read x; echo 'CP2K Shell Version: 6.0'; echo '* READY'\n"
+        "read x; echo '* READY'; read x; exit 0\n"
+    )
+    shell.chmod(0o755)
+    monkeypatch.setenv("ASE_CP2K_COMMAND", str(shell))
+    with pytest.raises(reference.LabelError, match="PBE-D3 failed: CP2K ended early"):
+        reference.label(LIQUID[0], "PBE-D3")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="skipped: no CP2K (cp2k.psmp) here")
+def test_cp2k_forces_are_minus_the_gradient(labels):
+    frame, step = LIQUID[0], 0.02
+    moved = [frame.copy() for _ in range(2)]
+    for copy, sign in zip(moved, (1, -1), strict=True):
+        copy.positions[0, 1] += sign * step
+    energies, forces, stresses = labels([frame, *moved], "PBE-D3")
+    # measured: 0.03 eV/Å apart
+    assert forces[0][0, 1] == pytest.approx(-(energies[1] - energies[2]) / (2 * step), abs=0.06)
+    assert stresses[0].shape == (6,)

@@ -28,10 +28,22 @@ def test_nearest_contact_is_between_molecules_and_sees_images():
     assert summaries.nearest_contact_A(two_waters(6.0)) == pytest.approx(EDGE_A - 6.0)
 
 
-def test_bond_lengths_are_those_of_the_graph():
-    (pair,) = lengths = summaries.bond_lengths_A([two_waters()])
-    assert pair == "H-O"
-    np.testing.assert_allclose(lengths[pair], [0.96, np.hypot(0.24, 0.93)] * 2)
+def test_isolated_molecules_have_neither_density_nor_stress():
+    isolated = two_waters()
+    isolated.pbc = False
+    del isolated.info[STRESS]
+    frames = {"a": [two_waters(2.5)], "b": [isolated]}
+    assert summaries.preparation(frames)["set"].tolist() == ["a"]
+    assert summaries.labels(frames, {"H": 0, "O": 0})["set"].tolist() == ["a"]
+    assert summaries.sets(frames)["density / g cm⁻³"]["b"] == "isolated"
+    exact = {
+        "energy_eV": [isolated.info[ENERGY]],
+        "forces_eV_A": [isolated.arrays[FORCES]],
+        "stress_eV_A3": [[np.nan] * 6],
+    }
+    found = summaries.model_errors([isolated], exact)
+    assert found["force / meV Å⁻¹"] == 0
+    assert not [name for name in found if "pressure" in name or "stress" in name]
 
 
 def test_atomisation_energy_per_atom():

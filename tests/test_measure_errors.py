@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule as build_molecule
+from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 from crosstrain.measure.errors import (
     element_counts,
@@ -10,6 +11,7 @@ from crosstrain.measure.errors import (
     frame_force_rmse,
     split_frame_forces,
     stress_errors,
+    stress_split_errors,
     worst_frames,
 )
 
@@ -111,6 +113,33 @@ def test_stress_error_and_pressure_bias():
     assert errors.relative == pytest.approx(errors.rmse / (0.01 / np.sqrt(6)))
 
 
+def test_stress_error_lands_in_the_part_that_makes_it(frames):
+    rng = np.random.default_rng(1)
+    forces = [rng.normal(size=(len(a), 3)) for a in frames]
+    stress = rng.normal(size=(4, 6))
+
+    # Each molecule is pushed as a whole, as by wrong forces between molecules.
+    pushed = [f + 0.1 * a.get_masses()[:, None] for f, a in zip(forces, frames, strict=True)]
+    errors = stress_split_errors(frames, forces=(forces, pushed), stress=(stress, stress + 0.2))
+    assert errors["internal"].rmse == pytest.approx(0.0, abs=1e-12)
+    assert errors["molecular"].rmse == pytest.approx(0.2)
+    assert errors["total"].rmse == pytest.approx(0.2)
+    assert errors["total"].relative == pytest.approx(0.2 / np.sqrt(np.mean(stress**2)))
+
+    # A bond of each frame is too stiff, which pulls at its ends and makes a stress of its own.
+    pulled, wrong = [f.copy() for f in forces], stress.copy()
+    for a, f, s in zip(frames, pulled, wrong, strict=True):
+        i, j = a.info["bonds"][0]
+        bond = a.get_distance(i, j, mic=True, vector=True)
+        f[i] += 3.0 * bond
+        f[j] -= 3.0 * bond
+        s += full_3x3_to_voigt_6_stress(3.0 * np.outer(bond, bond)) / a.get_volume()
+    errors = stress_split_errors(frames, forces=(forces, pulled), stress=(stress, wrong))
+    assert errors["molecular"].rmse == pytest.approx(0.0, abs=1e-12)
+    assert errors["internal"].rmse == pytest.approx(errors["total"].rmse)
+    assert errors["total"].rmse > 1e-4
+
+
 def test_worst_frames_put_what_is_not_finite_first():
     reference = [np.zeros((2, 3)), np.zeros((5, 3)), np.zeros((1, 3))]
     predicted = [np.ones((2, 3)), np.full((5, 3), np.nan), np.full((1, 3), 2.0)]
@@ -132,6 +161,13 @@ def test_bad_input(frames):
         energy_errors([0.0, 1.0], [0.0, 1.0], [[1]])
     with pytest.raises(ValueError, match=r"\(n_frames, 6\)"):
         stress_errors(np.zeros((2, 3)), np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="predicted forces has 3 entries"):
+        stress_split_errors(frames, forces=(forces, forces[:3]), stress=(np.ones((4, 6)),) * 2)
+    with pytest.raises(ValueError, match="stress has shape"):
+        stress_split_errors(frames, forces=(forces, forces), stress=(np.ones((4, 3)),) * 2)
+    frames[2].pbc = [True, True, False]
+    with pytest.raises(ValueError, match="not fully periodic"):
+        stress_split_errors(frames, forces=(forces, forces), stress=(np.ones((4, 6)),) * 2)
     bare = frames[0].copy()
     del bare.arrays["molecule"]
     with pytest.raises(ValueError, match="without molecule"):

@@ -1,6 +1,3 @@
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from ase import Atoms
@@ -203,11 +200,8 @@ def test_bad_input(case):
         split_stress(np.eye(3), x, forces, masses, molecule, cell=CELL, bonds=bonds)
 
 
-def test_published_liquid():
-    folder = os.environ.get("CROSSTRAIN_PUBLISHED")
-    if not folder:
-        pytest.skip("published data not available")
-    frames = [a for a in read(Path(folder) / "ECEMC.xyz", ":") if len(a) == 160]
+def test_published_liquid(published_file):
+    frames = [a for a in read(published_file("ECEMC.xyz"), ":") if len(a) == 160]
     assert len(frames) == 200
     first = frames[0]
     i, j = neighbor_list("ij", first, natural_cutoffs(first, mult=1.15))

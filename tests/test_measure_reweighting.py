@@ -1,12 +1,19 @@
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import kB
+from crosstrain.measure.observables import density_g_cm3, radial_distribution
 from crosstrain.measure.reweighting import (
     combine_samplers,
     exponential_reweighting,
     gaussian_reweighting,
     reweight,
 )
+from crosstrain.measure.statistics import correlated_error, mean_with_error
+from crosstrain.simulate.dynamics import run_dynamics
+from crosstrain.simulate.trajectory import read_trajectory
 from scipy import stats
 from scipy.signal import lfilter
 
@@ -143,7 +150,8 @@ def test_false_alarms_are_rare():
         alarms = sum(
             bool(
                 reweight(
-                    *joint_normal(rng, 400, sigma=1.2, n_bins=n_bins, phi=0.3), temperature_K=T
+                    *joint_normal(rng, 400, sigma=1.2, n_bins=n_bins, phi=0.3),
+                    temperature_K=T,
                 ).problems
             )
             for _ in range(50)
@@ -281,3 +289,105 @@ def test_bad_input():
                 "b": reweight(bins, delta, temperature_K=T),
             }
         )
+
+
+# Real dynamics ---------------------------------------------------------------------------------
+
+
+class SoftSpheres(Calculator):
+    """Gaussian repulsion between all pairs of a cubic box: the reference and the models below."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, height_eV, width_A):
+        super().__init__()
+        self.height, self.width = height_eV, width_A
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        i, j = np.triu_indices(len(atoms), 1)
+        length = atoms.cell[0, 0]
+        vectors = atoms.positions[j] - atoms.positions[i]
+        vectors -= length * np.rint(vectors / length)
+        pair = self.height * np.exp(-0.5 * (vectors**2).sum(axis=1) / self.width**2)
+        pair_forces = vectors * (pair / self.width**2)[:, None]
+        forces = np.zeros((len(atoms), len(atoms), 3))
+        forces[j, i], forces[i, j] = pair_forces, -pair_forces
+        stress = -(vectors.T @ pair_forces) / length**3
+        self.results = {
+            "energy": float(pair.sum()),
+            "forces": forces.sum(axis=1),
+            "stress": full_3x3_to_voigt_6_stress(stress),
+        }
+
+
+def liquid_of(calculator, folder):
+    """Equilibrated frames of 27 argon atoms at constant pressure."""
+    sites = np.argwhere(np.ones((3, 3, 3))) * 4.0
+    atoms = Atoms("Ar27", positions=sites, cell=[12.0] * 3, pbc=True)
+    result = run_dynamics(
+        atoms,
+        calculator,
+        ensemble="npt",
+        temperature_K=T,
+        pressure_bar=1000.0,
+        timestep_fs=8.0,
+        n_steps=20_000,
+        save_every=20,
+        thermo_every=20_000,
+        thermostat_time_fs=100.0,
+        barostat_time_fs=200.0,
+        seed=1,
+        folder=folder,
+        bonds=None,
+    )
+    assert result.status == "completed"
+    return read_trajectory(folder).frames()[50:]
+
+
+def densities(frames):
+    mass = frames[0].get_masses()
+    return density_g_cm3(mass, [frame.get_volume() for frame in frames])
+
+
+def rdfs(frames):
+    positions, cells = zip(*((frame.positions, frame.cell.array) for frame in frames), strict=True)
+    everything = np.ones(27, dtype=bool)
+    return radial_distribution(
+        positions,
+        cells,
+        np.arange(27),
+        group_a=everything,
+        group_b=everything,
+        n_bins=12,
+        r_max=4.5,
+    ).g[:, 2:]  # no pair comes closer
+
+
+@pytest.mark.slow
+def test_the_liquid_of_another_potential_is_found_from_models_that_err(tmp_path):
+    """Two wrong models lead to the density and g(r) that direct dynamics of the reference has."""
+    reference = SoftSpheres(0.10, 1.20)
+    models = {"softer": SoftSpheres(0.08, 1.20), "smaller": SoftSpheres(0.10, 1.14)}
+    frames = liquid_of(reference, tmp_path / "reference")
+    truth, true_g = mean_with_error(densities(frames)), rdfs(frames)
+    corrected = {"density": {}, "rdf": {}}
+    for name, model in models.items():
+        frames = liquid_of(model, tmp_path / name)
+        delta = np.array(
+            [reference.get_potential_energy(f) - model.get_potential_energy(f) for f in frames]
+        )
+        density = reweight(densities(frames), delta, temperature_K=T)
+        assert density.sampled - truth.value > 5 * np.hypot(density.sampled_error, truth.error)
+        for estimate in (density.exponential, density.gaussian):
+            error = np.hypot(estimate.error, truth.error)
+            assert estimate.value == pytest.approx(truth.value, abs=3 * error)
+            assert error < 0.02 * truth.value
+        corrected["density"][name] = density
+        corrected["rdf"][name] = reweight(rdfs(frames), delta, temperature_K=T)
+    density, g = (combine_samplers(corrections) for corrections in corrected.values())
+    assert density.trustworthy and g.trustworthy
+    error = np.hypot(density.error, truth.error)
+    assert density.value == pytest.approx(truth.value, abs=3 * error)
+    z = (g.value - true_g.mean(axis=0)) / np.hypot(g.error, correlated_error(true_g))
+    assert np.abs(z).max() < 4

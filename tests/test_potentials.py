@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
-from crosstrain.potentials import deep_potential, protocol
+from crosstrain.potentials import deep_potential, mace, protocol
 from crosstrain.potentials.protocol import TrainingError
 
 DATA = Path(__file__).parent / "data"
@@ -30,9 +30,7 @@ TINY = {
     },
     "mace": {
         "r_max": CUTOFF_A,
-        "num_channels": 2,
-        "max_ell": 2,
-        "correlation": 2,
+        "num_channels": 4,
         "max_num_epochs": 6,
         "start_stage_two": 4,
         "eval_interval": 1,
@@ -142,7 +140,11 @@ def test_a_frame_agrees_with_its_supercell(trained):
     assert frame.cell.lengths().min() < CUTOFF_A
     large = frame.repeat(2)
     frame.calc = large.calc = trained.calculator
-    energy, forces, stress = frame.get_potential_energy(), frame.get_forces(), frame.get_stress()
+    energy, forces, stress = (
+        frame.get_potential_energy(),
+        frame.get_forces(),
+        frame.get_stress(),
+    )
     assert large.get_potential_energy() == pytest.approx(8 * energy, rel=1e-9)
     assert large.get_forces() == pytest.approx(np.tile(forces, (8, 1)), abs=1e-7)
     assert large.get_stress() == pytest.approx(stress, abs=1e-9)
@@ -167,6 +169,91 @@ def test_the_energy_has_the_zero_of_the_labels(trained):
         assert frame.get_potential_energy() / len(frame) == pytest.approx(
             label / len(frame), abs=3.0
         )
+
+
+# --- the engines of MACE ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def mace_model(tmp_path_factory):
+    """A tiny MACE model in single precision."""
+    training, validation = fr.split(frames(), 6)
+    values = {"r_max": 4.5, "max_num_epochs": 2, "start_stage_two": 1}
+    return mace.train(
+        training,
+        validation,
+        protocol.settings("mace", TINY["mace"] | values),
+        seed=1,
+        folder=tmp_path_factory.mktemp("engines"),
+        atom_energies=ATOM_ENERGIES,
+        device="cpu",
+        precision="float32",
+    )
+
+
+def both_engines(model):
+    pytest.importorskip("symmetrix")
+    native = mace.calculator(model, device="cpu", precision="float32")
+    torch = mace.calculator(model, device="cpu", precision="float32", engine="mace-torch")
+    assert (native.engine, torch.engine) == ("symmetrix-xl 0.1.1", "mace-torch 0.3.16")
+    return native, torch
+
+
+def test_both_engines_of_mace_agree(mace_model):
+    native, torch = both_engines(mace_model)
+    for frame in frames()[:3]:
+        n = len(frame)
+        assert native.get_potential_energy(frame) / n == pytest.approx(
+            torch.get_potential_energy(frame) / n, abs=mace.AGREEMENT["energy"]
+        )
+        assert native.get_forces(frame) == pytest.approx(
+            torch.get_forces(frame), abs=mace.AGREEMENT["forces"]
+        )
+        assert native.get_stress(frame) == pytest.approx(
+            torch.get_stress(frame), abs=mace.AGREEMENT["stress"]
+        )
+
+
+def test_frames_that_are_not_periodic_are_left_to_mace_torch(mace_model):
+    native, torch = both_engines(mace_model)
+    for n_atoms in (25, 1):
+        frame = frames()[0][:n_atoms]
+        frame.set_cell(None)
+        frame.pbc = False
+        assert native.get_potential_energy(frame) == torch.get_potential_energy(frame)
+        assert np.array_equal(native.get_forces(frame), torch.get_forces(frame))
+
+
+def test_forces_depend_on_the_configuration_alone(mace_model):
+    """Else dynamics that was interrupted would not continue as if it had not been."""
+    for calculator in both_engines(mace_model):
+        frame = frames()[0]
+        before = calculator.get_forces(frame).copy()
+        for seed in range(3):
+            moved = frame.copy()
+            moved.rattle(0.1, seed=seed)
+            calculator.get_forces(moved)
+        assert np.array_equal(calculator.get_forces(frame), before)
+
+
+def test_mace_torch_takes_over_and_says_why(mace_model, tmp_path, monkeypatch):
+    pytest.importorskip("symmetrix")
+    options = {"device": "cpu", "precision": "float32"}
+    monkeypatch.setitem(mace.AGREEMENT, "forces", 0.0)
+    calculator = mace.calculator(mace_model, **options)
+    assert "(no Symmetrix: forces differs by" in calculator.engine
+    with pytest.raises(ValueError, match="engine 'fast'; allowed are 'auto', 'mace-torch'"):
+        mace.calculator(mace_model, engine="fast", **options)
+
+    other = train(
+        "mace",
+        tmp_path,
+        values={"max_ell": 2, "max_num_epochs": 2, "start_stage_two": 1},
+    )
+    calculator = mace.calculator(other, **options)
+    assert calculator.engine.startswith("mace-torch 0.3.16 (no Symmetrix: ")
+    assert "l_max=3" in calculator.engine
+    assert np.isfinite(calculator.get_forces(smallest_box())).all()
 
 
 # --- training ---------------------------------------------------------------------------------
@@ -196,7 +283,10 @@ def test_an_interrupted_training_is_continued(name, tmp_path):
     }[name]
     values = TINY[name] | longer
     command = [sys.executable, "-c", TRAIN, DATA, tmp_path, name, json.dumps(values)]
-    checkpoints = {"deep_potential": "model.ckpt-30.pt", "mace": "checkpoints/*epoch-2.pt"}[name]
+    checkpoints = {
+        "deep_potential": "model.ckpt-30.pt",
+        "mace": "checkpoints/*epoch-2.pt",
+    }[name]
     module, settings = protocol.architecture(name), protocol.settings(name, values)
     with subprocess.Popen(
         list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -326,7 +416,11 @@ def test_unknown_architecture_lists_what_there_is():
         ),
         ("mace", {"max_L": 9}, "mace setting 'max_L' = 9: .*less than or equal to 3"),
         ("mace", {"lr": "fast"}, "mace setting 'lr' = 'fast'"),
-        ("deep_potential", {"stepz": 1}, "deep_potential setting 'stepz' = 1: .*allowed are rcut,"),
+        (
+            "deep_potential",
+            {"stepz": 1},
+            "deep_potential setting 'stepz' = 1: .*allowed are rcut,",
+        ),
         ("deep_potential", {"rcut": -1}, "deep_potential setting 'rcut' = -1"),
         ("deep_potential", {"sel": [1, 2]}, r"deep_potential setting 'sel.2'"),
     ],

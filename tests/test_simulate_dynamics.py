@@ -9,6 +9,7 @@ import time
 import zipfile
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ase import Atoms, units
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from crosstrain.simulate import dynamics
 from crosstrain.simulate.dynamics import (
     density_g_cm3,
     draw_momenta,
@@ -200,6 +202,23 @@ def test_stiff_molecules_count_once_in_the_pressure(tmp_path):
     assert_mean(
         thermo["pressure_bar"] * BAR * thermo["volume_A3"], n * units.kB * 300, precision=0.08
     )
+
+
+def test_pressure_has_the_derivative_of_the_energy_by_the_volume(tmp_path):
+    atoms, arguments = liquid()
+    atoms.cell[1, 1] *= 1.1
+    run_dynamics(atoms, liquid_model(), folder=tmp_path, **{**arguments, "n_steps": 1})
+    thermo = read_trajectory(tmp_path).thermo
+    energies, strain = [], 1e-4
+    for size in (strain, -strain):
+        scaled = atoms.copy()
+        scaled.set_cell(atoms.cell * (1 + size), scale_atoms=True)
+        energies.append(liquid_model().get_potential_energy(scaled))
+    virial = -(energies[0] - energies[1]) / (2 * strain)  # -dU/dV is a third of it, by V
+    kinetic = 3 * len(atoms) * units.kB * thermo["temperature_K"][0]
+    expected = (kinetic + virial) / (3 * atoms.get_volume())
+    assert abs(virial) > 0.1 * kinetic
+    assert thermo["pressure_bar"][0] * BAR == pytest.approx(expected, rel=1e-5)
 
 
 def test_nvt_kinetic_energy_has_3n_minus_3_degrees_of_freedom(tmp_path):
@@ -406,6 +425,30 @@ def test_killed_process_is_continued(tmp_path):
     run_dynamics(atoms, liquid_model(), folder=tmp_path / "whole", **arguments)
     contents = [(path / "trajectory.npz").read_bytes() for path in (folder, tmp_path / "whole")]
     assert contents[0] == contents[1]
+
+
+def test_a_kill_loses_less_than_two_minutes_however_slow_the_model(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(dynamics, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def take_fifty_seconds(results):
+        clock[0] += 50.0
+
+    def on_progress(step, n_steps):
+        path = tmp_path / "checkpoint.npz"
+        saved = json.loads(str(np.load(path)["meta"]))["step"] if path.exists() else 0
+        lost_s.append(50.0 * (step - saved))
+
+    lost_s = []
+    run_dynamics(
+        gas(8, 300.0),
+        Failing(1, take_fifty_seconds),
+        folder=tmp_path,
+        on_progress=on_progress,
+        **settings(n_steps=9, check_every=1, checkpoint_every_s=120.0),
+    )
+    assert len(lost_s) == 9
+    assert max(lost_s) == 100.0
 
 
 def test_run_that_has_ended_is_not_run_again(tmp_path):

@@ -259,8 +259,8 @@ def test_a_check_of_160_atoms_takes_milliseconds():
 
 
 @pytest.fixture(scope="module")
-def hot_liquids(published) -> list[Atoms]:
-    return read(published / "ECEMC.xyz", "3:")
+def hot_liquids(published_file) -> list[Atoms]:
+    return read(published_file("ECEMC.xyz"), "3:")
 
 
 def test_hot_intact_liquids_raise_no_alarm(hot_liquids):

@@ -2,6 +2,7 @@
 
 import pytest
 from crosstrain.data import profiles
+from crosstrain.data.profiles import Budget
 from crosstrain.run.store import upstream
 from crosstrain.study import Study
 
@@ -51,11 +52,11 @@ def test_the_paper_profile_holds_the_published_settings():
 
 def test_unknown_names_list_what_there_is():
     study = Study("smoke")
-    with pytest.raises(ValueError, match=r"'nope'.*packed, packed_test"):
+    with pytest.raises(ValueError, match=r"'nope'.*packed, classical"):
         study.block("nope")
     with pytest.raises(ValueError, match=r"'nope'.*deep_potential, mace"):
         study.model("nope", "packed", 1)
-    with pytest.raises(ValueError, match=r"'nope'.*mace-packed-s1"):
+    with pytest.raises(ValueError, match=r"'nope'.*mace-classical-s1"):
         study.named_model("nope")
 
 
@@ -67,6 +68,53 @@ def test_a_changed_setting_changes_the_keys_downstream_only():
     for one, other in zip(before.models(), after.models(), strict=True):
         assert one.key == other.key
         assert before.liquid(one, "hot", 1).key != after.liquid(other, "hot", 1).key
+
+
+def with_training(study, **changes):
+    training = study.profile.training.model_copy(update=changes)
+    return Study(study.profile.model_copy(update={"training": training}))
+
+
+def test_a_budget_is_the_same_time_for_every_set():
+    budget = Budget(core_s=100, frame_cost_s={"mace": (0.01, 0.001), "deep_potential": (0, 0.01)})
+    study = with_training(Study("smoke"), budget=budget)
+    # 18 of 20 classical frames train; EC + EMC has 25 atoms, 2 EC 20, 2 EMC 30
+    small = study.model("deep_potential", "classical", 1).params["settings"]
+    assert small["steps"] == round(100 / (0.01 * 25))
+    mixed = study.model("deep_potential", "classical+molecules", 1).params["settings"]
+    n_atoms = (20 * 25 + 6 * 12.5) / 26
+    assert mixed["steps"] == round(100 / (0.01 * n_atoms))
+    settings = study.model("mace", "classical", 1).params["settings"]
+    assert settings["max_num_epochs"] == round(100 / (0.01 + 0.001 * 25) / 18)
+    share = settings["start_stage_two"] / settings["max_num_epochs"]
+    assert share == pytest.approx(30 / 45, abs=0.01)
+
+
+def test_a_number_takes_the_first_frames_of_a_block():
+    study = Study("smoke")
+    part, whole = (study.model("mace", sets, 1) for sets in ("classical.15", "classical"))
+    assert part.params["first_frames"] == {"classical": 15}
+    assert part.inputs["classical"].key == whole.inputs["classical"].key
+    assert part.key != whole.key
+    with pytest.raises(ValueError, match=r"'classical\.x'; allowed is the name of a block"):
+        study.model("mace", "classical.x", 1)
+
+
+def test_an_iterated_block_is_made_by_committees_that_know_all_generations_before():
+    study = Study("paper")
+    last = study.committee("dp_iterated", 3)
+    assert [model.params["seed"] for model in last] == [1, 2, 3]
+    assert {model.params["architecture"] for model in last} == {"deep_potential"}
+    known = last[0].inputs
+    assert set(known) == {"classical", "dp_iterated_g2", "atoms"}
+    assert len(known["dp_iterated_g2"].inputs) == 2
+    first = study.committee("dp_iterated", 1)
+    assert [m.key for m in first] == [
+        study.model("deep_potential", "classical", seed).key for seed in (1, 2, 3)
+    ]
+    chosen = study.generation("dp_iterated", 3)
+    assert {"known000", "known001", "member0", "member1", "member2"} < set(chosen.inputs)
+    assert sum(name.startswith("run") for name in chosen.inputs) == study.profile.iteration.runs
 
 
 def test_a_default_of_an_architecture_is_part_of_the_key():

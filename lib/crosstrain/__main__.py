@@ -54,8 +54,25 @@ def _parser() -> argparse.ArgumentParser:
         "render", _render, "execute the text twins into notebooks/ and figures/", profile=False
     )
     render.add_argument("notebooks", nargs="*", help="only these (default: all)")
+    build = command("build", _build, "build and label a set of frames of any H/C/O liquid")
+    build.add_argument("name", help="of the set")
+    build.add_argument("--kind", choices=["classical", "packed", "molecules"], default="classical")
+    build.add_argument(
+        "--composition",
+        action="append",
+        required=True,
+        help="molecules of a box, by name or SMILES, such as 'PC:4 DMC:4'; may be given again",
+    )
+    build.add_argument("--density", nargs="+", type=float, default=[1.0], metavar="G_CM3")
+    build.add_argument("--temperature", nargs="+", type=float, default=[300.0], metavar="K")
+    build.add_argument("--frames", type=int, default=20)
+    build.add_argument("--seed", type=int, default=1)
     score = command("score", _score, "run a model's liquid and report how good it is")
-    score.add_argument("model", help="a model of the profile, for example mace-packed-s1")
+    score.add_argument("model", help="a model of the profile, such as mace-packed-s1, or a file")
+    score.add_argument("--trust", action="store_true", help="load a model file of your own")
+    score.add_argument("--composition", help="of the liquid, by name or SMILES: 'EC:2 EMC:4'")
+    score.add_argument("--temperature", type=float, metavar="K")
+    score.add_argument("--pressure", type=float, metavar="BAR", help="(1)")
     command("check", _check, "verify stored results, rendered notebooks and figures")
     step = command("step", _step, "compute one step (used by the engine)", profile=False)
     step.add_argument("file", type=Path)
@@ -98,6 +115,35 @@ def _study(options: argparse.Namespace) -> int:
     return 0
 
 
+def _build(options: argparse.Namespace) -> int:
+    from crosstrain.build.boxes import composition_counts
+    from crosstrain.data import cards
+    from crosstrain.steps import FRAMES
+    from crosstrain.study import labelled_set
+
+    study = labelled_set(
+        options.name,
+        kind=options.kind,
+        compositions=[composition_counts(text) for text in options.composition],
+        density_g_cm3=_range("density", options.density),
+        temperature_K=_range("temperature", options.temperature),
+        frames=options.frames,
+        seed=options.seed,
+        profile=options.profile,
+    )
+    step = study.block(options.name)
+    for heading, text in cards.contents(study.frames(options.name)).items():
+        print(f"{heading}: {text}")
+    print(study.store.folder(step) / FRAMES)
+    return 0
+
+
+def _range(name: str, values: list[float]) -> tuple[float, float]:
+    if len(values) > 2 or values[0] > values[-1]:
+        raise ValueError(f"--{name} {values}; allowed are one value, or the low and the high end")
+    return values[0], values[-1]
+
+
 def _run(options: argparse.Namespace) -> int:
     from crosstrain import paths
     from crosstrain.run import notebooks
@@ -128,8 +174,9 @@ def _absolute(options: argparse.Namespace) -> str:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from crosstrain import paths
+    from crosstrain import paths, shipped
     from crosstrain.run import notebooks
+    from crosstrain.study import Study
 
     wanted = options.notebooks or notebooks.names()
     for name in wanted:
@@ -139,6 +186,7 @@ def _render(options: argparse.Namespace) -> int:
         for name in wanted
     }
     paths.write_atomically(paths.root() / "README.md", notebooks.readme().encode())
+    shipped.write(Study(announce=False))
     return _report(outcomes)
 
 
@@ -174,31 +222,28 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def _score(options: argparse.Namespace) -> int:
-    import numpy as np
-
-    from crosstrain import judge
-    from crosstrain.data import summaries
+    from crosstrain import report
+    from crosstrain.build.boxes import composition_counts
+    from crosstrain.data.profiles import State
     from crosstrain.study import Study
 
-    study = Study(options.profile, announce=False)
-    model = study.named_model(options.model)
-    for state in study.profile.liquid.states:
-        observed = [study.observed(liquid) for liquid in study.liquids(model, state)]
-        runs = study.each(observed, lambda step: study.read(step, "observed.json"))
-        reference = study.read(study.reference(state), "reference.json")
-        density = judge.mean_density(list(runs.values()))
-        score = judge.liquid_score(list(runs.values()), reference, rng=np.random.default_rng(0))
-        print(f"{model.name}, {state}")
-        for name, run in runs.items():
-            print(f"  {name}: {run['status']} {run['detail']} ({run['time_ps']:g} ps)")
-        if density:
-            found = summaries.plus_minus(density.value, density.error)
-            print(f"  density {found} g/cm³ from {density.n_effective:.0f} independent samples")
-        print(f"  reference density: {summaries.reference_verdict(reference, 'density')}")
-        for name, term in score.terms.items():
-            delta = summaries.plus_minus(term.deviation, term.deviation_error)
-            print(f"  {name}: deviation {delta}, term {term.value:.2f}")
-        print(f"  {summaries.score_sentence(score)}")
+    state = None
+    if options.temperature is not None:
+        pressure = 1.0 if options.pressure is None else options.pressure
+        state = State(temperature_K=options.temperature, pressure_bar=pressure)
+    elif options.pressure is not None:
+        raise ValueError("--pressure: needs --temperature too")
+    base = Study(options.profile, announce=False)
+    study, model = report.study_of(
+        base,
+        options.model,
+        composition=composition_counts(options.composition) if options.composition else None,
+        state=state,
+        is_trusted=options.trust,
+    )
+    for name in study.profile.liquid.states:
+        print("\n".join(report.lines(base, study, model, name)))
+    print(report.picture(base, study, model))
     return 0
 
 

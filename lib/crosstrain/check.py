@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from crosstrain import paths
+from crosstrain import paths, shipped
 from crosstrain.data import figures
 from crosstrain.data import frames as fr
 from crosstrain.run import notebooks
@@ -15,7 +15,7 @@ from crosstrain.study import Study
 
 def problems(study: Study) -> list[str]:
     """Return everything that is wrong with the shipped files, a line each."""
-    return [*_stored(study), *_unknown(study), *_rendered(), *_figures(study)]
+    return [*_stored(study), *_unknown(study), *_described(study), *_rendered(), *_figures(study)]
 
 
 def _stored(study: Study) -> list[str]:
@@ -41,6 +41,11 @@ def _unknown(study: Study) -> list[str]:
         for path in sorted(study.store.root.glob(f"*/*/{PROVENANCE}"))
         if path.parent not in known
     ]
+
+
+def _described(study: Study) -> list[str]:
+    """Check cards and registry, which exist for the results that are shipped."""
+    return shipped.problems(study) if study.store.root == paths.data() else []
 
 
 def _rendered() -> list[str]:

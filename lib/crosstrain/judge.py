@@ -10,6 +10,7 @@ from ase import Atoms
 
 from crosstrain.data import frames as fr
 from crosstrain.measure import observables, reweighting, score, statistics
+from crosstrain.measure.molecules import centres_of_mass
 from crosstrain.measure.statistics import Estimate
 from crosstrain.simulate.trajectory import Trajectory
 
@@ -66,6 +67,46 @@ def observe(
             "g": g.mean(axis=0).tolist(),
             "error": errors.tolist(),
         }
+    return seen
+
+
+def diffusion(
+    trajectory: Trajectory, run: Mapping[str, Any], *, fit_window_ps: tuple[float, float]
+) -> dict[str, Any]:
+    """Return the self-diffusion coefficients of a run at constant volume, for each species.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        Unwrapped.
+    run : mapping
+        Status, reason and times of the run, kept beside.
+    fit_window_ps : tuple of float
+        First and last lag of the fit.
+
+    Returns
+    -------
+    dict
+        Plain JSON values. ``D_cm2_s`` holds value, error and number of molecules by formula of
+        the species; no finite-size correction is in it. What could not be had is in ``missing``.
+    """
+    atoms = trajectory.reference
+    molecule, masses = atoms.arrays["molecule"], atoms.get_masses()
+    seen = {**run, "D_cm2_s": {}, "missing": {}, "fit_window_ps": list(fit_window_ps)}
+    seen["box_A"] = float(np.cbrt(abs(np.linalg.det(trajectory.cells[-1]))))
+    species = [atoms[molecule == k].get_chemical_formula() for k in np.unique(molecule)]
+    try:
+        centres = centres_of_mass(trajectory.positions.astype(float), masses, molecule)
+        msd = observables.mean_squared_displacement(centres, np.bincount(molecule, masses))
+        for name in sorted(set(species)):
+            estimate = observables.self_diffusion(
+                msd[:, np.array(species) == name],
+                frame_interval_fs=1e3 * (trajectory.time_ps[1] - trajectory.time_ps[0]),
+                fit_window_fs=(1e3 * fit_window_ps[0], 1e3 * fit_window_ps[1]),
+            )
+            seen["D_cm2_s"][name] = _plain(estimate)
+    except ValueError as error:
+        seen["missing"]["self-diffusion"] = str(error)
     return seen
 
 

@@ -114,7 +114,8 @@ def _ensembles(names: list[str], most: int, params: Params) -> dict[str, Any]:
 
 def _label(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """Labels of a part of a block."""
-    _label_frames(fr.read(inputs["frames"] / FRAMES), params["method"], out, work)
+    file = inputs["frames"] / FRAMES
+    _label_frames(fr.read(file) if file.exists() else [], params["method"], out, work)
 
 
 def _relabel(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -128,7 +129,17 @@ def _relabel(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
 
 def _label_frames(frames: list[Atoms], method: str, out: Path, work: Path) -> None:
-    """Label frames one by one; each is safe on disk before the next begins."""
+    """Label frames one by one and keep what succeeded apart from what failed."""
+    labelled, failures = _labels(frames, method, work)
+    _write_json(out / "failures.json", failures)
+    if labelled:
+        fr.write(out / FRAMES, labelled)
+
+
+def _labels(
+    frames: list[Atoms], method: str, work: Path
+) -> tuple[list[Atoms], list[dict[str, Any]]]:
+    """Return labelled frames, and the reasons for others; each is on disk before the next."""
     from crosstrain.data import reference
 
     labelled, failures = [], []
@@ -144,9 +155,38 @@ def _label_frames(frames: list[Atoms], method: str, out: Path, work: Path) -> No
             labelled += fr.read(done, labelled=True)
         else:
             failures.append(json.loads(failed.read_text()))
-    _write_json(out / "failures.json", failures)
-    if labelled:
-        fr.write(out / FRAMES, labelled)
+    return labelled, failures
+
+
+def _stand_in(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """The reference method beside the published DFT labels, on the same frames: numbers only."""
+    from crosstrain.build.boxes import density_g_cm3
+    from crosstrain.data import published
+    from crosstrain.measure.errors import force_errors
+
+    known = published.read_dft()[params["first"] :: params["every"]]
+    for number, frame in enumerate(known):
+        frame.info["seed"] = str(number)
+    labelled, failures = _labels(known, params["method"], work)
+    rows = []
+    for frame in labelled:
+        truth = known[int(frame.info["seed"])]
+        row = {
+            "density_g_cm3": density_g_cm3(frame),
+            "atoms": len(frame),
+            "dft_energy_eV": truth.info[fr.ENERGY],
+            "energy_eV": frame.info[fr.ENERGY],
+            "dft_stress_eV_A3": float(np.mean(truth.info[fr.STRESS][:3])),
+            "stress_eV_A3": float(np.mean(frame.info[fr.STRESS][:3])),
+        }
+        labels = [truth.arrays[fr.FORCES]], [frame.arrays[fr.FORCES]]
+        for part, deviation in force_errors([truth], *labels).items():
+            row |= {
+                f"force_{part}_rmse_eV_A": deviation.rmse,
+                f"force_{part}_relative": deviation.relative,
+            }
+        rows.append(row)
+    _write_json(out / "stand_in.json", {"frames": rows, "failures": failures})
 
 
 def _labelled(folder: Path) -> list[Atoms]:
@@ -157,14 +197,29 @@ def _labelled(folder: Path) -> list[Atoms]:
 
 def _set(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """One labelled set from its parts, in the order of the block."""
-    parts = [inputs[f"part{i:03d}"] for i in range(len(inputs))]
+    parts = [inputs[name] for name in sorted(inputs)]
     frames = [frame for folder in parts for frame in _labelled(folder)]
     if not frames:
         raise ValueError("no frame of this set could be labelled")
-    frames.sort(key=lambda frame: int(str(frame.info["seed"]).split(".")[1]))
     failures = [f for folder in parts for f in json.loads((folder / "failures.json").read_text())]
     fr.write(out / FRAMES, frames)
     _write_json(out / "failures.json", failures)
+
+
+def _label_cost(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Core seconds of labels of boxes of growing size."""
+    from crosstrain.build import boxes
+    from crosstrain.data import reference
+
+    rows = []
+    for times in params["multiples"]:
+        composition = {name: times * count for name, count in params["composition"].items()}
+        parts = boxes.mixture(composition, seed=params["seed"])
+        box = boxes.pack(parts, density_g_cm3=params["density_g_cm3"], seed=params["seed"])
+        begun = time.process_time()
+        reference.label(box, params["method"])
+        rows.append({"atoms": len(box), "core_s": round(time.process_time() - begun, 2)})
+    _write_json(out / "label_cost.json", rows)
 
 
 def _atoms(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -182,8 +237,11 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A trained model with its learning curve."""
     from crosstrain.potentials.protocol import architecture, settings
 
+    first = params.get("first_frames", {})
     parts = [
-        fr.split(fr.read(folder / FRAMES, labelled=True), params["validate_every"])
+        fr.split(
+            fr.read(folder / FRAMES, labelled=True)[: first.get(name)], params["validate_every"]
+        )
         for name, folder in sorted(inputs.items())
         if name != "atoms"
     ]
@@ -213,6 +271,17 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     _write_json(out / "training.json", summary)
 
 
+def _given(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """A model file that the project did not make, as its owner named and trusted it."""
+    from crosstrain.potentials.protocol import architecture
+    from crosstrain.run.store import sha256
+
+    file = Path(params["file"])
+    if sha256(file) != params["sha256"]:
+        raise ValueError(f"{file.name} has changed since it was named")
+    shutil.copyfile(file, out / architecture(params["architecture"]).MODEL_FILE)
+
+
 def _calculator(params: Params, model: Path) -> Any:
     from crosstrain.potentials.protocol import architecture
 
@@ -240,6 +309,78 @@ def _evaluate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     )
 
 
+# --- iteration ---------------------------------------------------------------------------------
+
+
+def _committee(params: Params, inputs: Inputs) -> list[Any]:
+    members = sorted(name for name in inputs if name.startswith("member"))
+    return [_calculator(params, inputs[name]) for name in members]
+
+
+def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Candidates from a run of a committee, with its disagreement about each."""
+    from crosstrain import iterate
+
+    start = work / "start.extxyz"
+    if not start.exists():
+        fr.write(start, [iterate.start_box(**params["start"])])
+    (box,) = fr.read(start)
+    committee = _committee(params, inputs)
+    frames, disagreement, result = iterate.explore(
+        box, committee, params["dynamics"], work / "dynamics"
+    )
+    if result.status == "failed":
+        raise RuntimeError(f"{result.reason}: {result.detail}")
+    for number, frame in enumerate(frames):
+        frame.info["seed"] = f"{params['name']}/{number}"
+        frame.info["temperature_K"] = round(params["start"]["temperature_K"], 1)
+    np.savez(out / "disagreement.npz", **disagreement._asdict())
+    record = asdict(result) | {"start": params["start"]}
+    del record["wall_s"]
+    _write_json(out / RUN, record)
+    (out / "candidates.extxyz").write_bytes(fr.dumps(frames))
+
+
+def _select(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """The frames of a generation that are worth a label, and what became of all others."""
+    import ase.io
+
+    from crosstrain import iterate
+    from crosstrain.simulate import selection
+
+    runs = [inputs[name] for name in sorted(inputs) if name.startswith("run")]
+    explored = [ase.io.read(folder / "candidates.extxyz", ":") for folder in runs]
+    candidates = [frame for frames in explored for frame in frames]
+    for frame in candidates:
+        frame.info["bonds"] = np.asarray(frame.info["bonds"]).reshape(-1, 2)
+    deviation = np.concatenate([np.load(folder / "disagreement.npz")["largest"] for folder in runs])
+    known = [
+        frame
+        for name in sorted(inputs)
+        if name.startswith("known")
+        for frame in _labelled(inputs[name])
+    ]
+    said = iterate.forces_of(known, _committee(params, inputs))
+    chosen = iterate.choose(
+        candidates,
+        deviation,
+        known,
+        selection.disagreement(said).largest,
+        n=params["frames"],
+        allow_broken=params["allow_broken"],
+    )
+    record = chosen.record() | {
+        "runs": [json.loads((folder / RUN).read_text()) for folder in runs],
+        "run_of_candidate": [i for i, frames in enumerate(explored) for _ in frames],
+        "time_ps": [frame.info["time_ps"] for frame in candidates],
+        "deviation_eV_A": [round(float(d), 5) for d in np.nan_to_num(deviation, posinf=-1)],
+        "reasons": list(chosen.reasons),
+    }
+    _write_json(out / "selection.json", record)
+    if len(chosen.chosen):
+        fr.write(out / FRAMES, [candidates[i] for i in chosen.chosen])
+
+
 # --- liquids ----------------------------------------------------------------------------------
 
 
@@ -259,7 +400,7 @@ def _start(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         save_every=n_steps,
         seed=params["seed"],
     )
-    frame.info["seed"] = f"{params['seed']}.0"
+    frame.info["seed"] = f"{params['seed']}/0"
     fr.write(out / FRAMES, [frame])
 
 
@@ -276,9 +417,40 @@ def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     if result.status == "failed":
         raise RuntimeError(f"{result.reason}: {result.detail}")
     shutil.copyfile(folder / "trajectory.npz", out / "trajectory.npz")
-    record = asdict(result)
+    record = asdict(result) | {"engine": calculator.engine}
     del record["wall_s"]  # equal runs leave equal files; the time is in the provenance
     _write_json(out / RUN, record)
+
+
+def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Self-diffusion at constant volume, from the end of a run and at its mean density."""
+    from crosstrain import judge
+    from crosstrain.build import boxes
+    from crosstrain.simulate import dynamics
+    from crosstrain.simulate.trajectory import read_trajectory
+
+    seen = json.loads((inputs["observed"] / "observed.json").read_text())
+    if seen["status"] != "completed" or not seen["density_g_cm3"]:
+        reason = f"the run at constant pressure: {seen['status']} {seen['reason']}".strip()
+        _write_json(out / "diffusion.json", {"D_cm2_s": {}, "missing": {"self-diffusion": reason}})
+        return
+    last = read_trajectory(inputs["trajectory"]).frames([-1])[0]
+    start = boxes.scaled(last, seen["density_g_cm3"]["value"])
+    folder = work / "dynamics"
+    result = dynamics.run_dynamics(
+        start,
+        _calculator(params, inputs["model"]),
+        bonds=start.info["bonds"],
+        folder=folder,
+        **params["dynamics"],
+    )
+    if result.status == "failed":
+        raise RuntimeError(f"{result.reason}: {result.detail}")
+    record = asdict(result)
+    del record["wall_s"]
+    window = params["fit_window_ps"]
+    found = judge.diffusion(read_trajectory(folder), record, fit_window_ps=(window[0], window[1]))
+    _write_json(out / "diffusion.json", found)
 
 
 def _observe(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -316,15 +488,21 @@ def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
 
 KINDS = {
-    "build": Kind(_build, 1),
+    "build": Kind(_build, 2),
     "label": Kind(_label, 1),
-    "set": Kind(_set, 1),
+    "set": Kind(_set, 2),
     "atoms": Kind(_atoms, 1),
+    "label_cost": Kind(_label_cost, 1),
+    "stand_in": Kind(_stand_in, 1),
     "train": Kind(_train, 1),
+    "given": Kind(_given, 1),
+    "explore": Kind(_explore, 1),
+    "select": Kind(_select, 1),
     "evaluate": Kind(_evaluate, 1),
-    "start": Kind(_start, 2),
-    "simulate": Kind(_simulate, 3),
+    "start": Kind(_start, 3),
+    "simulate": Kind(_simulate, 4),
     "relabel": Kind(_relabel, 1),
+    "diffuse": Kind(_diffuse, 1),
     "observe": Kind(_observe, 1),
     "reference": Kind(_reference, 2),
 }

@@ -7,7 +7,8 @@ computing anything. `Study.get` returns a step's folder, computing what is missi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -21,14 +22,16 @@ from crosstrain import paths
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import figures, profiles
 from crosstrain.data import frames as fr
-from crosstrain.data.profiles import Block, Profile
+from crosstrain.data.profiles import Block, Profile, State
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, Store, upstream
+from crosstrain.simulate import selection
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
 from crosstrain.steps import FRAMES, KINDS
 
 T = TypeVar("T")
 ELEMENTS = ["C", "H", "O"]
+GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
 PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", "numpy", "torch")
 
 
@@ -40,6 +43,56 @@ def store_of(profile: Profile) -> Store:
         # runs/ may be moved elsewhere (CROSSTRAIN_RUNS), data/ is part of the checkout
         root = paths.runs().joinpath(*rest) if first == "runs" else paths.root() / root
     return Store(root, paths.runs() / "scratch" / profile.name)
+
+
+def labelled_set(
+    name: str,
+    *,
+    kind: str,
+    compositions: Sequence[Mapping[str, int]],
+    density_g_cm3: tuple[float, float],
+    temperature_K: tuple[float, float],
+    frames: int,
+    seed: int,
+    profile: str | Profile = "laptop",
+    **options: Any,
+) -> Study:
+    """Build and label a set of one's own liquid, in parallel, resumable; a second call loads it.
+
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    kind : str
+        ``classical``, ``packed`` or ``molecules`` (which leaves the density unused).
+    compositions : sequence of mapping
+        Molecules of each box, by a name of `crosstrain.build.molecules.NAMED` or by SMILES.
+    density_g_cm3, temperature_K : tuple of float
+        Low and high end.
+    frames, seed : int
+    profile : str or Profile
+        Whose reference method and workers are used.
+    **options
+        Further options of the kind, see `crosstrain.build.sets`.
+
+    Returns
+    -------
+    Study
+        With this one set, kept below ``runs/own``: see `Study.frames` and `Study.block`.
+    """
+    options |= {"temperature_K": temperature_K, "density_g_cm3": density_g_cm3}
+    options["compositions"] = [dict(composition) for composition in compositions]
+    if kind in ("packed", "molecules"):
+        options["molecules"] = sorted({name for box in compositions for name in box})
+        options.setdefault("conformers", 20)
+    if kind == "molecules":
+        del options["temperature_K"], options["density_g_cm3"], options["compositions"]
+    base = profiles.load(profile) if isinstance(profile, str) else profile
+    block = Block(kind=kind, frames=frames, seed=seed, options=options)
+    changes = {"store": "runs/own/data", "blocks": {name: block}, "tests": {}}
+    study = Study(base.model_copy(update=changes))
+    study.get(study.block(name))
+    return study
 
 
 class Study:
@@ -65,6 +118,7 @@ class Study:
         self.profile = profiles.load(profile) if isinstance(profile, str) else profile
         self.store = store_of(self.profile)
         self.used: dict[str, str] = {}
+        self._blocks: dict[str, Step] = {}
         self._announce = announce
         self._notebook = notebook
 
@@ -87,6 +141,26 @@ class Study:
         params = {"method": self.profile.reference.method, "elements": ELEMENTS}
         return self._step("atoms", "isolated", params, estimate_s=5)
 
+    def label_cost(self) -> Step:
+        """What a label costs, for boxes of growing size."""
+        params = {
+            "method": self.profile.reference.method,
+            "composition": {"EC": 1, "EMC": 1},
+            "multiples": self.profile.reference.cost_multiples,
+            "density_g_cm3": 1.0,
+            "seed": 1,
+        }
+        estimate_s = sum(_label_s(25 * times) for times in self.profile.reference.cost_multiples)
+        return self._step("label_cost", "boxes", params, estimate_s=5 + estimate_s)
+
+    def stand_in(self) -> Step | None:
+        """The reference method beside published DFT labels; None without this comparison."""
+        every = self.profile.reference.stand_in_every
+        if every is None:
+            return None
+        params = {"method": self.profile.reference.method, "first": every // 2, "every": every}
+        return self._step("stand_in", "dft", params, estimate_s=_label_s(160) * 200 / every)
+
     def block(self, name: str) -> Step:
         """A labelled block or test set, by name.
 
@@ -95,10 +169,13 @@ class Study:
         ValueError
             If the profile has none of that name.
         """
-        known = self.profile.blocks | self.profile.tests
-        if name not in known:
-            raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
-        block, size = known[name], self.profile.reference.frames_per_piece
+        if name not in self._blocks:  # a generation needs all before it, again and again
+            is_iterated = self._is_iterated(name)
+            self._blocks[name] = self._iterated(name) if is_iterated else self._built(name)
+        return self._blocks[name]
+
+    def _built(self, name: str) -> Step:
+        block, size = self._block(name), self.profile.reference.frames_per_piece
         method = {"method": self.profile.reference.method}
         parts = {}
         for start in range(0, block.frames, size):
@@ -112,6 +189,102 @@ class Study:
         about = {"kind": block.kind, "frames": block.frames, "seed": block.seed} | method
         return self._step("set", name, about, parts)
 
+    def _block(self, name: str) -> Block:
+        if self._is_iterated(name):
+            iteration, last = self.profile.iteration, name.partition(GENERATION)[2]
+            n_frames = iteration.frames * int(last or iteration.generations)
+            options = {"compositions": iteration.compositions}
+            return Block(kind="iterated", frames=n_frames, seed=0, options=options)
+        known = self.profile.blocks | self.profile.tests
+        if name not in known:
+            raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
+        return known[name]
+
+    # --- iteration ----------------------------------------------------------------------------
+
+    def _is_iterated(self, name: str) -> bool:
+        iteration = self.profile.iteration
+        return iteration is not None and name.partition(GENERATION)[0] in iteration.blocks
+
+    def _iterated(self, name: str) -> Step:
+        """The frames of an iterated block, or of its first generations (``dp_iterated_g2``)."""
+        iteration, (block, _, last) = self.profile.iteration, name.partition(GENERATION)
+        generations = range(1, 1 + (int(last) if last else iteration.generations))
+        method = {"method": self.profile.reference.method}
+        parts = {
+            f"part{g:03d}": self._step(
+                "label",
+                f"{block}_g{g}",
+                method,
+                {"frames": self.generation(block, g)},
+                estimate_s=iteration.frames * _label_s(80),
+            )
+            for g in generations
+        }
+        about = {"kind": "iterated", "frames": iteration.frames * len(parts), "seed": 0} | method
+        return self._step("set", name, about, parts)
+
+    def committee(self, block: str, generation: int) -> list[Step]:
+        """The models that explore for a generation: trained on all generations before it."""
+        iteration = self.profile.iteration
+        architecture = iteration.blocks[block]
+        if generation == 1:
+            return [self.model(architecture, iteration.start, seed) for seed in iteration.seeds]
+        sets = f"{iteration.start}+{block}{GENERATION}{generation - 1}"
+        settings = self.profile.training.architectures[architecture]
+        return [
+            self._trained(architecture, settings, sets, seed, core_s=iteration.core_s)
+            for seed in iteration.seeds
+        ]
+
+    def explored(self, block: str, generation: int) -> list[Step]:
+        """The runs in which a committee looks for frames that it does not know."""
+        iteration = self.profile.iteration
+        members = self.committee(block, generation)
+        plan = selection.exploration_plan(
+            iteration.runs * iteration.generations,
+            compositions=iteration.compositions,
+            temperature_K=iteration.temperature_K,
+            density_g_cm3=iteration.density_g_cm3,
+            seed=list(iteration.blocks).index(block),
+        )
+        every = round(iteration.save_every_fs / iteration.timestep_fs)
+        first = (generation - 1) * iteration.runs
+        steps = []
+        for run, start in enumerate(plan[first : first + iteration.runs]):
+            settings = {
+                "ensemble": "nvt",
+                "temperature_K": start.temperature_K,
+                "timestep_fs": iteration.timestep_fs,
+                "n_steps": round(iteration.duration_ps * 1e3 / iteration.timestep_fs),
+                "save_every": every,
+                "thermo_every": every,
+                "seed": 1000 * generation + run,
+            }
+            params = _machine(members[0]) | {
+                "name": f"{block}_g{generation}_r{run}",
+                "start": start._asdict() | {"seed": 1000 * generation + run},
+                "dynamics": settings,
+            }
+            inputs = {f"member{i}": model for i, model in enumerate(members)}
+            seconds = 2e-4 * _n_atoms(dict(start.composition)) * settings["n_steps"]
+            steps.append(self._step("explore", params["name"], params, inputs, seconds + 60))
+        return steps
+
+    def generation(self, block: str, generation: int) -> Step:
+        """The frames chosen by a committee, and what became of all candidates."""
+        iteration, members = self.profile.iteration, self.committee(block, generation)
+        known = {"known000": self.block(iteration.start)}
+        if generation > 1:
+            known["known001"] = self.block(f"{block}{GENERATION}{generation - 1}")
+        inputs = {f"run{i:03d}": step for i, step in enumerate(self.explored(block, generation))}
+        inputs |= known | {f"member{i}": model for i, model in enumerate(members)}
+        params = _machine(members[0]) | {
+            "frames": iteration.frames,
+            "allow_broken": iteration.allow_broken,
+        }
+        return self._step("select", f"{block}_g{generation}", params, inputs, estimate_s=60)
+
     def _frames(self, name: str, block: Block, numbers: list[int]) -> Step:
         options = dict(block.options)
         inputs = {"source": self.block(options.pop("source"))} if "source" in options else {}
@@ -120,20 +293,51 @@ class Study:
         return self._step("build", name, params, inputs, estimate_s=20 + numbers[1] - numbers[0])
 
     def _atoms_per_frame(self, block: Block) -> float:
-        known = self.profile.blocks | self.profile.tests
         if "source" in block.options:
-            return self._atoms_per_frame(known[block.options["source"]])
+            return self._atoms_per_frame(self._block(block.options["source"]))
         each = block.options.get("compositions") or [{m: 1} for m in block.options["molecules"]]
         return sum(map(_n_atoms, each)) / len(each)
 
     def model(self, architecture: str, sets: str, seed: int) -> Step:
-        """A trained model; `sets` joins blocks by +, for example ``classical+scan``."""
+        """A trained model.
+
+        Parameters
+        ----------
+        architecture : str
+        sets : str
+            Blocks joined by +, for example ``classical+scan``; a number after a block takes its
+            first frames only, for example ``classical.50``.
+        seed : int
+        """
+        known = self.profile.training.architectures
+        if architecture not in known:
+            raise ValueError(f"architecture {architecture!r}; the profile has {', '.join(known)}")
+        return self._trained(architecture, known[architecture], sets, seed)
+
+    def _trained(
+        self,
+        architecture: str,
+        settings: Mapping[str, Any],
+        sets: str,
+        seed: int,
+        *,
+        tag: str = "",
+        core_s: float | None = None,
+    ) -> Step:
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
-        if architecture not in training.architectures:
-            known = ", ".join(training.architectures)
-            raise ValueError(f"architecture {architecture!r}; the profile has {known}")
-        chosen = potentials.settings(architecture, training.architectures[architecture])
+        chosen = potentials.settings(architecture, settings)
+        sizes = {name: int(size) if size else None for name, size in map(_part, sets.split("+"))}
+        counts = {name: size or self._block(name).frames for name, size in sizes.items()}
+        n_frames = sum(counts.values())
+        n_atoms = sum(n * self._atoms_per_frame(self._block(b)) for b, n in counts.items())
+        if training.budget:
+            fixed, each = training.budget.frame_cost_s[architecture]
+            n_samples = round(
+                (core_s or training.budget.core_s) / (fixed + each * n_atoms / n_frames)
+            )
+            n_training = sum(n - n // training.validate_every for n in counts.values())
+            chosen = module.sized(chosen, n_samples, n_training)
         params = {
             "architecture": architecture,
             "architecture_version": module.VERSION,
@@ -143,17 +347,59 @@ class Study:
             "device": compute.device,
             "precision": compute.precision,
         }
-        inputs = {name: self.block(name) for name in sets.split("+")} | {"atoms": self.atoms()}
-        blocks = [self.profile.blocks[block] for block in sets.split("+")]
-        n_frames = sum(block.frames for block in blocks)
-        n_atoms = sum(block.frames * self._atoms_per_frame(block) for block in blocks) / n_frames
+        if any(sizes.values()):
+            params["first_frames"] = {name: size for name, size in sizes.items() if size}
+        seconds = module.SECONDS_PER_ATOM[0] * n_atoms / n_frames
         return self._step(
             "train",
-            f"{architecture}-{sets}-s{seed}",
+            f"{architecture}-{sets}{tag}-s{seed}",
             params,
-            inputs,
-            estimate_s=module.samples(chosen, n_frames) * n_atoms * module.SECONDS_PER_ATOM[0],
+            {name: self.block(name) for name in sizes} | {"atoms": self.atoms()},
+            estimate_s=module.samples(chosen, n_frames) * seconds,
         )
+
+    def given_model(self, file: Path, architecture: str, digest: str) -> Step:
+        """A model file that the project did not make; `digest` is its SHA-256."""
+        params = {
+            "architecture": architecture,
+            "device": self.profile.compute.device,
+            "precision": self.profile.compute.precision,
+            "file": str(file),
+            "sha256": digest,
+            "seed": 0,
+        }
+        return self._step("given", re.sub(r"[^A-Za-z0-9._+-]", "_", file.stem), params)
+
+    def with_liquid(
+        self, composition: Mapping[str, int] | None = None, state: State | None = None
+    ) -> Study:
+        """Return a study of models that are not the profile's, or of another liquid or state.
+
+        It is kept below ``runs/own``.
+        """
+        liquid = self.profile.liquid
+        changes: dict[str, Any] = {}
+        if composition is not None:
+            changes["composition"] = dict(composition)
+        if state is not None:
+            changes["states"] = {"asked": state}
+        update = {"store": "runs/own/data", "liquid": liquid.model_copy(update=changes)}
+        return Study(self.profile.model_copy(update=update), announce=self._announce)
+
+    def searched(self) -> dict[str, dict[str, Step]]:
+        """Models of the search for hyperparameters, by architecture and candidate."""
+        search = self.profile.training.search
+        if search is None:
+            return {}
+        return {
+            architecture: {
+                name: self._trained(
+                    architecture, settings, search.set, search.seed, tag=f"-try_{name}"
+                )
+                for name, settings in candidates.items()
+            }
+            for architecture, candidates in search.candidates.items()
+        }
 
     def evaluated(self, model: Step, frames: Step) -> Step:
         """A model's predictions on labelled frames."""
@@ -196,6 +442,24 @@ class Study:
             _machine(model) | {"dynamics": settings},
             {"model": model, "start": self.start(state, replica)},
             estimate_s=n_atoms * module.SECONDS_PER_ATOM[1] * settings["n_steps"],
+        )
+
+    def diffused(self, liquid: Step) -> Step:
+        """Self-diffusion in a run at constant volume that follows a run at constant pressure."""
+        dynamics, model = self.profile.dynamics, liquid.inputs["model"]
+        if dynamics.diffusion_ps is None:
+            raise ValueError(f"profile {self.profile.name!r} has no dynamics.diffusion_ps")
+        settings = liquid.params["dynamics"] | {
+            "ensemble": "nvt",
+            "n_steps": round(dynamics.diffusion_ps * 1e3 / dynamics.timestep_fs),
+        }
+        del settings["pressure_bar"]
+        window = [0.1 * dynamics.diffusion_ps, 0.5 * dynamics.diffusion_ps]
+        params = _machine(model) | {"dynamics": settings, "fit_window_ps": window}
+        inputs = {"model": model, "trajectory": liquid, "observed": self.observed(liquid)}
+        n_ps = dynamics.diffusion_ps / dynamics.duration_ps
+        return self._step(
+            "diffuse", liquid.name, params, inputs, estimate_s=n_ps * liquid.estimate_s
         )
 
     def relabelled(self, liquid: Step) -> Step:
@@ -261,8 +525,20 @@ class Study:
         return [self.liquid(model, state, replica) for replica in self.profile.liquid.replicas]
 
     def sets(self) -> list[Step]:
-        """All labelled blocks and test sets."""
-        return [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
+        """All labelled blocks and test sets, and what labels cost."""
+        blocks = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
+        return [*blocks, self.atoms(), self.label_cost(), *self._possible(self.stand_in())]
+
+    def _possible(self, step: Step | None) -> list[Step]:
+        """Return a step on published data, if it is stored or the data are at hand."""
+        from crosstrain.data import published
+
+        if step is not None and not self.store.is_current(step):
+            try:
+                published.path("ECEMC.xyz", download=False)
+            except published.NotAvailable:
+                step = None
+        return [step] if step else []
 
     def tested(self, model: Step) -> list[Step]:
         """A model's predictions on every test set."""
@@ -274,8 +550,11 @@ class Study:
         for model in self.models():
             steps += self.tested(model)
             for state in self.profile.liquid.states:
-                for liquid in self.liquids(model, state):
+                liquids = self.liquids(model, state)
+                for liquid in liquids:
                     steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
+                if self.profile.dynamics.diffusion_ps:
+                    steps.append(self.diffused(liquids[0]))
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     # --- access -------------------------------------------------------------------------------
@@ -319,6 +598,10 @@ class Study:
         if self._announce and is_new:
             print(f"loaded: {step.kind} {step.name} ({_summary(step)})")
         return folder
+
+    def has(self, step: Step) -> bool:
+        """Whether a result is stored and current, so that `get` would compute nothing."""
+        return self.store.is_current(step)
 
     def read(self, step: Step, file: str) -> Any:
         """Return the content of a JSON file of a result."""
@@ -403,6 +686,14 @@ def _n_atoms(composition: dict[str, int]) -> int:
 @cache
 def _size(name: str) -> int:
     return rdkit_molecule(name).GetNumAtoms()
+
+
+def _part(text: str) -> tuple[str, str]:
+    """Split ``classical.50`` into the block and the number of its frames ('' for all)."""
+    name, _, size = text.partition(".")
+    if "." in text and not size.isdecimal():
+        raise ValueError(f"set {text!r}; allowed is the name of a block, or NAME.FRAMES")
+    return name, size
 
 
 def _machine(model: Step) -> dict[str, Any]:

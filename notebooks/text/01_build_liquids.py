@@ -9,22 +9,24 @@
 # %% [markdown]
 # # Build liquids from SMILES
 #
-# **Question.** What does a training set look like that is made of packed molecules alone, without
-# any dynamics?
+# **Question.** What kinds of training configuration can be made before any quantum mechanics,
+# and what does each kind know of the liquid?
 #
 # **What you will do.** Turn SMILES strings into conformers, shake the conformers as heat would,
-# pack them into periodic boxes, and check the stored set of such boxes.
+# pack them into periodic boxes, let a classical force field move them, scan their volume, tear at
+# single molecules; then look at the stored sets of each kind, all in one map.
 #
 # **What you will learn.** Why one shape per molecule is not enough, what temperature means for a
-# molecule that was never simulated, and how far a random packing is from a liquid.
+# molecule that was never simulated, how far a random packing is from a liquid, and which corners
+# of configuration space each set leaves empty.
 #
 # **You need** notebook [00](00_start_here.ipynb) for the map.
 #
-# **Run time.** `laptop` and `smoke`: under a minute. The molecules are built while you watch; the
-# packed set with its labels is stored.
+# **Run time.** `laptop`: two minutes, `smoke`: one. The molecules and one box of each kind are
+# built while you watch; the sets with their labels are stored.
 #
-# **Files made.** Figures `01_build_liquids__conformers`, `__boxes`, `__packed_set` and
-# `__structure`.
+# **Files made.** Figures `01_build_liquids__conformers`, `__boxes`, `__kinds`, `__where`,
+# `__structure` and `__map`.
 
 # %%
 import os
@@ -35,8 +37,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain.build import boxes, molecules
-from crosstrain.data import figures, plots, reference, summaries, views
-from crosstrain.study import Study
+from crosstrain.build.classical import classical_md, mmff_energies
+from crosstrain.data import cards, figures, plots, reference, summaries, views
+from crosstrain.measure import overlap
+from crosstrain.study import Study, labelled_set
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -49,6 +53,7 @@ lab = Study(profile, notebook="01_build_liquids")
 block = lab.profile.blocks["packed"]
 composition = dict(lab.profile.liquid.composition)
 method = lab.profile.reference.method
+DENSITY = "density / g cm$^{-3}$"
 
 # %% [markdown]
 # ## From SMILES to conformers
@@ -95,7 +100,7 @@ lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 # drawn from that harmonic distribution, classical as the dynamics will be. Here for one molecule:
 
 # %%
-name = sorted(composition)[0]
+name = min(composition)
 calculator = reference.calculator(method)
 relaxed = molecules.relax(shapes[name][0], calculator)
 frequencies, modes = molecules.normal_modes(relaxed, calculator)
@@ -148,51 +153,89 @@ lab.save(fig, "boxes", seed=seed)
 views.view(live[-1])
 
 # %% [markdown]
-# ## The stored set
+# ## Classical dynamics
 #
-# The block `packed` of this profile was made in the same way, with conformers and modes of the
-# reference method itself, and labelled. `packed_test` is drawn anew with another seed.
+# Packed molecules do not attract each other. A classical force field (MMFF94, its parameters from
+# RDKit, moved by OpenMM) makes a liquid of them at the cost of seconds. Its bond lengths and its
+# density are its own, not those of the reference method: it only has to lead to useful places.
 
 # %%
-packed = {name: lab.frames(name) for name in ("packed", "packed_test")}
-summaries.sets(packed)
+moved = classical_md(
+    live[1], temperature_K=600, n_steps=1000, save_every=1000, timestep_fs=1.0, seed=seed
+)[-1]
+terms = pd.Series(mmff_energies(moved, cutoff_A=0.45 * moved.cell.lengths().min()))
+terms.round(2).rename("MMFF94 energy / eV").to_frame()
 
 # %% [markdown]
-# Every frame of both sets must be sound: molecules intact, none interlocked.
+# The box after one picosecond at 600 K, and the terms of its energy.
+#
+# ## Scans and torn molecules
+#
+# The other two kinds come from human intuition. A **volume scan** moves the rigid molecules apart
+# or together with the box, so that only what is *between* them changes: it shows a model what
+# pressure is. **Isolated molecules**, stretched, bent and twisted, show it what holds a molecule
+# together.
 
 # %%
-frames = [frame for members in packed.values() for frame in members]
+rng = np.random.default_rng(seed)
+gallery = {
+    "packed": live[1],
+    "classical, 600 K": moved,
+    "scan, thin": boxes.scaled(moved, 0.4),
+    "scan, dense": boxes.scaled(moved, 1.1),
+    f"molecule, torn ({name})": molecules.distorted(relaxed, rng=rng),
+}
+fig, axes = plt.subplots(1, len(gallery), figsize=(3.1 * len(gallery), 3.4))
+for ax, (title, frame) in zip(axes, gallery.items(), strict=True):
+    views.picture(frame, ax, **({"colour_by": "molecule"} if frame.pbc.all() else {}))
+    ax.set_title(title)
+lab.save(fig, "kinds", seed=seed)
+
+# %% [markdown]
+# One of each kind, boxes drawn to the size of their panel. In the scan every molecule keeps its
+# shape; only the distances between molecules differ.
+#
+# ## The stored sets
+#
+# The blocks of this profile were made in these ways and labelled. They are drawn from disjoint
+# random streams, so they can be joined: `classical+scan` is both together. The sets whose names
+# end in `_test` are never trained on.
+
+# %%
+sets = {name: lab.frames(name) for name in (*lab.profile.blocks, *lab.profile.tests)}
+summaries.sets(sets)
+
+# %% [markdown]
+# Each set has a page of its own in `data/sets`, its *data card*, with recipe, ranges and failures.
+# Every frame of every set must be sound: molecules intact, none interlocked.
+
+# %%
+frames = [frame for members in sets.values() for frame in members]
 broken = sum(not molecules.intact(frame) for frame in frames)
-interlocked = sum(len(boxes.threaded(frame)) > 0 for frame in frames)
+interlocked = sum(len(boxes.threaded(frame)) > 0 for frame in frames if frame.pbc.all())
 assert broken == interlocked == 0
 print(f"{len(frames)} frames: {broken} with a broken molecule, {interlocked} interlocked")
 
 # %% [markdown]
-# How do the frames fill the range of densities, and how close do molecules come?
+# Where do they lie?
 
 # %%
-density = [boxes.density_g_cm3(frame) for frame in packed["packed"]]
-nearest = [summaries.nearest_contact_A(frame) for frame in packed["packed"]]
-stretch = summaries.bond_lengths_A(packed["packed"])
-
-fig, axes = plt.subplots(1, 3, figsize=(12, 3.6))
-axes[0].hist(density, bins=12, range=(low, high), color=figures.PALETTE[0])
-axes[0].set(xlabel="density / g cm$^{-3}$", ylabel="frames")
-axes[1].scatter(density, nearest, s=14, color=figures.PALETTE[0])
-axes[1].set(xlabel="density / g cm$^{-3}$", ylabel="nearest contact / Å")
-for number, (pair, lengths) in enumerate(stretch.items()):
-    axes[2].hist(lengths, bins=40, histtype="step", label=pair, color=plots.distinct(number))
-axes[2].set(xlabel="bond length / Å", ylabel="bonds")
-axes[2].legend()
-lab.save(fig, "packed_set")
+where = summaries.preparation({name: sets[name] for name in lab.profile.blocks})
+fig, axes = plt.subplots(1, 2, figsize=(11, 4))
+for ax, quantity in zip(axes, ("temperature / K", "nearest contact / Å"), strict=True):
+    for name, rows in where.groupby("set", sort=False):
+        plots.cloud(ax, rows[[DENSITY, quantity]].to_numpy(), name=name)
+    ax.set(xlabel=DENSITY, ylabel=quantity)
+axes[0].legend()
+lab.save(fig, "where")
 
 # %% [markdown]
-# Left: densities are drawn uniformly between the limits of the profile. Middle: the smallest
-# distance between atoms of different molecules. The tolerance of the packing is its lower edge
-# (lowered step by step where a dense box cannot be packed otherwise), and nothing attracts.
-# Right: the width of each peak is the displacement at the temperatures of the block.
-
-# %% [markdown]
+# Left: the temperature at which a frame was prepared, against its density. In `classical` the two
+# rise together, which keeps molecules from clashing and leaves the cold dense and the hot thin
+# corner empty; `packed` fills the plane, but its temperature is that of the vibrations alone;
+# `scan` leaves the line along the density. Right: the smallest distance between atoms of
+# different molecules. Isolated molecules have neither density nor neighbours and are not shown.
+#
 # ## Structure
 #
 # A **radial distribution function** g(r) counts the neighbours of an atom at distance r, relative
@@ -200,40 +243,80 @@ lab.save(fig, "packed_set")
 # the mean is over all frames of the set, up to half the width of the smallest box.
 
 # %%
-curves = summaries.mean_rdfs(packed["packed"], lab.profile.liquid.rdf.pairs)
-fig, ax = plt.subplots(figsize=(6, 3.8))
-for number, (pair, (r, g)) in enumerate(curves.items()):
-    plots.radial_distribution(ax, r, g, label=pair, colour=plots.distinct(number))
-ax.legend()
+liquids = {name: sets[name] for name in ("packed", "classical") if name in sets}
+pairs = lab.profile.liquid.rdf.pairs
+fig, axes = plt.subplots(1, len(pairs), figsize=(4 * len(pairs), 3.6), sharey=True)
+for number, (title, members) in enumerate(liquids.items()):
+    for ax, (pair, (r, g)) in zip(axes, summaries.mean_rdfs(members, pairs).items(), strict=True):
+        plots.radial_distribution(ax, r, g, label=title, colour=plots.distinct(number))
+        ax.set_title(pair)
+axes[0].legend()
 lab.save(fig, "structure")
 
 # %% [markdown]
-# At short range there is a hole, the tolerance of the packing. Beyond it a relaxed liquid would
-# show the shells of its neighbours; random packing knows only where atoms must *not* be. Whether
-# that is enough to teach a model a liquid is asked in notebook
-# [04](04_run_liquid_dynamics.ipynb).
+# At short range random packing has a hole with a hard edge, the tolerance of the packing; the
+# force field lets molecules come as close as their charges pull them. Whether that matters for
+# the model is asked in notebook [04](04_run_liquid_dynamics.ipynb).
+#
+# ## One map of all frames
+#
+# Each atom's neighbourhood can be written as a vector that does not change when the frame is
+# turned or its atoms are renumbered: here the QUESTS descriptor, distances to the nearest
+# neighbours, which knows nothing of any potential. Averaged over a frame and projected on the two
+# directions of largest spread, it makes a map: near points are alike.
+
+# %%
+points, explained = overlap.embed(sets)
+fig, ax = plt.subplots(figsize=(8, 5.2))
+for title, where_they_lie in points.items():
+    plots.cloud(ax, where_they_lie, name=title)
+ax.set_xlabel(f"first component ({100 * explained[0]:.0f} % of the spread)")
+ax.set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
+ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+lab.save(fig, "map")
+
+# %% [markdown]
+# A test set covers what the training set of its kind covers, since both were drawn alike. Kinds
+# that lie apart have little to say about each other, at least to a model that sees the world as
+# this descriptor does.
+#
+# ## Your own liquid
+#
+# Any molecule of hydrogen, carbon and oxygen will do. Here propylene carbonate and dimethyl
+# carbonate, 1:1 at 1.1 g/cm³, from SMILES to labelled frames (on the command line:
+# `crosstrain build`):
+
+# %%
+mine = labelled_set(
+    "pc_dmc", kind="packed", frames=2, seed=seed, profile=profile,
+    compositions=[{"CC1COC(=O)O1": 2, "COC(=O)OC": 2}],
+    density_g_cm3=(1.1, 1.1), temperature_K=(300, 300), conformers=3,
+)  # fmt: skip
+pd.Series(cards.contents(mine.frames("pc_dmc"))).rename("pc_dmc").to_frame()
+
+# %%
+views.view(mine.frames("pc_dmc")[0])
 
 # %% [markdown]
 # ## What we found
 
 # %%
-kinds = len({frame.info["composition"] for frame in packed["packed"]})
-print(
-    f"{len(density)} packed frames of {kinds} compositions, {min(density):.2f} to "
-    f"{max(density):.2f} g/cm³."
-)
-tolerances = {frame.info["tolerance_A"] for frame in packed["packed"]}
-print(f"Closest contact of two molecules: {np.nanmin(nearest):.2f} Å.")
-print(f"Tolerance of the packing: {min(tolerances):.1f} to {max(tolerances):.1f} Å.")
-for pair, lengths in stretch.items():
-    print(f"{pair} bonds: {np.mean(lengths):.3f} Å, standard deviation {np.std(lengths):.3f} Å")
+for name, members in sets.items():
+    print(f"{name}: {len(members)} frames")
+contact = where.groupby("set")["nearest contact / Å"].min()
+for name, shortest in contact.items():
+    print(f"{name}: molecules come as close as {shortest:.2f} Å")
+spread = {name: np.ptp(where_they_lie, axis=0).prod() for name, where_they_lie in points.items()}
+widest = max(lab.profile.blocks, key=spread.get)
+print(f"The training block that spreads widest over the map: {widest}")
 
 # %% [markdown]
 # ## Limits
 #
-# The vibrations are harmonic and those of isolated molecules; a liquid bends them. Every frame is
-# independent, so nothing in the set has relaxed towards a neighbour. The ranges of density and
-# temperature are our choice.
+# The vibrations of `packed` are harmonic and those of isolated molecules; a liquid bends them.
+# MMFF94 is a force field of its own, and its liquid is too thin (its density is measured in the
+# tests of the library). The ranges of density and temperature are our choice, as is everything
+# about these sets: those of the paper are not known to us in detail.
 #
 # **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first
 # figure. Which of the molecules loses the most shapes?
@@ -249,6 +332,9 @@ for pair, lengths in stretch.items():
 #    Packmol.
 # 2. S. Wang, J. Witek, G. A. Landrum, S. Riniker, *J. Chem. Inf. Model.* 2020, 60, 2044:
 #    embedding.
+# 3. T. A. Halgren, *J. Comput. Chem.* 1996, 17, 490: MMFF94.
+# 4. D. Schwalbe-Koda, S. Hamel, B. Sadigh, F. Zhou, V. Lordi, *Nat. Commun.* 2025, 16, 4014:
+#    QUESTS.
 
 # %% [markdown]
 # ## Colophon

@@ -100,7 +100,9 @@ def packed(
             for _ in range(count)
         ]
         density = rng.uniform(*density_g_cm3)
-        return boxes.pack(parts, density_g_cm3=density, seed=int(rng.integers(2**31)))
+        box = boxes.pack(parts, density_g_cm3=density, seed=int(rng.integers(2**31)))
+        box.info["temperature_K"] = round(temperature, 1)
+        return box
 
     return _sound_frames(numbers, seed, draw)
 
@@ -141,15 +143,14 @@ def classical(
     compositions: Sequence[Composition],
     temperature_K: tuple[float, float],
     density_g_cm3: tuple[float, float],
-    frames_per_box: int = 3,
-    equilibration_ps: float = 5.0,
-    interval_ps: float = 3.0,
-    timestep_fs: float = 0.5,
+    duration_ps: float = 7.0,
+    timestep_fs: float = 1.0,
 ) -> list[Atoms]:
     """Return snapshots of classical dynamics (MMFF94), hot and dense going together.
 
-    Every box is packed anew. Temperature and density rise together from their low to their high
-    ends, evenly over the boxes; the density is then moved by up to a tenth of its range.
+    Each frame is the last of a run of its own, from a box packed anew. Temperature and density
+    rise together from their low to their high ends, evenly over the frames; the density is then
+    moved by up to a tenth of its range.
 
     Parameters
     ----------
@@ -157,38 +158,35 @@ def classical(
         Which frames of the block.
     seed : int
     compositions : sequence of mapping
-        Molecules of a box; the boxes take them in turn.
+        Molecules of a box; the frames take them in turn.
     temperature_K, density_g_cm3 : tuple of float
         Low and high end.
-    frames_per_box : int
-        Snapshots of each box.
-    equilibration_ps, interval_ps : float
-        Before the first snapshot, and between snapshots.
-    timestep_fs : float
+    duration_ps, timestep_fs : float
+        Of each run.
     """
-    steps = round(1e3 / timestep_fs)
+    n_steps = round(duration_ps * 1e3 / timestep_fs)
 
-    def draw(box: int, rng: np.random.Generator) -> list[Atoms]:
-        along = ((box + 0.5) * GOLDEN_RATIO) % 1.0  # fills the range evenly for any number
-        parts = boxes.mixture(compositions[box % len(compositions)], seed=int(rng.integers(2**31)))
+    def draw(number: int, rng: np.random.Generator) -> Atoms:
+        along = ((number + 0.5) * GOLDEN_RATIO) % 1.0  # fills the range evenly for any number
+        composition = compositions[number % len(compositions)]
+        parts = boxes.mixture(composition, seed=int(rng.integers(2**31)))
         low, high = density_g_cm3
         density = low + (high - low) * np.clip(along + rng.uniform(-0.1, 0.1), 0, 1)
         start = boxes.pack(parts, density_g_cm3=min(density, 1.0), seed=int(rng.integers(2**31)))
-        return classical_md(
+        temperature = temperature_K[0] + (temperature_K[1] - temperature_K[0]) * along
+        (last,) = classical_md(
             start,
-            temperature_K=temperature_K[0] + (temperature_K[1] - temperature_K[0]) * along,
+            temperature_K=temperature,
             density_g_cm3=density,
-            equilibration_steps=round(equilibration_ps * steps),
-            n_steps=round(frames_per_box * interval_ps * steps),
-            save_every=round(interval_ps * steps),
+            n_steps=n_steps,
+            save_every=n_steps,
             timestep_fs=timestep_fs,
             seed=int(rng.integers(2**31)),
         )
+        last.info["temperature_K"] = round(temperature, 1)
+        return last
 
-    wanted = sorted({number // frames_per_box for number in numbers})
-    snapshots = {box: _sound_draw(box, seed, draw) for box in wanted}
-    frames = [snapshots[number // frames_per_box][number % frames_per_box] for number in numbers]
-    return _numbered(frames, numbers, seed)
+    return _sound_frames(numbers, seed, draw)
 
 
 def scan(
@@ -197,6 +195,7 @@ def scan(
     seed: int,
     source: Sequence[Atoms],
     points: int,
+    every: int = 1,
     density_g_cm3: tuple[float, float],
 ) -> list[Atoms]:
     """Return volume scans of liquid frames: molecules move with the cell, rigid.
@@ -207,18 +206,20 @@ def scan(
         Which frames of the block.
     seed : int
     source : sequence of Atoms
-        Frames to scan, taken one after the other.
+        Frames to scan.
+    every : int
+        Every this many of them is scanned.
     points : int
-        Densities of each source frame; they divide the range evenly, each with a random offset.
+        Densities of each source frame.
     density_g_cm3 : tuple of float
-        Low and high end.
+        Low and high end; drawn uniformly, and again where molecules would touch.
     """
-    low, high = density_g_cm3
 
     def draw(number: int, rng: np.random.Generator) -> Atoms:
-        which, point = divmod(number, points)
-        share = (point + rng.uniform()) / points
-        return boxes.scaled(source[which % len(source)], low + (high - low) * share)
+        frame = source[number // points * every % len(source)]
+        moved = boxes.scaled(frame, rng.uniform(*density_g_cm3))
+        moved.info["source"] = frame.info["seed"]
+        return moved
 
     return _sound_frames(numbers, seed, draw)
 
@@ -226,27 +227,16 @@ def scan(
 def _sound_frames(
     numbers: Sequence[int], seed: int, draw: Callable[[int, np.random.Generator], Atoms]
 ) -> list[Atoms]:
-    """Draw each frame until it is sound."""
-    drawn = [_sound_draw(n, seed, lambda number, rng: [draw(number, rng)])[0] for n in numbers]
-    return _numbered(drawn, numbers, seed)
-
-
-def _sound_draw(
-    number: int, seed: int, draw: Callable[[int, np.random.Generator], list[Atoms]]
-) -> list[Atoms]:
-    """Draw a group of frames until all of them are sound, from a random stream of its own."""
-    rng = np.random.default_rng([seed, number])
-    for _ in range(MAX_DRAWS):
-        group = draw(number, rng)
-        if all(is_sound(frame) for frame in group):
-            return group
-    raise RuntimeError(f"draw {number} of seed {seed}: not sound in {MAX_DRAWS} attempts")
-
-
-def _numbered(frames: list[Atoms], numbers: Sequence[int], seed: int) -> list[Atoms]:
-    """Give each frame its block's seed and its number, which name it for good."""
-    for number, frame in zip(numbers, frames, strict=True):
-        frame.info["seed"] = f"{seed}.{number}"
+    """Draw each frame until it is sound, from a random stream of its own, and name it."""
+    frames = []
+    for number in numbers:
+        rng = np.random.default_rng([seed, number])
+        draws = (draw(number, rng) for _ in range(MAX_DRAWS))
+        frame = next(filter(is_sound, draws), None)
+        if frame is None:
+            raise RuntimeError(f"frame {number} of seed {seed}: not sound in {MAX_DRAWS} attempts")
+        frame.info["seed"] = f"{seed}/{number}"
+        frames.append(frame)
     return frames
 
 

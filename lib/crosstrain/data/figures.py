@@ -28,6 +28,15 @@ SET_MARKERS = {
     "mace_iterated": "P",
     "classical_more": "X",
 }
+SET_COLOURS = {
+    "packed": "#009E73",
+    "classical": "#CC79A7",
+    "scan": "#E69F00",
+    "molecules": "#56B4E9",
+    "dp_iterated": ARCHITECTURE_COLOURS["deep_potential"],
+    "mace_iterated": ARCHITECTURE_COLOURS["mace"],
+    "classical_more": "#7F7F7F",
+}
 
 
 def use_style() -> None:

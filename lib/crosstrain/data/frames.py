@@ -15,16 +15,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.io.extxyz import key_val_str_to_dict
 
 from crosstrain.paths import write_atomically
 
@@ -88,7 +85,7 @@ def read(path: Path, *, labelled: bool = False) -> list[Atoms]:
         raise BadFrames(f"{path.name}: not a whole text file ({error})") from None
     frames: list[Atoms] = []
     try:
-        for frame in _parsed(text):
+        for frame in parsed(text):
             check(frame, labelled=labelled)
             frames.append(frame)
     except (OSError, ValueError, KeyError, IndexError) as error:
@@ -98,7 +95,7 @@ def read(path: Path, *, labelled: bool = False) -> list[Atoms]:
     return frames
 
 
-def _parsed(text: str) -> Iterator[Atoms]:
+def parsed(text: str) -> Iterator[Atoms]:
     """Parse frame by frame; ASE alone would stop at a blank line and accept a cut-off number."""
     lines = io.StringIO(text).readlines()
     while lines and lines[-1].isspace():
@@ -109,21 +106,11 @@ def _parsed(text: str) -> Iterator[Atoms]:
         end = start + n_atoms + 2
         if n_atoms < 1 or end > len(lines) or not lines[end - 1].endswith("\n"):
             raise ValueError(f"its {n_atoms} atoms are not all there")
-        frame = ase.io.read(
-            io.StringIO("".join(lines[start:end])), format="extxyz", properties_parser=_comment
-        )
+        frame = ase.io.read(io.StringIO("".join(lines[start:end])), format="extxyz")
         if "bonds" in frame.info:
             frame.info["bonds"] = np.asarray(frame.info["bonds"], dtype=int).reshape(-1, 2)
         yield frame
         start = end
-
-
-def _comment(line: str) -> dict[str, Any]:
-    """Read a comment line; ``seed`` is a name (frame "1.10" is not "1.1"), so it stays text."""
-    info = key_val_str_to_dict(line)
-    if "seed" in info:
-        info["seed"] = re.search(r'\bseed="?([^"\s]*)', line)[1]
-    return info
 
 
 def check(frame: Atoms, *, labelled: bool = False) -> None:

@@ -9,9 +9,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import LogFormatter
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from crosstrain.data.figures import PALETTE, REFERENCE_COLOUR, colour
+from crosstrain.data.figures import (
+    PALETTE,
+    REFERENCE_COLOUR,
+    SET_COLOURS,
+    SET_MARKERS,
+    colour,
+)
 from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import LiquidScore
 from crosstrain.measure.statistics import SurvivalCurve
@@ -301,6 +307,23 @@ def architecture_legend(ax: Axes, labels: Mapping[str, str]) -> None:
         for name, label in labels.items()
     ]
     ax.legend(handles=handles)
+
+
+def cloud(ax: Axes, points: NDArray[np.float64], *, name: str) -> None:
+    """Draw points of a set in its own colour and marker, hollow for a test set.
+
+    Parameters
+    ----------
+    ax : Axes
+    points : ndarray, shape (n_points, 2)
+    name : str
+        Of the set.
+    """
+    kind = name.removesuffix("_test")
+    shade = SET_COLOURS.get(kind, "#444444")
+    face = "none" if name.endswith("_test") else shade
+    style = {"marker": SET_MARKERS.get(kind, "*"), "edgecolors": shade, "facecolors": face}
+    ax.scatter(*np.transpose(points), s=22, linewidths=0.8, alpha=0.75, label=name, **style)
 
 
 def distinct(index: int) -> str:

@@ -36,6 +36,26 @@ class Block(_Part):
     frames: int = Field(ge=1)
     seed: int
     options: dict[str, Any] = {}
+    purpose: str = Field("", description="a sentence for its data card")
+
+
+class Budget(_Part):
+    """The same computing time for every training, whatever its set."""
+
+    core_s: float = Field(gt=0, description="seconds of one core")
+    frame_cost_s: dict[str, tuple[float, float]] = Field(
+        description="of each architecture: seconds for a frame, and more for each of its atoms"
+    )
+
+
+class Search(_Part):
+    """Hyperparameters to choose from, each trained once with the budget."""
+
+    set: str
+    seed: int
+    candidates: dict[str, dict[str, dict[str, Any]]] = Field(
+        description="for each architecture the settings of candidates by name"
+    )
 
 
 class Training(_Part):
@@ -44,7 +64,30 @@ class Training(_Part):
     sets: list[str] = Field(description="blocks joined by +, for example classical+scan")
     seeds: list[int]
     validate_every: int = Field(10, ge=2, description="every nth frame validates")
+    budget: Budget | None = Field(None, description="without one, as the settings say")
     architectures: dict[str, dict[str, Any]]
+    sizes: list[int] = Field([], description="frames of the first set, for a learning curve")
+    search: Search | None = None
+
+
+class Iteration(_Part):
+    """Active learning: blocks that a committee of models chooses, generation by generation."""
+
+    start: str = Field(description="block that the first committee is trained on")
+    blocks: dict[str, str] = Field(description="architecture that makes each block")
+    generations: int = Field(ge=1)
+    frames: int = Field(ge=1, description="chosen in each generation, at most")
+    seeds: list[int] = Field(min_length=2, description="of the committee's members")
+    core_s: float | None = Field(None, gt=0, description="of each training after the first")
+    runs: int = Field(ge=1, description="exploring runs of each generation")
+    compositions: list[dict[str, int]]
+    temperature_K: tuple[float, float]
+    density_g_cm3: tuple[float, float]
+    duration_ps: float = Field(gt=0)
+    timestep_fs: float = Field(1.0, gt=0, le=2)
+    save_every_fs: float = Field(gt=0)
+    allow_broken: bool = Field(False, description="whether broken molecules may be trained on")
+    purpose: str = ""
 
 
 class State(_Part):
@@ -80,6 +123,9 @@ class Dynamics(_Part):
     duration_ps: float = Field(gt=0)
     save_every_fs: float = Field(gt=0)
     relabelled_frames: int = Field(ge=2, description="frames of each run given to the reference")
+    diffusion_ps: float | None = Field(
+        None, gt=0, description="run at constant volume after the first replica; none without"
+    )
 
 
 class Reference(_Part):
@@ -87,6 +133,12 @@ class Reference(_Part):
 
     method: str = "GFN2-xTB"
     frames_per_piece: int = Field(10, ge=1, description="frames of one labelling process")
+    stand_in_every: int | None = Field(
+        None, ge=1, description="every nth published DFT frame is compared with the method"
+    )
+    cost_multiples: list[int] = Field(
+        [1, 2], description="boxes whose labels are timed: n(EC + EMC)"
+    )
 
 
 class Profile(_Part):
@@ -100,6 +152,7 @@ class Profile(_Part):
     blocks: dict[str, Block]
     tests: dict[str, Block]
     training: Training
+    iteration: Iteration | None = None
     liquid: Liquid
     dynamics: Dynamics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,17 +32,17 @@ def sets(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
     Parameters
     ----------
     frames : mapping of str to sequence of Atoms
-        Periodic frames by name of the set.
+        By name of the set.
     """
     rows = {}
     for name, members in frames.items():
-        densities = [density_g_cm3(frame) for frame in members]
+        densities = [density_g_cm3(frame) for frame in members if frame.pbc.all()]
         forces = np.concatenate([frame.arrays[FORCES] for frame in members])
         rows[name] = {
             "frames": len(members),
             "compositions": len({frame.info["composition"] for frame in members}),
             "atoms per frame": _span([len(frame) for frame in members], "{:d}"),
-            "density / g cm⁻³": _span(densities, "{:.2f}"),
+            "density / g cm⁻³": _span(densities, "{:.2f}") if densities else "isolated",
             "force RMS / eV Å⁻¹": round(errors.rms(forces), 2),
             "largest force / eV Å⁻¹": round(float(np.linalg.norm(forces, axis=1).max()), 1),
         }
@@ -58,15 +57,26 @@ def nearest_contact_A(frame: Atoms) -> float:
     return float(distances[apart].min()) if apart.any() else np.nan
 
 
-def bond_lengths_A(frames: Sequence[Atoms]) -> dict[str, NDArray[np.float64]]:
-    """Return the lengths of the bonds of the known graph, Å, by pair of elements."""
-    lengths = defaultdict(list)
-    for frame in frames:
-        symbols, positions = frame.get_chemical_symbols(), whole(frame).positions
-        for i, j in frame.info["bonds"]:
-            pair = "-".join(sorted((symbols[i], symbols[j])))
-            lengths[pair].append(np.linalg.norm(positions[i] - positions[j]))
-    return {pair: np.array(lengths[pair]) for pair in sorted(lengths)}
+def preparation(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
+    """Return how periodic frames were prepared, a row each.
+
+    Parameters
+    ----------
+    frames : mapping of str to sequence of Atoms
+        By name of the set.
+    """
+    rows = [
+        {
+            "set": name,
+            "density / g cm$^{-3}$": density_g_cm3(frame),
+            "temperature / K": frame.info.get("temperature_K", np.nan),
+            "nearest contact / Å": nearest_contact_A(frame),
+        }
+        for name, members in frames.items()
+        for frame in members
+        if frame.pbc.all()
+    ]
+    return pd.DataFrame(rows)
 
 
 def mean_rdfs(
@@ -106,17 +116,18 @@ def mean_rdfs(
 def labels(
     frames: Mapping[str, Sequence[Atoms]], atom_energies: Mapping[str, float]
 ) -> pd.DataFrame:
-    """Return energy, pressure and density of labelled frames, a row for each frame.
+    """Return energy, pressure and density of labelled periodic frames, a row for each.
 
     Parameters
     ----------
     frames : mapping of str to sequence of Atoms
-        Periodic frames by name of the set.
+        By name of the set; isolated molecules are left out.
     atom_energies : mapping of str to float
         Energy of each isolated atom, eV.
     """
     tables = []
     for name, members in frames.items():
+        members = [frame for frame in members if frame.pbc.all()]
         energies = [frame.info[ENERGY] for frame in members]
         columns = {
             "set": name,
@@ -137,6 +148,19 @@ def force_sizes(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
+def relative_energies(compared: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Return energies of DFT and of the reference method, each about its mean, meV per atom.
+
+    Parameters
+    ----------
+    compared : DataFrame
+        With ``dft_energy_eV``, ``energy_eV`` and ``atoms``, frames of one composition.
+    """
+    per_atom = [1e3 * compared[name] / compared["atoms"] for name in ("dft_energy_eV", "energy_eV")]
+    dft, ours = (energies - energies.mean() for energies in per_atom)
+    return dft, ours
+
+
 # --- models -------------------------------------------------------------------------------------
 
 
@@ -146,7 +170,7 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
     Parameters
     ----------
     frames : sequence of Atoms
-        Labelled periodic frames.
+        Labelled frames; those that are not periodic have no stress.
     predicted : mapping
         As `crosstrain.study.Study.predicted` returns it.
 
@@ -163,16 +187,20 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
         errors.element_counts(frames),
     )
     forces = force_errors(frames, predicted)
-    stress = errors.stress_errors(
-        [frame.info[STRESS] for frame in frames], predicted["stress_eV_A3"]
-    )
-    return {
+    found = {
         "frames": len(frames),
         "energy / meV atom⁻¹": 1e3 * energy.rmse,
         "energy, offset removed / meV atom⁻¹": 1e3 * energy.rmse_offset_removed,
         "force / meV Å⁻¹": 1e3 * forces["total"].rmse,
         "intermolecular / %": 100 * forces["intermolecular"].relative,
         "vibration / %": 100 * forces["vibration"].relative,
+    }
+    periodic = [i for i, frame in enumerate(frames) if frame.pbc.all()]
+    if not periodic:
+        return found
+    labels = [frames[i].info[STRESS] for i in periodic]
+    stress = errors.stress_errors(labels, np.asarray(predicted["stress_eV_A3"])[periodic])
+    return found | {
         "stress / meV Å⁻³": 1e3 * stress.rmse,
         "pressure bias / kbar": 1e-3 * stress.pressure_bias_bar,
     }

@@ -1,15 +1,15 @@
 """Errors of predicted energies, forces and stresses on labelled frames."""
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.units import bar
 from numpy.typing import ArrayLike
 
-from crosstrain.measure.forces import ForceSplit, split_forces
+from crosstrain.measure.forces import ForceSplit, split_forces, split_stress
 from crosstrain.measure.molecules import Floats, Ints
 
 COMPONENTS = ("total", "translation", "rotation", "vibration", "intermolecular")
@@ -71,21 +71,10 @@ def split_frame_forces(frames: Sequence[Atoms], forces: Sequence[ArrayLike]) -> 
         If the numbers of frames differ or an array does not fit its frame.
     """
     _check_forces("forces", frames, forces)
-    groups: dict[tuple, list[int]] = defaultdict(list)
-    for i, atoms in enumerate(frames):
-        groups[_topology(atoms)].append(i)
-
     splits: list[ForceSplit | None] = [None] * len(frames)
-    for members in groups.values():
-        first = frames[members[0]]
+    for members, topology in _by_topology(frames):
         split = split_forces(
-            [frames[i].positions for i in members],
-            [forces[i] for i in members],
-            first.get_masses(),
-            first.arrays["molecule"],
-            cell=[frames[i].cell.array for i in members],
-            bonds=first.info["bonds"],
-            pbc=first.pbc,
+            [frames[i].positions for i in members], [forces[i] for i in members], **topology
         )
         for i, *parts in zip(members, *split, strict=True):
             splits[i] = ForceSplit(*parts)
@@ -210,6 +199,58 @@ def stress_errors(reference: ArrayLike, predicted: ArrayLike) -> StressErrors:
     )
 
 
+def stress_split_errors(
+    frames: Sequence[Atoms],
+    *,
+    forces: tuple[Sequence[ArrayLike], Sequence[ArrayLike]],
+    stress: tuple[ArrayLike, ArrayLike],
+) -> dict[str, Deviation]:
+    """Stress errors in total and by part, over all frames together.
+
+    The molecular part is what sets the density, and is often the small difference of the two
+    others (see `crosstrain.measure.forces.split_stress`).
+
+    Parameters
+    ----------
+    frames
+        Periodic frames with ``arrays["molecule"]`` and ``info["bonds"]``.
+    forces
+        Reference and prediction, each one array (n_atoms, 3) per frame, eV/Å.
+    stress
+        Reference and prediction, each (n_frames, 6), Voigt, eV/Å³, ASE sign.
+
+    Returns
+    -------
+    dict of str to Deviation
+        Keys total, molecular and internal, eV/Å³; each relative to the same part of the reference.
+
+    Raises
+    ------
+    ValueError
+        If there are no frames, one is not fully periodic, or arrays do not fit them.
+    """
+    for name, one in zip(("reference forces", "predicted forces"), forces, strict=True):
+        _check_forces(name, frames, one)
+    if not all(atoms.pbc.all() for atoms in frames):
+        raise ValueError("frames has one that is not fully periodic, allowed are those with stress")
+    truth, guess = _finite_pair(*stress, ndim=2)
+    parts: dict[str, list[tuple[Floats, Floats]]] = {"molecular": [], "internal": []}
+    for members, topology in _by_topology(frames):
+        positions = [frames[i].positions for i in members]
+        reference = np.array([forces[0][i] for i in members], dtype=float)
+        error = np.array([forces[1][i] for i in members], dtype=float) - reference
+        # The split is linear, as that of the forces.
+        of_error = split_stress((guess - truth)[members], positions, error, **topology)
+        of_truth = split_stress(truth[members], positions, reference, **topology)
+        for name, pairs in parts.items():
+            pairs.append((getattr(of_error, name), getattr(of_truth, name)))
+    by_part = {
+        name: _deviation(*(np.concatenate(side) for side in zip(*pairs, strict=True)))
+        for name, pairs in parts.items()
+    }
+    return {"total": _deviation(guess - truth, truth), **by_part}
+
+
 def frame_force_rmse(reference: Sequence[ArrayLike], predicted: Sequence[ArrayLike]) -> Floats:
     """Root-mean-square force error of each frame, eV/Å, shape (n_frames,).
 
@@ -247,6 +288,25 @@ def rms(values: ArrayLike) -> float:
 def _deviation(error: Floats, reference: Floats) -> Deviation:
     size = rms(reference)
     return Deviation(rms(error), rms(error) / size if size > 0 else np.nan)
+
+
+def _by_topology(frames: Sequence[Atoms]) -> Iterator[tuple[list[int], dict[str, Any]]]:
+    """Numbers of the frames of each topology, with the arguments that a split takes for them."""
+    groups: dict[tuple, list[int]] = defaultdict(list)
+    for i, atoms in enumerate(frames):
+        groups[_topology(atoms)].append(i)
+    for members in groups.values():
+        first = frames[members[0]]
+        yield (
+            members,
+            {
+                "masses": first.get_masses(),
+                "molecule": first.arrays["molecule"],
+                "cell": [frames[i].cell.array for i in members],
+                "bonds": first.info["bonds"],
+                "pbc": first.pbc,
+            },
+        )
 
 
 def _topology(atoms: Atoms) -> tuple:

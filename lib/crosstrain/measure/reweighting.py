@@ -84,9 +84,9 @@ class Correction:
     exponential, gaussian
         The two estimates for the reference's ensemble.
     p_value
-        Probability of a difference between the two as large as seen, if they were equal; NaN
-        unless each can be trusted by itself (a Gaussian estimate of something that is not normal
-        differs, and tells nothing).
+        Probability that the two differ by as much beyond the quoted error as seen, if they were
+        equal; NaN unless each can be trusted by itself (a Gaussian estimate of something that is
+        not normal differs, and tells nothing).
     """
 
     sampled: Floats
@@ -99,7 +99,7 @@ class Correction:
     def quoted(self) -> Reweighted:
         """The Gaussian estimate, unless only the exponential one can be trusted.
 
-        Where both can be, they agree, and the Gaussian one has the smaller and more honest error.
+        Where both can be, they agree to within its error, which is the more honest one.
         """
         if self.exponential.trustworthy and not self.gaussian.trustworthy:
             return self.exponential
@@ -222,9 +222,10 @@ def reweight(
     p_value = np.nan
     if exponential.trustworthy and gaussian.trustworthy:
         # The same frames are behind both, so the error of the difference is that of the
-        # difference of the influences.
+        # difference of the influences: small, so that only what exceeds the quoted error matters.
         error = correlated_error(influence_e - influence_g)
-        p_value = _p_value(_squared_ratio(exponential.value - gaussian.value, error), 1)
+        excess = np.abs(exponential.value - gaussian.value) - gaussian.error
+        p_value = _p_value(_squared_ratio(np.maximum(excess, 0.0), error), 1)
     return Correction(a.mean(axis=0), correlated_error(a), exponential, gaussian, p_value)
 
 

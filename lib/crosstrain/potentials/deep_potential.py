@@ -213,14 +213,22 @@ def calculator(model: Path, *, device: str, precision: str) -> Calculator:
 
     The precision is that of the trained model; deepmd-kit takes the device from the environment.
     """
+    from deepmd import __version__
     from deepmd.calculator import DP
 
-    return DP(model=str(model))
+    loaded = DP(model=str(model))
+    loaded.engine = f"deepmd-kit {__version__}"
+    return loaded
 
 
 def samples(settings: Settings, n_training: int) -> int:
     """Return how many frames a training sees: one each step."""
     return settings.steps
+
+
+def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
+    """Return the settings for a training that sees about `n_samples` frames."""
+    return settings.model_copy(update={"steps": n_samples})
 
 
 def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[LearningPoint]:

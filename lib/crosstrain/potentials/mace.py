@@ -1,21 +1,28 @@
-"""MACE (Batatia et al., NeurIPS 2022): equivariant message passing, through mace-torch."""
+"""MACE (Batatia et al., NeurIPS 2022): equivariant message passing.
+
+Trained through mace-torch, evaluated through Symmetrix where that works.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import logging
+import os
 import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
+from ase.build import molecule
+from ase.calculators.calculator import Calculator, all_changes
 from pydantic import BaseModel, ConfigDict, Field
 
+from crosstrain import paths
 from crosstrain.data import frames as fr
 from crosstrain.potentials.protocol import LearningPoint, TrainingError, without_repeats
 
@@ -23,6 +30,10 @@ LABEL = "MACE"
 VERSION = 1
 MODEL_FILE = "mace.model"
 SECONDS_PER_ATOM = (1.1e-3, 6.0e-4)
+# How far two engines may differ: eV per atom, eV/Å, eV/Å³. A hundredth of a good model's errors.
+AGREEMENT = {"energy": 1e-4, "forces": 5e-4, "stress": 5e-6}
+# The radial functions become splines; with 1024 points forces are right to about 1e-6 eV/Å.
+SPLINE_POINTS = 1024
 
 
 class Settings(BaseModel):
@@ -146,11 +157,114 @@ def _check_counts(folder: Path, training: Sequence[Atoms]) -> None:
         raise TrainingError(f"MACE read labels {seen}, but was given {given}")
 
 
-def calculator(model: Path, *, device: str, precision: str) -> Calculator:
-    """Return an ASE calculator with energy, forces and stress."""
+def calculator(
+    model: Path, *, device: str, precision: str, engine: Literal["auto", "mace-torch"] = "auto"
+) -> Calculator:
+    """Return an ASE calculator with energy, forces and stress.
+
+    Its attribute ``engine`` names the code that evaluates the model. With ``"auto"`` that is
+    Symmetrix (native, 1.6 to 1.8 times as fast on 80 atoms) where it is installed, can evaluate
+    this model, and agrees with mace-torch on a test frame within `AGREEMENT`; and else mace-torch,
+    with the reason. With either, equal configurations give equal forces, bit for bit.
+
+    Symmetrix evaluates models with two interactions, ``max_ell`` 3 and ``correlation`` 3. It needs
+    a C++ compiler, once for each shape of model (the weights do not matter): seconds for ``max_L``
+    0, minutes above. The result is kept in `paths.runs`.
+
+    Parameters
+    ----------
+    model : Path
+        The ``.model`` file, a pickle: only of the project itself or of a registered hash.
+    device, precision : str
+        ``cpu`` or ``cuda``; ``float32`` or ``float64``.
+    engine : str
+        ``"mace-torch"`` leaves Symmetrix out.
+
+    Raises
+    ------
+    ValueError
+        If `engine` is neither.
+    """
+    from mace import __version__
     from mace.calculators import MACECalculator
 
-    return MACECalculator(model_paths=str(model), device=device, default_dtype=precision)
+    if engine not in ("auto", "mace-torch"):
+        raise ValueError(f"engine {engine!r}; allowed are 'auto', 'mace-torch'")
+    slow = MACECalculator(model_paths=str(model), device=device, default_dtype=precision)
+    slow.engine = f"mace-torch {__version__}"
+    if engine == "mace-torch":
+        return slow
+    try:
+        if device != "cpu":
+            raise ValueError(f"not for device {device}")
+        fast = _Native(model, slow, precision)
+        _check_agreement(fast, slow)
+    except Exception as error:  # whatever it is, the model can be used without Symmetrix
+        slow.engine += f" (no Symmetrix: {' '.join(str(error).split())})"
+        return slow
+    return fast
+
+
+class _Native(Calculator):
+    """A MACE model in Symmetrix; frames that are not fully periodic are left to mace-torch.
+
+    Neighbours are searched afresh at each call: Symmetrix's own list with a skin would make forces
+    depend, in the last bits, on where the atoms have been.
+    """
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(self, model: Path, otherwise: Calculator, precision: str) -> None:
+        super().__init__()
+        os.environ.setdefault("SYMMETRIX_JIT_CACHE", str(paths.runs() / "symmetrix"))
+        os.environ.setdefault("OMP_PROC_BIND", "false")  # else Kokkos prints a warning
+        import symmetrix
+
+        self._native = symmetrix.Symmetrix(
+            str(model),
+            dtype=precision,
+            species=otherwise.models[0].atomic_numbers.tolist(),
+            num_spline_points=SPLINE_POINTS,
+            neighbor_skin=0.0,
+        )
+        self._otherwise = otherwise
+        self.engine = f"symmetrix-xl {symmetrix.__version__}"
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Evaluate everything at once: a second property costs a second evaluation otherwise."""
+        super().calculate(atoms, properties, system_changes)
+        if self.atoms.pbc.all():
+            engine, properties = self._native, ["energy", "forces", "stress"]
+        else:
+            engine = self._otherwise
+        engine.calculate(self.atoms, properties, system_changes)
+        self.results = {
+            name: engine.results[name]
+            for name in self.implemented_properties
+            if name in engine.results
+        }
+
+
+def _check_agreement(fast: Calculator, slow: Calculator) -> None:
+    """Compare on two deformed molecules of methyl formate (H, C, O) in a small periodic box."""
+    frame = molecule("HCOOCH3", cell=[4.5, 5.0, 6.0], pbc=True)
+    frame.center()
+    frame *= (2, 1, 1)
+    frame.rattle(0.05, seed=0)
+    difference = {
+        "energy": abs(fast.get_potential_energy(frame) - slow.get_potential_energy(frame))
+        / len(frame),
+        "forces": np.abs(fast.get_forces(frame) - slow.get_forces(frame)).max(),
+        "stress": np.abs(fast.get_stress(frame) - slow.get_stress(frame)).max(),
+    }
+    for name, allowed in AGREEMENT.items():
+        if not difference[name] <= allowed:
+            raise ValueError(f"{name} differs by {difference[name]:.1e}, allowed is {allowed:.0e}")
 
 
 def samples(settings: Settings, n_training: int) -> int:
@@ -160,6 +274,17 @@ def samples(settings: Settings, n_training: int) -> int:
 
 def _per_epoch(settings: Settings, n_training: int) -> int:
     return n_training // settings.batch_size * settings.batch_size
+
+
+def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
+    """Return the settings for a training that sees about `n_samples` frames.
+
+    Stage two keeps its share of the epochs.
+    """
+    share = settings.start_stage_two / settings.max_num_epochs
+    epochs = max(3, round(n_samples / _per_epoch(settings, n_training)))
+    update = {"max_num_epochs": epochs, "start_stage_two": max(1, round(share * epochs))}
+    return settings.model_copy(update=update)
 
 
 def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[LearningPoint]:

@@ -65,6 +65,9 @@ class Architecture(Protocol):
     def samples(self, settings: Any, n_training: int) -> int:
         """Return how many frames a training sees, repeats counted."""
 
+    def sized(self, settings: Any, n_samples: int, n_training: int) -> Any:
+        """Return the settings for a training that sees about `n_samples` frames."""
+
     def train(
         self,
         training: Sequence[Atoms],
@@ -101,7 +104,10 @@ class Architecture(Protocol):
         """
 
     def calculator(self, model: Path, *, device: str, precision: str) -> Calculator:
-        """Return an ASE calculator with energy, forces and stress."""
+        """Return an ASE calculator with energy, forces and stress.
+
+        Its attribute ``engine`` names the program that evaluates the model.
+        """
 
     def learning_curve(self, folder: Path, settings: Any, n_training: int) -> list[LearningPoint]:
         """Return the validation errors recorded in the training folder."""

@@ -34,7 +34,15 @@ from crosstrain.paths import write_atomically
 
 PROVENANCE = "provenance.json"
 # The folder of the data/ tree each kind of step is kept in; None: scratch, never shipped.
-ROOMS = {"build": None, "label": None, "atoms": "sets", "set": "sets", "train": "models"}
+ROOMS = {
+    "build": None,
+    "label": None,
+    "explore": None,
+    "atoms": "sets",
+    "set": "sets",
+    "train": "models",
+    "given": "models",
+}
 DEFAULT_ROOM = "results"
 
 

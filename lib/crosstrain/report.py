@@ -1,0 +1,163 @@
+"""The report on one model: its runs, density, structure, errors where it goes, and score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from crosstrain import judge, paths
+from crosstrain.data import figures, plots, summaries
+from crosstrain.data.profiles import Liquid, State
+from crosstrain.potentials import protocol as potentials
+from crosstrain.run.store import Step, sha256
+from crosstrain.study import Study
+
+NO_REFERENCE: Mapping[str, Any] = {"observables": {}, "r_A": [], "left_out": {}, "failures": {}}
+
+
+def study_of(
+    base: Study,
+    model: str,
+    *,
+    composition: Mapping[str, int] | None = None,
+    state: State | None = None,
+    is_trusted: bool = False,
+) -> tuple[Study, Step]:
+    """Return the study in which a model is judged, and the model as its step.
+
+    Parameters
+    ----------
+    base : Study
+        Of a profile, whose sizes are used.
+    model : str
+        A model of the profile, or a model file.
+    composition : mapping of str to int, optional
+        Molecules of the liquid (default: the profile's).
+    state : State, optional
+        Where (default: the states of the profile).
+    is_trusted : bool
+        Whether a model file may be loaded: it can hold any code.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model, its file is not trusted, or no architecture can load it.
+    """
+    names = [step.name for step in base.models()]
+    is_own_liquid = composition is not None or state is not None
+    if model in names and not is_own_liquid:
+        return base, base.named_model(model)
+    if model in names:
+        step = base.named_model(model)
+        module = potentials.architecture(step.params["architecture"])
+        file, is_trusted = base.get(step) / module.MODEL_FILE, True
+    else:
+        file = Path(model)
+    if not file.is_file():
+        raise ValueError(f"model {model!r}; allowed are a model file, or {', '.join(names)}")
+    if not is_trusted:
+        raise ValueError(
+            f"{file.name}: loading a model file can run any code that is in it; "
+            "if you know where it comes from, say --trust"
+        )
+    study = base.with_liquid(composition, state)
+    return study, study.given_model(file.resolve(), _architecture_of(file), sha256(file))
+
+
+def _architecture_of(file: Path) -> str:
+    suffixes = {
+        Path(potentials.architecture(name).MODEL_FILE).suffix: name for name in potentials.names()
+    }
+    if file.suffix not in suffixes:
+        known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())
+        raise ValueError(f"{file.name}: unknown kind of model file; allowed are {known}")
+    return suffixes[file.suffix]
+
+
+def reference_for(base: Study, liquid: Liquid, state: State) -> tuple[Mapping[str, Any], str]:
+    """Return the stored reference liquid for a state, and '' or why there is none."""
+    same = base.profile.liquid.composition == liquid.composition
+    for name, known in base.profile.liquid.states.items():
+        if same and known == state:
+            step = base.reference(name)
+            if base.store.is_current(step):
+                return base.read(step, "reference.json"), ""
+            return NO_REFERENCE, "it is not computed yet: run 'crosstrain study'"
+    return NO_REFERENCE, "the profile has none for this liquid and state"
+
+
+def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
+    """Return the report on a model at a state of the study, computing what is missing."""
+    state = study.profile.liquid.states[name]
+    reference, why = reference_for(base, study.profile.liquid, state)
+    liquids = study.liquids(model, name)
+    runs = study.each(
+        [study.observed(run) for run in liquids], lambda step: study.read(step, "observed.json")
+    )
+    visited = study.each(
+        [study.evaluated(model, study.relabelled(run)) for run in liquids], study.predicted
+    )
+    observed = list(runs.values())
+    composition = " ".join(f"{m}:{n}" for m, n in study.profile.liquid.composition.items())
+    said = [f"{model.name}: {composition}, {state.temperature_K:g} K, {state.pressure_bar:g} bar"]
+    for run, seen in runs.items():
+        said.append(f"  {run}: {seen['status']} {seen['detail']} ({seen['time_ps']:g} ps)")
+    density = judge.mean_density(observed)
+    if density:
+        value = summaries.plus_minus(density.value, density.error)
+        said.append(f"  density {value} g/cm³, {density.n_effective:.0f} independent samples")
+    else:
+        said.append(f"  density: not available ({observed[0]['missing'].get('density', '')})")
+    for run, said_there in visited.items():
+        errors = summaries.model_errors(said_there["frames"], said_there)
+        text = ", ".join(f"{key} {value:.3g}" for key, value in errors.items())
+        said.append(f"  own frames, {run}: {text}")
+    verdict = why or summaries.reference_verdict(reference, "density")
+    said.append(f"  density of the reference: {verdict}")
+    score = judge.liquid_score(observed, reference, rng=np.random.default_rng(0))
+    for term, part in score.terms.items():
+        delta = summaries.plus_minus(part.deviation, part.deviation_error)
+        said.append(f"  {term}: deviation {delta}, term {part.value:.2f}")
+    return [*said, f"  {summaries.score_sentence(score)}"]
+
+
+def picture(base: Study, study: Study, model: Step) -> Path:
+    """Draw density traces and radial distribution functions of a model; return the file."""
+    import matplotlib.pyplot as plt
+
+    figures.use_style()
+    states, pairs = study.profile.liquid.states, study.profile.liquid.rdf.pairs
+    shade = figures.colour(model.params["architecture"])
+    shape = (len(states), 1 + len(pairs))
+    fig, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3.4 * shape[0]), squeeze=False)
+    for (name, state), row in zip(states.items(), axes, strict=True):
+        reference, _ = reference_for(base, study.profile.liquid, state)
+        runs = study.liquids(model, name)
+        observed = [study.read(study.observed(run), "observed.json") for run in runs]
+        for run, seen in zip(runs, observed, strict=True):
+            trajectory = study.trajectory(run)
+            plots.density_trace(
+                row[0],
+                trajectory.thermo["time_ps"],
+                summaries.densities_g_cm3(trajectory),
+                colour=shade,
+                equilibrated_ps=seen.get("equilibrated_ps"),
+                ended=seen["status"] != "completed",
+            )
+        at = f"{state.temperature_K:g} K, {state.pressure_bar:g} bar"
+        row[0].set(title=at, xlabel="time / ps", ylabel="density / g cm$^{-3}$")
+        for pair, ax in zip(pairs, row[1:], strict=True):
+            curve = judge.mean_rdf(observed, pair)
+            if curve:
+                plots.radial_distribution(ax, *curve.values(), colour=shade)
+            if reference is not NO_REFERENCE:
+                plots.reference_rdf(ax, reference, pair)
+            ax.set_title(f"{pair}, {at}")
+    target = paths.runs() / "own" / f"score-{model.name}.png"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(target, metadata={"Software": None})
+    plt.close(fig)
+    return target

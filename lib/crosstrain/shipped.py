@@ -1,0 +1,81 @@
+"""What is said about the shipped files: a data card per set, and the registry of ``data/``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from crosstrain import paths
+from crosstrain.data import cards
+from crosstrain.run.store import PROVENANCE, upstream
+from crosstrain.steps import FRAMES
+from crosstrain.study import Study
+
+REGISTRY = "registry.yml"
+HEADING = f"""\
+# Every file under data/: hash, size and what made it. Written by 'crosstrain render', checked by
+# 'crosstrain check'. All files were made by this project and are under the {cards.LICENCE} licence.
+"""
+
+
+def pages(study: Study) -> dict[Path, str]:
+    """Return the text of the registry and of the cards of all stored sets, by path."""
+    root = study.store.root
+    written = {root / REGISTRY: registry(study)}
+    known = study.profile.blocks | study.profile.tests
+    for name, block in known.items():
+        step = study.block(name)
+        if study.store.provenance(step) is None:
+            continue
+        folder = study.store.folder(step)
+        written[root / "sets" / f"{name}.md"] = cards.card(
+            name,
+            block,
+            study.frames(name),
+            study.read(step, "failures.json"),
+            method=step.params["method"],
+            folder=f"data/sets/{folder.name}",
+        )
+    return written
+
+
+def registry(study: Study) -> str:
+    """Return the text of the registry: every stored file of the profile's campaign."""
+    entries: dict[str, dict[str, Any]] = {}
+    for step in upstream(study.campaign()):
+        if not step.is_shipped or study.store.provenance(step) is None:
+            continue
+        folder = study.store.folder(step)
+        record = json.loads((folder / PROVENANCE).read_text())
+        for name, file in record["files"].items():
+            path = (folder / name).relative_to(study.store.root).as_posix()
+            entry = {"sha256": file["sha256"], "bytes": file["bytes"], "origin": step.kind}
+            if name == FRAMES:
+                entry |= {"method": step.params["method"], "units": "eV, eV/Å, eV/Å³"}
+            entries[path] = entry
+    text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=1000)
+    return HEADING + text
+
+
+def write(study: Study) -> None:
+    """Write the registry and the cards, and delete cards of sets that are gone."""
+    wanted = pages(study)
+    for path, text in wanted.items():
+        paths.write_atomically(path, text.encode())
+    for path in (study.store.root / "sets").glob("*.md"):
+        if path not in wanted:
+            path.unlink()
+
+
+def problems(study: Study) -> list[str]:
+    """Return what is missing or out of date, a line each."""
+    wanted = pages(study)
+    old = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
+    gone = [path for path in (study.store.root / "sets").glob("*.md") if path not in wanted]
+    return [
+        *(f"{path.name}: missing or not of the stored results; render again" for path in old),
+        *(f"{path.name}: a card without its set; delete it" for path in gone),
+    ]

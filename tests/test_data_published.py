@@ -1,0 +1,128 @@
+"""Published files: only the very bytes, from the nearest place, and in the project's form."""
+
+import hashlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import ase.io
+import numpy as np
+import pytest
+from ase.stress import full_3x3_to_voigt_6_stress
+from crosstrain.build import boxes
+from crosstrain.data import frames as fr
+from crosstrain.data import published
+
+CONTENT = b"1\n\nH 0 0 0\n"
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A server on this machine with one file, an empty cache, and no folder of the user's."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "some.xyz").write_bytes(CONTENT)
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path / "site")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/some.xyz"
+    files = {"some.xyz": (address, hashlib.sha256(CONTENT).hexdigest())}
+    monkeypatch.setattr(published, "FILES", files)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.delenv("CROSSTRAIN_PUBLISHED", raising=False)
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_download_then_cache(served, tmp_path):
+    with pytest.raises(published.NotAvailable, match="not asked to download"):
+        published.path("some.xyz", download=False)
+    path = published.path("some.xyz")
+    assert path.read_bytes() == CONTENT
+    served.shutdown()
+    served.server_close()
+    assert published.path("some.xyz") == path  # without the server
+    assert published.path("some.xyz", download=False) == path
+
+
+def test_nowhere_to_be_had(served):
+    served.shutdown()
+    served.server_close()
+    message = r"^skipped: published data not available: some\.xyz .*CROSSTRAIN_PUBLISHED.*http://"
+    with pytest.raises(published.NotAvailable, match=message):
+        published.path("some.xyz")
+
+
+def test_the_folder_of_the_user_comes_first(served, tmp_path, monkeypatch):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    monkeypatch.setenv("CROSSTRAIN_PUBLISHED", str(folder))
+    assert published.path("some.xyz").parent != folder  # it is not there
+    (folder / "some.xyz").write_bytes(CONTENT)
+    assert published.path("some.xyz") == folder / "some.xyz"
+    (folder / "some.xyz").write_bytes(CONTENT + b"\n")
+    with pytest.raises(ValueError, match=r"is not the published file .*get it from http"):
+        published.path("some.xyz")
+
+
+def test_another_file_at_the_address(served, tmp_path):
+    (tmp_path / "site" / "some.xyz").write_bytes(b"other")
+    with pytest.raises(ValueError, match="hash"):
+        published.path("some.xyz")
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
+        published.path("x")
+    with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
+        published.atom_energies_eV("x")
+
+
+def test_dft_set(published_file):
+    path = published_file("ECEMC.xyz")
+    frames = published.read_dft(download=False)
+    assert len(frames) == 200
+    for frame in frames:
+        fr.check(frame, labelled=True)
+    assert {frame.info["composition"] for frame in frames} == {"EC:4 EMC:8"}
+    assert {frame.info["method"] for frame in frames} == {"PBE-D2 (CASTEP, likely)"}
+    assert all(len(np.unique(frame.arrays["molecule"])) == 12 for frame in frames)
+    assert np.bincount([frame.info["block"] for frame in frames]).tolist() == [20] * 10
+    temperatures = [frame.info["temperature_K"] for frame in frames[::20]]
+    assert temperatures == [300, 350, 400, 500, 500, 600, 750, 900, 1050, 1200]
+    densities = [boxes.density_g_cm3(frame) for frame in frames]
+    assert (min(densities), max(densities)) == pytest.approx((0.48, 1.30), abs=0.01)
+    raw = ase.io.read(path, 3)
+    assert frames[0].info[fr.ENERGY] == raw.get_potential_energy()
+    assert np.array_equal(frames[0].arrays[fr.FORCES], raw.get_forces())
+    virial = full_3x3_to_voigt_6_stress(raw.info["virial"])
+    assert frames[0].info[fr.STRESS] == pytest.approx(-virial / 16.0**3)
+    pressures = [-frame.info[fr.STRESS][:3].mean() for frame in frames]
+    assert np.corrcoef(densities, pressures)[0, 1] > 0.7  # compressed: pushes outwards
+
+
+def test_clusters(published_file):
+    path = published_file("solvent_xtb_train_200.xyz")
+    frames = published.read_clusters(download=False)
+    assert len(frames) == 191
+    raw = {frame.info["energy_xtb"]: frame for frame in ase.io.read(path, "3:")}
+    for frame in frames:
+        fr.check(frame, labelled=True)
+        assert not frame.pbc.any()
+        assert frame.info["method"] == "GFN2-xTB"
+        given = raw[frame.info[fr.ENERGY]]
+        assert np.array_equal(frame.arrays[fr.FORCES], given.arrays["forces_xtb"])
+        # molecules and their names found from positions are those that the file gives
+        pairs = set(zip(frame.arrays["molecule"], given.arrays["molID"], strict=True))
+        assert len(pairs) == given.info["Nmols"]
+        named = given.info["Comp"].replace("(", ":").replace("):", " ").replace(")", "")
+        assert boxes.composition_counts(frame.info["composition"]) == boxes.composition_counts(
+            named
+        )
+
+
+def test_isolated_atoms(published_file):
+    published_file("solvent_xtb_train_200.xyz")
+    energies = published.atom_energies_eV("solvent_xtb_train_200.xyz", download=False)
+    assert energies == pytest.approx({"H": -10.70721, "C": -48.84745, "O": -102.57117}, abs=1e-5)

@@ -1,0 +1,235 @@
+import numpy as np
+import pytest
+from crosstrain.measure.transfer import (
+    NotComparable,
+    Run,
+    State,
+    cell,
+    contrast,
+    difference_of_gains,
+    efficiency,
+    gain,
+)
+from scipy import stats
+
+DP, MACE = "deep_potential", "mace"
+
+
+def done(*values):
+    return [Run(State.DONE, value) for value in values]
+
+
+def matrix(rng, means, scatter, n):
+    """Cells of normal values about given means."""
+    return {key: done(*rng.normal(mean, scatter[key[1]], n)) for key, mean in means.items()}
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_a_gain_is_welchs_test():
+    cells = {("scan", DP): done(0.5, 0.7, 0.6), ("base", DP): done(0.1, 0.4)}
+    found = gain(cells, "scan", "base", DP, rng=rng())
+    truth = stats.ttest_ind([0.5, 0.7, 0.6], [0.1, 0.4], equal_var=False)
+    low, high = truth.confidence_interval()
+    assert found.value == pytest.approx(0.35)
+    assert found.error == pytest.approx(np.sqrt(0.01 / 3 + 0.045 / 2))
+    assert found.degrees_of_freedom == pytest.approx(truth.df)
+    assert found.p_value == pytest.approx(truth.pvalue)
+    assert (found.lower, found.upper) == pytest.approx((low, high))
+    assert found.n_seeds == (3, 2)
+    assert found.bootstrap_lower < 0.35 < found.bootstrap_upper
+    assert found == gain(cells, "scan", "base", DP, rng=rng())
+
+
+def test_for_an_error_lower_is_better():
+    cells = {("scan", DP): done(1.0, 1.2), ("base", DP): done(2.0, 2.4)}
+    assert gain(cells, "scan", "base", DP, rng=rng(), better="lower").value == pytest.approx(1.1)
+    assert gain(cells, "scan", "base", DP, rng=rng()).value == pytest.approx(-1.1)
+    with pytest.raises(ValueError, match="better is 'more'"):
+        gain(cells, "scan", "base", DP, rng=rng(), better="more")
+
+
+def test_bootstrap_agrees_with_students_interval_for_many_seeds():
+    source = np.random.default_rng(1)
+    found = contrast([(1, source.normal(size=200)), (-1, source.normal(size=100))], rng=source)
+    assert found.bootstrap_lower == pytest.approx(found.lower, abs=0.1 * found.error)
+    assert found.bootstrap_upper == pytest.approx(found.upper, abs=0.1 * found.error)
+
+
+@pytest.mark.parametrize("scatter", [(0.1, 0.1), (0.02, 0.3)])
+@pytest.mark.parametrize("n", [2, 3])
+def test_coverage_of_students_interval(n, scatter):
+    """At least 90 % of nominal 95 % intervals hold the truth, at two and at three seeds."""
+    source = np.random.default_rng(2)
+    n_trials, inside = 600, 0
+    for _ in range(n_trials):
+        found = contrast(
+            [(1, source.normal(0.6, scatter[0], n)), (-1, source.normal(0.4, scatter[1], n))],
+            rng=source,
+            n_resamples=1,
+        )
+        inside += found.lower <= 0.2 <= found.upper
+    assert inside >= 0.9 * n_trials
+
+
+def test_coverage_of_the_bootstrap_with_three_seeds_is_what_its_text_says():
+    source = np.random.default_rng(3)
+    inside = 0
+    for _ in range(600):
+        found = contrast(
+            [(1, source.normal(size=3)), (-1, source.normal(size=3))], rng=source, n_resamples=300
+        )
+        inside += found.bootstrap_lower <= 0 <= found.bootstrap_upper
+    assert 0.8 < inside / 600 < 0.92
+
+
+MEANS = {
+    ("dp_iterated", DP): 0.8,
+    ("control", DP): 0.3,
+    ("dp_iterated", MACE): 0.7,
+    ("control", MACE): 0.6,
+}
+
+
+def test_difference_of_gains():
+    many = matrix(np.random.default_rng(4), MEANS, {DP: 0.1, MACE: 0.05}, 40)
+    found = difference_of_gains(many, "dp_iterated", "control", (DP, MACE), rng=rng())
+    one, other = (gain(many, "dp_iterated", "control", a, rng=rng()) for a in (DP, MACE))
+    assert found.value == pytest.approx(one.value - other.value)
+    assert found.error == pytest.approx(np.hypot(one.error, other.error))
+    assert found.p_value < 1e-6 and found.lower < 0.4 < found.upper
+    assert found.n_seeds == (40,) * 4
+
+
+def test_the_test_of_equal_gains_has_its_size_and_power():
+    """No more false alarms than its level; a large difference is found with three seeds."""
+    source = np.random.default_rng(5)
+    equal = MEANS | {("dp_iterated", MACE): 1.1}
+    alarms = {"equal": 0, "different": 0}
+    for name, means in {"equal": equal, "different": MEANS}.items():
+        for _ in range(300):
+            cells = matrix(source, means, {DP: 0.1, MACE: 0.03}, 3)
+            found = difference_of_gains(cells, "dp_iterated", "control", (DP, MACE), rng=source)
+            alarms[name] += found.p_value < 0.05
+    assert alarms["equal"] < 0.08 * 300
+    assert alarms["different"] > 0.7 * 300
+
+
+def transfer(cells, **changes):
+    settings = {"maker": DP, "receiver": MACE, "rng": rng()}
+    return efficiency(cells, "dp_iterated", "control", **settings | changes)
+
+
+def test_efficiency():
+    cells = matrix(np.random.default_rng(6), MEANS, {DP: 0.02, MACE: 0.02}, 4)
+    found = transfer(cells)
+    assert found.value == pytest.approx(found.receiver.value / found.maker.value)
+    assert found.value == pytest.approx(0.2, abs=0.1)
+    assert found.lower < found.value < found.upper
+    assert found.reason == ""
+    # the limits are the ratios that are only just rejected
+    for limit in (found.lower, found.upper):
+        values = {key: [run.value for run in runs] for key, runs in cells.items()}
+        edge = contrast(
+            [
+                (1, values["dp_iterated", MACE]),
+                (-1, values["control", MACE]),
+                (-limit, values["dp_iterated", DP]),
+                (limit, values["control", DP]),
+            ],
+            rng=rng(),
+        )
+        assert edge.p_value == pytest.approx(0.05, abs=1e-6)
+
+
+def test_fiellers_textbook_limits():
+    """With many seeds and equal variances: the roots of Fieller's quadratic."""
+    source = np.random.default_rng(7)
+    cells = matrix(source, MEANS, {DP: 0.4, MACE: 0.4}, 5000)
+    found = transfer(cells)
+    z2 = stats.norm.ppf(0.975) ** 2
+    n, d = found.receiver, found.maker
+    roots = np.roots(
+        [d.value**2 - z2 * d.error**2, -2 * n.value * d.value, n.value**2 - z2 * n.error**2]
+    )
+    np.testing.assert_allclose([found.lower, found.upper], np.sort(roots), rtol=1e-3)
+
+
+def test_coverage_of_the_efficiency():
+    """At least 90 % of nominal 95 % with three seeds (inverted Welch test)."""
+    source = np.random.default_rng(8)
+    given = inside = 0
+    for _ in range(300):
+        found = transfer(matrix(source, MEANS, {DP: 0.06, MACE: 0.03}, 3), rng=source)
+        if found.value is not None:
+            given += 1
+            inside += found.lower <= 0.2 <= found.upper
+    assert given > 250
+    assert inside >= 0.9 * given
+
+
+@pytest.mark.parametrize(
+    ("row", "control", "message"),
+    [
+        ((0.4, 0.8, 0.5), (0.3, 0.6, 0.2), "not clear of zero"),
+        ((0.1, 0.12, 0.11), (0.3, 0.32, 0.31), "below zero"),
+        ((0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "scatter"),
+        ((0.5,), (0.2, 0.3), "dp_iterated by deep_potential has 1 values"),
+    ],
+)
+def test_no_ratio_without_a_clear_denominator(row, control, message):
+    cells = {("dp_iterated", MACE): done(0.5, 0.6), ("control", MACE): done(0.3, 0.4)}
+    cells |= {("dp_iterated", DP): done(*row), ("control", DP): done(*control)}
+    found = transfer(cells)
+    assert (found.value, found.lower, found.upper) == (None, None, None)
+    assert message in found.reason
+    assert found.receiver.value == pytest.approx(0.2)
+
+
+def test_cells_that_failed_or_were_not_run_are_no_numbers():
+    cells = {
+        ("a", DP): [*done(0.5, 0.7), Run(State.UNSTABLE, 0.0)],
+        ("b", DP): [Run(State.FAILED), Run(State.NOT_RUN), Run(State.DONE, 0.4)],
+        ("c", DP): [Run(State.FAILED), Run(State.NOT_RUN)],
+        ("d", DP): [Run(State.NOT_RUN)],
+    }
+    states = {name: cell(cells, name, DP).state for name in "abcde"}
+    assert list(states.values()) == ["unstable", "done", "failed", "not run", "not run"]
+    assert cell(cells, "a", DP).mean == pytest.approx(0.4)  # the unstable one counts
+    assert cell(cells, "a", DP).error == pytest.approx(np.std([0.5, 0.7, 0], ddof=1) / np.sqrt(3))
+    assert (cell(cells, "b", DP).mean, cell(cells, "b", DP).error) == (0.4, None)
+    assert cell(cells, "b", DP).counts == {"done": 1, "unstable": 0, "failed": 1, "not run": 1}
+    assert cell(cells, "c", DP).mean is None and not any(cell(cells, "e", DP).counts.values())
+
+    with pytest.raises(NotComparable, match=r"1 values \(1 done, 1 failed, 1 not run\)"):
+        gain(cells, "b", "a", DP, rng=rng())
+    with pytest.raises(NotComparable, match=r"e by deep_potential has 0 values \(not run\)"):
+        gain(cells, "a", "e", DP, rng=rng())
+    with pytest.raises(NotComparable, match="scatter"):
+        contrast([(1, [0.5, 0.5]), (-1, [0.0, 0.0])], rng=rng())
+
+
+@pytest.mark.parametrize(
+    ("state", "value"),
+    [
+        (State.DONE, None),
+        (State.DONE, np.nan),
+        (State.UNSTABLE, None),
+        (State.FAILED, 0.0),
+        (State.NOT_RUN, np.nan),
+    ],
+)
+def test_a_run_has_a_value_or_a_reason(state, value):
+    with pytest.raises(ValueError, match="value is"):
+        Run(state, value)
+
+
+def test_bad_contrasts():
+    with pytest.raises(NotComparable, match="1 entries"):
+        contrast([(1, [0.5, 0.6]), (-1, [0.4])], rng=rng())
+    with pytest.raises(ValueError, match="finite"):
+        contrast([(1, [0.5, np.nan])], rng=rng())
+    with pytest.raises(ValueError, match="confidence is 95"):
+        contrast([(1, [0.5, 0.6])], rng=rng(), confidence=95)
