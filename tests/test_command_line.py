@@ -1,11 +1,17 @@
 """The command line: quick, and every bad input one clear line."""
 
+import gzip
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from crosstrain.data import frames as fr
+
+FRAMES = Path(__file__).parent / "data" / "frames.extxyz.gz"
 
 HEAVY = ("torch", "tblite", "rdkit", "matplotlib", "ase", "numpy", "openmm", "papermill", "parsl")
 
@@ -143,3 +149,72 @@ def test_installed_script_is_the_module():
         [f"{sys.exec_prefix}/bin/crosstrain", "--help"], capture_output=True, text=True
     )
     assert script.stdout.startswith("usage: crosstrain ")
+
+
+def test_inspect_accepts_sound_frames_and_writes_them(crosstrain, tmp_path):
+    output = tmp_path / "mine.extxyz.gz"
+    done = crosstrain("inspect", FRAMES, "--periodic", "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "0 problem(s), 12 sound frame(s)"
+    again = crosstrain("inspect", output)
+    assert again.stdout.splitlines()[-1] == "0 problem(s), 12 sound frame(s)"
+
+
+def test_inspect_names_file_frames_and_remedy(crosstrain, tmp_path):
+    text = gzip.decompress(FRAMES.read_bytes()).decode().replace("REF_energy", "dft_energy")
+    file, output = tmp_path / "theirs.extxyz", tmp_path / "out.extxyz"
+    file.write_text(text)
+    done = crosstrain("inspect", file, "--output", output)
+    assert done.returncode == 2
+    assert done.stderr.startswith("theirs.extxyz, frames 0, 1, 2, 3, 4 and 7 more: no energy")
+    assert "keys={'energy': 'dft_energy'}" in done.stderr
+    assert not output.exists()
+    assert crosstrain("inspect", file, "--key", "energy=dft_energy").returncode == 0
+    assert_one_line(crosstrain("inspect", tmp_path / "none.xyz"), "none.xyz: no such file")
+
+
+@pytest.mark.slow
+def test_build_a_liquid_of_ones_own(crosstrain, tmp_path):
+    command = ["build", "mine", "--kind", "packed", "--composition", "CO:3", "--density", "0.6"]
+    command += ["--frames", "2", "--temperature", "200", "300", "--profile", "smoke"]
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    done = crosstrain(*command, env=environment)
+    assert done.returncode == 0, done.stderr
+    *said, file = done.stdout.splitlines()
+    assert "density / g cm⁻³: 0.600" in said
+    assert len(fr.read(Path(file), labelled=True)) == 2
+    again = crosstrain(*command, env=environment)
+    assert again.stdout == done.stdout
+    assert "to compute" not in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--composition", "CCN:2", ("'CCN'", "unsupported element N")),
+        ("--composition", "EC", ("'EC'", "'EC:2 EMC:4'")),
+        ("--density", "-1", ("density",)),
+        ("--temperature", "0", ("temperature",)),
+        ("--frames", "0", ("frames", "greater than or equal to 1")),
+    ],
+)
+def test_build_refuses_what_cannot_be(crosstrain, tmp_path, option, value, words):
+    options = {"--composition": "EC:2", "--kind": "packed"} | {option: value}
+    arguments = [word for pair in options.items() for word in pair]
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    done = crosstrain("build", "mine", *arguments, env=environment)
+    assert_one_line(done, *words)
+    assert not list(tmp_path.rglob("frames*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nothing.model"], ("'nothing.model'", "a model file, or", "mace-classical-s1")),
+        (["README.md", "--trust"], ("README.md", "unknown kind", ".model (mace)")),
+        (["README.md"], ("README.md", "can run any code", "--trust")),
+        (["x", "--pressure", "1"], ("--pressure", "--temperature")),
+    ],
+)
+def test_score_refuses_what_it_cannot_load(crosstrain, arguments, words):
+    assert_one_line(crosstrain("score", *arguments, cwd=Path(__file__).parents[1]), *words)

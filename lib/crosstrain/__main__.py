@@ -67,6 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--temperature", nargs="+", type=float, default=[300.0], metavar="K")
     build.add_argument("--frames", type=int, default=20)
     build.add_argument("--seed", type=int, default=1)
+    inspect = command(
+        "inspect", _inspect, "say what is wrong with an extxyz file of your own", profile=False
+    )
+    inspect.add_argument("file", type=Path)
+    inspect.add_argument(
+        "--key",
+        action="append",
+        default=[],
+        metavar="LABEL=NAME",
+        help="the file's name of energy, forces, stress or virial; may be given again",
+    )
+    inspect.add_argument("--periodic", action="store_true", help="every frame must be periodic")
+    inspect.add_argument("--method", help="level of theory, where the file does not tell it")
+    inspect.add_argument("--output", type=Path, help="write the sound frames in the project's form")
     score = command("score", _score, "run a model's liquid and report how good it is")
     score.add_argument("model", help="a model of the profile, such as mace-packed-s1, or a file")
     score.add_argument("--trust", action="store_true", help="load a model file of your own")
@@ -136,6 +150,28 @@ def _build(options: argparse.Namespace) -> int:
         print(f"{heading}: {text}")
     print(study.store.folder(step) / FRAMES)
     return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    from crosstrain.data import cards, frames, intake
+
+    found = intake.examine(
+        options.file,
+        keys=dict(_assignment(text) for text in options.key),
+        periodic=options.periodic or None,
+        method=options.method,
+    )
+    for note in found.notes:
+        print(f"note: {note}")
+    for problem in found.problems:
+        print(problem, file=sys.stderr)
+    if found.frames:
+        for heading, text in cards.contents(found.frames).items():
+            print(f"{heading}: {text}")
+    if options.output and not found.problems:
+        frames.write(options.output, found.frames)
+    print(f"{len(found.problems)} problem(s), {len(found.frames)} sound frame(s)")
+    return EXIT_BAD_INPUT if found.problems else 0
 
 
 def _range(name: str, values: list[float]) -> tuple[float, float]:

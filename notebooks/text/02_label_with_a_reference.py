@@ -155,7 +155,8 @@ ax.set(xlabel="atoms in the box", ylabel="core time of a label / s")
 ax.set_xticks(cost["atoms"], [str(n) for n in cost["atoms"]])
 ax.minorticks_off()
 lab.save(fig, "label_cost")
-print(f"between {cost['atoms'].min()} and {cost['atoms'].max()} atoms the cost grows as N^{power:.1f}")
+smallest, largest = cost["atoms"].min(), cost["atoms"].max()
+print(f"between {smallest} and {largest} atoms the cost grows as N^{power:.1f}")
 
 # %% [markdown]
 # Diagonalising the Hamiltonian would make it the third power once boxes are large; below that,

@@ -23,21 +23,22 @@
 # **Run time.** `laptop` and `smoke`: under a minute from stored models. Training itself takes
 # minutes for `smoke` and tens of minutes per model for `laptop`.
 #
-# **Files made.** Figures `03_train_two_architectures__learning_curves`, `__parity` and
-# `__force_components`.
+# **Files made.** Figures `03_train_two_architectures__learning_curves`, `__parity`,
+# `__force_components` and `__worst_frames`.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from crosstrain.data import figures, plots, summaries
+from crosstrain.data import figures, plots, summaries, views
 from crosstrain.data.frames import ENERGY, FORCES
+from crosstrain.measure import errors as measure_errors
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
-training_set: str = "packed"  # which training set is looked at, as named in the profile
+training_set: str = "classical"  # which training set is looked at, as named in the profile
 seed: int = 1  # which of the trained seeds
 
 # %%
@@ -110,10 +111,11 @@ rows = {
 pd.DataFrame.from_dict(rows, orient="index").round(1)
 
 # %% [markdown]
-# Root mean square errors; `NaN` in the offset column means that there are too few
-# frames to find an offset. The *offset* is a constant per element: it costs nothing in dynamics,
-# so it is shown apart. Percentages are relative to the size of the same component. The pressure
-# bias is what moves the density of a simulated liquid.
+# Root mean square errors; `NaN` in the offset column means that there are too few frames to find
+# an offset, elsewhere that isolated molecules have no stress. The *offset* is a constant per
+# element: it costs nothing in dynamics, so it is shown apart. Percentages are relative to the size
+# of the same component; the *molecular* stress is that of the forces between molecules. The
+# pressure bias is what moves the density of a simulated liquid.
 
 # %%
 test = tests[0]
@@ -160,6 +162,26 @@ lab.save(fig, "force_components", training_set=training_set, seed=seed)
 # %% [markdown]
 # At the dotted line the error is as large as the component itself: the model knows no more about
 # it than if it had said zero.
+
+# %% [markdown]
+# ## The worst frames
+#
+# One number hides where a model fails. These are the test frames with the largest force errors of
+# each architecture, the atom with the largest error ringed.
+
+# %%
+fig, axes = plt.subplots(len(models), 3, figsize=(11, 3.8 * len(models)), squeeze=False)
+for name, row in zip(models, axes, strict=True):
+    result = said[name, test]
+    labelled = [frame.arrays[FORCES] for frame in result["frames"]]
+    size = measure_errors.frame_force_rmse(labelled, result["forces_eV_A"])
+    for ax, number in zip(row, measure_errors.worst_frames(size, n_worst=3), strict=False):
+        frame = result["frames"][number]
+        wrong = np.linalg.norm(result["forces_eV_A"][number] - labelled[number], axis=1)
+        worst = int(wrong.argmax())
+        views.picture(frame, ax, marked=[(worst, worst)])
+        ax.set_title(f"{labels[name]}: {1e3 * size[number]:.0f} meV/Å\n{summaries.about(frame)}")
+lab.save(fig, "worst_frames", training_set=training_set, seed=seed)
 
 # %% [markdown]
 # ## What we found

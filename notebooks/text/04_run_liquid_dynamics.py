@@ -172,6 +172,32 @@ lab.save(fig, "survival")
 # of up to about 3/n remains possible.
 
 # %% [markdown]
+# ## Self-diffusion
+#
+# How far molecules wander says more about a liquid than its density. It is measured at constant
+# volume, from the end of the first replica's run and at its mean density, because a box that
+# breathes carries the molecules along. D is the slope of the mean squared displacement of the
+# centres of mass, divided by six; its error comes from the scatter of the molecules, never from
+# the fit of the line.
+
+# %%
+rows = {}
+if lab.profile.dynamics.diffusion_ps:
+    moved = [lab.diffused(run) for *_, run in cases if run.name.endswith("-r1")]
+    for name, seen in lab.each(moved, lambda step: lab.read(step, "diffusion.json")).items():
+        found = {k: summaries.diffusion(d) for k, d in seen["D_cm2_s"].items()}
+        rows[name] = {f"D of {k} / 10⁻⁶ cm² s⁻¹": text for k, text in found.items()}
+        rows[name] |= {"not available": seen["missing"].get("self-diffusion", "-")}
+else:
+    rows["all"] = {"not run": "the profile has no dynamics.diffusion_ps"}
+pd.DataFrame.from_dict(rows, orient="index").fillna("-")
+
+# %% [markdown]
+# These are values of a small box. Molecules drag on their own images, so that a large box would
+# give more: by kT ξ/(6πηL), with ξ = 2.837 and the viscosity η, which is not known here, so
+# nothing is added (`crosstrain.measure.observables.yeh_hummer_correction` does it for a known
+# η). The reference's own D cannot be had by reweighting; it is in no score.
+#
 # ## The end of a run, seen close
 #
 # The last frame of the run that lived shortest, with the bonds that differ from the known graph
@@ -233,7 +259,8 @@ for architecture in architectures:
 # ## References
 #
 # 1. E. L. Kaplan, P. Meier, *J. Am. Stat. Assoc.* 1958, 53, 457.
-# 2. J. D. Chodera, *J. Chem. Theory Comput.* 2016, 12, 1799: detection of equilibration.
+# 2. I.-C. Yeh, G. Hummer, *J. Phys. Chem. B* 2004, 108, 15873: diffusion in small boxes.
+# 3. J. D. Chodera, *J. Chem. Theory Comput.* 2016, 12, 1799: detection of equilibration.
 
 # %% [markdown]
 # ## Colophon

@@ -57,6 +57,16 @@ def nearest_contact_A(frame: Atoms) -> float:
     return float(distances[apart].min()) if apart.any() else np.nan
 
 
+def about(frame: Atoms) -> str:
+    """Return composition, temperature of preparation and density of a frame in a line."""
+    said = [frame.info["composition"]]
+    if "temperature_K" in frame.info:
+        said.append(f"{frame.info['temperature_K']:.0f} K")
+    if frame.pbc.all():
+        said.append(f"{density_g_cm3(frame):.2f} g/cm³")
+    return ", ".join(said)
+
+
 def preparation(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
     """Return how periodic frames were prepared, a row each.
 
@@ -198,10 +208,18 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
     periodic = [i for i, frame in enumerate(frames) if frame.pbc.all()]
     if not periodic:
         return found
-    labels = [frames[i].info[STRESS] for i in periodic]
-    stress = errors.stress_errors(labels, np.asarray(predicted["stress_eV_A3"])[periodic])
+    chosen = [frames[i] for i in periodic]
+    labels = [frame.info[STRESS] for frame in chosen]
+    said = np.asarray(predicted["stress_eV_A3"])[periodic]
+    stress = errors.stress_errors(labels, said)
+    label_forces = [frame.arrays[FORCES] for frame in chosen]
+    said_forces = [predicted["forces_eV_A"][i] for i in periodic]
+    parts = errors.stress_split_errors(
+        chosen, forces=(label_forces, said_forces), stress=(labels, said)
+    )
     return found | {
         "stress / meV Å⁻³": 1e3 * stress.rmse,
+        "molecular stress / %": 100 * parts["molecular"].relative,
         "pressure bias / kbar": 1e-3 * stress.pressure_bias_bar,
     }
 
@@ -354,6 +372,11 @@ def training_set(model_name: str) -> str:
 def plus_minus(value: float, error: float, digits: int = 3) -> str:
     """Return a value with its standard error, such as ``1.023 ± 0.008``."""
     return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
+def diffusion(coefficient: Mapping[str, float]) -> str:
+    """Return a self-diffusion coefficient (cm²/s) with its error, in 10⁻⁶ cm²/s."""
+    return plus_minus(1e6 * coefficient["value"], 1e6 * coefficient["error"], 1)
 
 
 def _or_none(*values: float) -> str:
