@@ -195,7 +195,7 @@ def test_build_a_liquid_of_ones_own(crosstrain, tmp_path):
         ("--composition", "EC", ("'EC'", "'EC:2 EMC:4'")),
         ("--density", "-1", ("density",)),
         ("--temperature", "0", ("temperature",)),
-        ("--frames", "0", ("frames", "greater than or equal to 1")),
+        ("--frames", "0", ("frames 0", "1 or more")),
     ],
 )
 def test_build_refuses_what_cannot_be(crosstrain, tmp_path, option, value, words):

@@ -175,7 +175,7 @@ def _inspect(options: argparse.Namespace) -> int:
 
 
 def _range(name: str, values: list[float]) -> tuple[float, float]:
-    if len(values) > 2 or values[0] > values[-1]:
+    if len(values) > 2:
         raise ValueError(f"--{name} {values}; allowed are one value, or the low and the high end")
     return values[0], values[-1]
 

@@ -22,7 +22,7 @@ from crosstrain import paths
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import figures, profiles
 from crosstrain.data import frames as fr
-from crosstrain.data.profiles import Block, Profile, State
+from crosstrain.data.profiles import Block, Candidate, Profile, State
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, Store, upstream
 from crosstrain.simulate import selection
@@ -46,7 +46,7 @@ def store_of(profile: Profile) -> Store:
 
 
 def labelled_set(
-    name: str,
+    set_name: str,
     *,
     kind: str,
     compositions: Sequence[Mapping[str, int]],
@@ -61,8 +61,7 @@ def labelled_set(
 
     Parameters
     ----------
-    name : str
-        Of the set.
+    set_name : str
     kind : str
         ``classical``, ``packed`` or ``molecules`` (which leaves the density unused).
     compositions : sequence of mapping
@@ -79,7 +78,17 @@ def labelled_set(
     -------
     Study
         With this one set, kept below ``runs/own``: see `Study.frames` and `Study.block`.
+
+    Raises
+    ------
+    ValueError
+        If a molecule is not known or supported, or a number is out of range.
     """
+    for name, (low, high) in (("density_g_cm3", density_g_cm3), ("temperature_K", temperature_K)):
+        if not 0 < low <= high:
+            raise ValueError(f"{name} {low:g} to {high:g}; allowed are values above 0, rising")
+    if frames < 1:
+        raise ValueError(f"frames {frames}; allowed are 1 or more")
     options |= {"temperature_K": temperature_K, "density_g_cm3": density_g_cm3}
     options["compositions"] = [dict(composition) for composition in compositions]
     if kind in ("packed", "molecules"):
@@ -89,9 +98,9 @@ def labelled_set(
         del options["temperature_K"], options["density_g_cm3"], options["compositions"]
     base = profiles.load(profile) if isinstance(profile, str) else profile
     block = Block(kind=kind, frames=frames, seed=seed, options=options)
-    changes = {"store": "runs/own/data", "blocks": {name: block}, "tests": {}}
+    changes = {"store": "runs/own/data", "blocks": {set_name: block}, "tests": {}}
     study = Study(base.model_copy(update=changes))
-    study.get(study.block(name))
+    study.get(study.block(set_name))
     return study
 
 
@@ -323,6 +332,7 @@ class Study:
         *,
         tag: str = "",
         core_s: float | None = None,
+        frame_cost_s: tuple[float, float] | None = None,
     ) -> Step:
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
@@ -332,7 +342,7 @@ class Study:
         n_frames = sum(counts.values())
         n_atoms = sum(n * self._atoms_per_frame(self._block(b)) for b, n in counts.items())
         if training.budget:
-            fixed, each = training.budget.frame_cost_s[architecture]
+            fixed, each = frame_cost_s or training.budget.frame_cost_s[architecture]
             n_samples = round(
                 (core_s or training.budget.core_s) / (fixed + each * n_atoms / n_frames)
             )
@@ -387,19 +397,33 @@ class Study:
         return Study(self.profile.model_copy(update=update), announce=self._announce)
 
     def searched(self) -> dict[str, dict[str, Step]]:
-        """Models of the search for hyperparameters, by architecture and candidate."""
+        """Models of the search for hyperparameters, by architecture and candidate.
+
+        The chosen candidate is a model of the study itself.
+        """
         search = self.profile.training.search
         if search is None:
             return {}
         return {
             architecture: {
-                name: self._trained(
-                    architecture, settings, search.set, search.seed, tag=f"-try_{name}"
-                )
-                for name, settings in candidates.items()
+                name: self._candidate(architecture, name, candidate)
+                for name, candidate in candidates.items()
             }
             for architecture, candidates in search.candidates.items()
         }
+
+    def _candidate(self, architecture: str, name: str, candidate: Candidate) -> Step:
+        search = self.profile.training.search
+        tried = self._trained(
+            architecture,
+            candidate.settings,
+            search.set,
+            search.seed,
+            tag=f"-try_{name}",
+            frame_cost_s=candidate.frame_cost_s,
+        )
+        chosen = self.model(architecture, search.set, search.seed)
+        return chosen if chosen.key == tried.key else tried
 
     def evaluated(self, model: Step, frames: Step) -> Step:
         """A model's predictions on labelled frames."""
@@ -547,6 +571,8 @@ class Study:
     def campaign(self) -> list[Step]:
         """Every step whose result the notebooks show, in the order of work."""
         steps = self.sets()
+        for candidates in self.searched().values():
+            steps += candidates.values()
         for model in self.models():
             steps += self.tested(model)
             for state in self.profile.liquid.states:

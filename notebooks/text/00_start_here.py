@@ -71,10 +71,10 @@ plots.study_map(ax)
 lab.save(fig, "study_map")
 
 # %% [markdown]
-# Read from left to right. Molecules are packed into boxes, the reference labels the boxes, both
-# architectures learn from the same labels, each runs its own liquid, and the liquid is scored.
-# The dashed arrow is the part that is easily left out: frames of a model's *own* simulation go
-# back to the reference. They show errors that no fixed test set contains.
+# Read from left to right. Molecules become configurations of several kinds, the reference labels
+# them, both architectures learn from the same labels, each runs its own liquid, and the liquid is
+# scored. The dashed arrow is the part that is easily left out: frames of a model's *own* simulation
+# go back to the reference. They show errors that no fixed test set contains.
 
 # %% [markdown]
 # ## The notebooks
@@ -114,6 +114,19 @@ pd.DataFrame({"this profile": overview})
 # %% [markdown]
 # Every number in the notebooks that follow belongs to this profile. Results of `smoke` only show
 # that the machinery works; they say nothing about the models.
+
+# %% [markdown]
+# ## The training blocks
+#
+# The *kind* of configuration is the subject. Each block holds one kind, drawn from a random stream
+# of its own, so that blocks can be joined into training sets and a control of equal size exists.
+
+# %%
+blocks = {
+    name: {"kind": block.kind, "frames": block.frames, "purpose": block.purpose}
+    for name, block in (settings.blocks | settings.tests).items()
+}
+pd.DataFrame.from_dict(blocks, orient="index")
 
 # %% [markdown]
 # ## The liquid

@@ -95,6 +95,23 @@ lab.save(fig, "learning_curves", training_set=training_set, seed=seed)
 # may fall steeply while forces stand still.
 
 # %% [markdown]
+# ## How the settings were chosen
+#
+# A small search, one training of each candidate with the same budget; the smallest force error on
+# the validation frames decides. What was not tried may well be better.
+
+# %%
+rows = {}
+for name, candidates in lab.searched().items():
+    tried = lab.each(list(candidates.values()), lambda step: lab.read(step, "training.json"))
+    for candidate, (step, training) in zip(candidates, tried.items(), strict=True):
+        rows[labels[name], candidate] = summaries.training(training) | {
+            "core time / min": round(lab.cost(candidates[candidate])["cpu_s"] / 60, 1),
+            "chosen": "yes" if step == lab.model(name, training_set, seed).name else "",
+        }
+pd.DataFrame.from_dict(rows, orient="index") if rows else print("not run: no search in profile")
+
+# %% [markdown]
 # ## Errors on unseen frames
 #
 # Each test set was drawn and labelled independently of the training set.

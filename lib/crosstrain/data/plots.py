@@ -25,7 +25,7 @@ from crosstrain.measure.statistics import SurvivalCurve
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
 MAP_BOXES = (
     (0, 0.0, "molecules", "SMILES,\nconformers", "01"),
-    (1, 0.0, "boxes", "packed, displaced,\nperiodic", "01"),
+    (1, 0.0, "sets", "packed, moved,\nscanned, torn", "01"),
     (2, 0.0, "labels", "energy, forces,\nstress", "02"),
     (3, 0.62, "Deep Potential", "feed-forward\nnetwork", "03"),
     (3, -0.62, "MACE", "message\npassing", "03"),

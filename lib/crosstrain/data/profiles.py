@@ -48,14 +48,19 @@ class Budget(_Part):
     )
 
 
+class Candidate(_Part):
+    """Hyperparameters that might be chosen."""
+
+    settings: dict[str, Any]
+    frame_cost_s: tuple[float, float] = Field(description="as in the budget")
+
+
 class Search(_Part):
     """Hyperparameters to choose from, each trained once with the budget."""
 
     set: str
     seed: int
-    candidates: dict[str, dict[str, dict[str, Any]]] = Field(
-        description="for each architecture the settings of candidates by name"
-    )
+    candidates: dict[str, dict[str, Candidate]] = Field(description="by architecture and name")
 
 
 class Training(_Part):

@@ -174,6 +174,23 @@ def relative_energies(compared: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 # --- models -------------------------------------------------------------------------------------
 
 
+def training(record: Mapping[str, Any]) -> dict[str, float]:
+    """Return what a training has come to, for one row of a table.
+
+    Parameters
+    ----------
+    record : mapping
+        Content of ``training.json``.
+    """
+    last = record["learning_curve"][-1]
+    return {
+        "training frames": record["n_training"],
+        "frames seen": last["samples"],
+        "validation force / meV Å⁻¹": round(1e3 * last["forces_rmse_eV_A"], 1),
+        "validation energy / meV atom⁻¹": round(1e3 * last["energy_rmse_eV_atom"], 2),
+    }
+
+
 def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, float]:
     """Return a model's errors on labelled frames, for one row of a table.
 
