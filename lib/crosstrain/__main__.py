@@ -287,7 +287,7 @@ def _check(options: argparse.Namespace) -> int:
     from crosstrain.check import problems
     from crosstrain.study import Study
 
-    found = problems(Study(options.profile))
+    found = problems(Study(options.profile, announce=False))
     for problem in found:
         print(problem)
     print(f"{len(found)} problem(s)" if found else "everything is as it was stored and rendered")

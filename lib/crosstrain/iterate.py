@@ -11,31 +11,26 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
-from crosstrain.build import boxes, sets
-from crosstrain.build.classical import classical_md
+from crosstrain.build import sets
 from crosstrain.data import frames as fr
 from crosstrain.measure import overlap
 from crosstrain.simulate import dynamics, selection
 from crosstrain.simulate.trajectory import read_trajectory
-
-WARM_UP_STEPS = 2000  # of classical dynamics, 0.5 fs each, from the packed box
 
 
 def start_box(
     composition: Mapping[str, int], *, temperature_K: float, density_g_cm3: float, seed: int
 ) -> Atoms:
     """Return a box from a short classical run, where a committee's exploration begins."""
-    parts = boxes.mixture(composition, seed=seed)
-    packed = boxes.pack(parts, density_g_cm3=min(density_g_cm3, 1.0), seed=seed)
-    (last,) = classical_md(
-        packed,
-        temperature_K=temperature_K,
-        density_g_cm3=density_g_cm3,
-        n_steps=WARM_UP_STEPS,
-        save_every=WARM_UP_STEPS,
+    (box,) = sets.classical(
+        numbers=[0],
         seed=seed,
+        compositions=[composition],
+        temperature_K=(temperature_K, temperature_K),
+        density_g_cm3=(density_g_cm3, density_g_cm3),
+        duration_ps=1.0,
     )
-    return last
+    return box
 
 
 def explore(
@@ -64,8 +59,7 @@ def explore(
     result = dynamics.run_dynamics(
         start, committee[0], bonds=start.info["bonds"], folder=folder, **settings
     )
-    # the frame that ended a run may be beyond all numbers
-    frames = [f for f in read_trajectory(folder).frames() if np.isfinite(f.positions).all()]
+    frames = read_trajectory(folder).frames()
     return frames, selection.disagreement(forces_of(frames, committee)), result
 
 

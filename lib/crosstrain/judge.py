@@ -93,6 +93,9 @@ def diffusion(
     atoms = trajectory.reference
     molecule, masses = atoms.arrays["molecule"], atoms.get_masses()
     seen = {**run, "D_cm2_s": {}, "missing": {}, "fit_window_ps": list(fit_window_ps)}
+    if run["status"] != "completed":
+        reason = f"{run['status']} {run['reason']}".strip()
+        return seen | {"missing": {"self-diffusion": reason}}
     seen["box_A"] = float(np.cbrt(abs(np.linalg.det(trajectory.cells[-1]))))
     species = [atoms[molecule == k].get_chemical_formula() for k in np.unique(molecule)]
     try:

@@ -53,9 +53,9 @@ def study_of(
     if model in names:
         step = base.named_model(model)
         module = potentials.architecture(step.params["architecture"])
-        file, is_trusted = base.get(step) / module.MODEL_FILE, True
+        file, is_trusted, name = base.get(step) / module.MODEL_FILE, True, step.name
     else:
-        file = Path(model)
+        file, name = Path(model), Path(model).stem
     if not file.is_file():
         raise ValueError(f"model {model!r}; allowed are a model file, or {', '.join(names)}")
     if not is_trusted:
@@ -64,7 +64,7 @@ def study_of(
             "if you know where it comes from, say --trust"
         )
     study = base.with_liquid(composition, state)
-    return study, study.given_model(file.resolve(), _architecture_of(file), sha256(file))
+    return study, study.given_model(name, file.resolve(), _architecture_of(file), sha256(file))
 
 
 def _architecture_of(file: Path) -> str:

@@ -16,7 +16,7 @@ from crosstrain.study import Study
 
 REGISTRY = "registry.yml"
 HEADING = f"""\
-# Every file under data/: hash, size and what made it. Written by 'crosstrain render', checked by
+# Every result under data/: hash, size and what made it. Written by 'crosstrain render', checked by
 # 'crosstrain check'. All files were made by this project and are under the {cards.LICENCE} licence.
 """
 
@@ -25,10 +25,10 @@ def pages(study: Study) -> dict[Path, str]:
     """Return the text of the registry and of the cards of all stored sets, by path."""
     root = study.store.root
     written = {root / REGISTRY: registry(study)}
-    known = study.profile.blocks | study.profile.tests
-    for name, block in known.items():
-        step = study.block(name)
-        if study.store.provenance(step) is None:
+    iterated = study.profile.iteration.blocks if study.profile.iteration else ()
+    for name in (*study.profile.blocks, *iterated, *study.profile.tests):
+        step, block = study.block(name), study.recipe(name)
+        if not study.has(step):
             continue
         folder = study.store.folder(step)
         written[root / "sets" / f"{name}.md"] = cards.card(
@@ -53,7 +53,7 @@ def registry(study: Study) -> str:
         for name, file in record["files"].items():
             path = (folder / name).relative_to(study.store.root).as_posix()
             entry = {"sha256": file["sha256"], "bytes": file["bytes"], "origin": step.kind}
-            if name == FRAMES:
+            if name == FRAMES and "method" in step.params:
                 entry |= {"method": step.params["method"], "units": "eV, eV/Å, eV/Å³"}
             entries[path] = entry
     text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=1000)

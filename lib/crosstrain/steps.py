@@ -199,10 +199,11 @@ def _set(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """One labelled set from its parts, in the order of the block."""
     parts = [inputs[name] for name in sorted(inputs)]
     frames = [frame for folder in parts for frame in _labelled(folder)]
-    if not frames:
+    if not frames and params["kind"] != "iterated":  # a committee may find nothing new
         raise ValueError("no frame of this set could be labelled")
     failures = [f for folder in parts for f in json.loads((folder / "failures.json").read_text())]
-    fr.write(out / FRAMES, frames)
+    if frames:
+        fr.write(out / FRAMES, frames)
     _write_json(out / "failures.json", failures)
 
 
@@ -239,16 +240,19 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
     first = params.get("first_frames", {})
     parts = [
-        fr.split(
-            fr.read(folder / FRAMES, labelled=True)[: first.get(name)], params["validate_every"]
-        )
+        fr.split(_labelled(folder)[: first.get(name)], params["validate_every"])
         for name, folder in sorted(inputs.items())
         if name != "atoms"
     ]
     training = [frame for part in parts for frame in part[0]]
     validation = [frame for part in parts for frame in part[1]]
+    if not training or not validation:
+        n_both = f"{len(training)} frames to train and {len(validation)} to validate"
+        raise ValueError(f"{n_both}; allowed are more frames than validate_every")
     module = architecture(params["architecture"])
     chosen = settings(params["architecture"], params["settings"])
+    if "samples" in params:
+        chosen = module.sized(chosen, params["samples"], len(training))
     model = module.train(
         training,
         validation,
@@ -317,6 +321,13 @@ def _committee(params: Params, inputs: Inputs) -> list[Any]:
     return [_calculator(params, inputs[name]) for name in members]
 
 
+def _refuse_failed(result: Any, folder: Path) -> None:
+    """Refuse a run that its calculator ended, and forget it, so that it is tried again."""
+    if result.status == "failed":
+        shutil.rmtree(folder)
+        raise RuntimeError(f"{result.reason}: {result.detail}")
+
+
 def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """Candidates from a run of a committee, with its disagreement about each."""
     from crosstrain import iterate
@@ -329,13 +340,12 @@ def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     frames, disagreement, result = iterate.explore(
         box, committee, params["dynamics"], work / "dynamics"
     )
-    if result.status == "failed":
-        raise RuntimeError(f"{result.reason}: {result.detail}")
+    _refuse_failed(result, work / "dynamics")
     for number, frame in enumerate(frames):
         frame.info["seed"] = f"{params['name']}/{number}"
         frame.info["temperature_K"] = round(params["start"]["temperature_K"], 1)
     np.savez(out / "disagreement.npz", **disagreement._asdict())
-    record = asdict(result) | {"start": params["start"]}
+    record = asdict(result) | {"start": params["start"], "engine": committee[0].engine}
     del record["wall_s"]
     _write_json(out / RUN, record)
     (out / "candidates.extxyz").write_bytes(fr.dumps(frames))
@@ -343,16 +353,13 @@ def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
 def _select(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """The frames of a generation that are worth a label, and what became of all others."""
-    import ase.io
-
     from crosstrain import iterate
     from crosstrain.simulate import selection
 
     runs = [inputs[name] for name in sorted(inputs) if name.startswith("run")]
-    explored = [ase.io.read(folder / "candidates.extxyz", ":") for folder in runs]
+    # not checked, for broken frames are candidates too
+    explored = [list(fr.parsed((folder / "candidates.extxyz").read_text())) for folder in runs]
     candidates = [frame for frames in explored for frame in frames]
-    for frame in candidates:
-        frame.info["bonds"] = np.asarray(frame.info["bonds"]).reshape(-1, 2)
     deviation = np.concatenate([np.load(folder / "disagreement.npz")["largest"] for folder in runs])
     known = [
         frame
@@ -373,7 +380,7 @@ def _select(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         "runs": [json.loads((folder / RUN).read_text()) for folder in runs],
         "run_of_candidate": [i for i, frames in enumerate(explored) for _ in frames],
         "time_ps": [frame.info["time_ps"] for frame in candidates],
-        "deviation_eV_A": [round(float(d), 5) for d in np.nan_to_num(deviation, posinf=-1)],
+        "deviation_eV_A": [round(float(d), 5) if np.isfinite(d) else None for d in deviation],
         "reasons": list(chosen.reasons),
     }
     _write_json(out / "selection.json", record)
@@ -414,8 +421,7 @@ def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     result = dynamics.run_dynamics(
         frame, calculator, bonds=frame.info["bonds"], folder=folder, **params["dynamics"]
     )
-    if result.status == "failed":
-        raise RuntimeError(f"{result.reason}: {result.detail}")
+    _refuse_failed(result, folder)
     shutil.copyfile(folder / "trajectory.npz", out / "trajectory.npz")
     record = asdict(result) | {"engine": calculator.engine}
     del record["wall_s"]  # equal runs leave equal files; the time is in the provenance
@@ -437,16 +443,12 @@ def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     last = read_trajectory(inputs["trajectory"]).frames([-1])[0]
     start = boxes.scaled(last, seen["density_g_cm3"]["value"])
     folder = work / "dynamics"
+    calculator = _calculator(params, inputs["model"])
     result = dynamics.run_dynamics(
-        start,
-        _calculator(params, inputs["model"]),
-        bonds=start.info["bonds"],
-        folder=folder,
-        **params["dynamics"],
+        start, calculator, bonds=start.info["bonds"], folder=folder, **params["dynamics"]
     )
-    if result.status == "failed":
-        raise RuntimeError(f"{result.reason}: {result.detail}")
-    record = asdict(result)
+    _refuse_failed(result, folder)
+    record = asdict(result) | {"engine": calculator.engine}
     del record["wall_s"]
     window = params["fit_window_ps"]
     found = judge.diffusion(read_trajectory(folder), record, fit_window_ps=(window[0], window[1]))
@@ -477,6 +479,9 @@ def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         frames = _labelled(inputs[f"{run}.frames"])
         energies = np.load(inputs[f"{run}.energies"] / "predictions.npz")["energy_eV"]
         kept = [i for i, f in enumerate(frames) if f.info["time_ps"] >= seen["equilibrated_ps"]]
+        if not kept:
+            left_out[run] = "no labelled frame after equilibration"
+            continue
         known = samplers.setdefault(model, ([], []))
         known[0].extend(frames[i] for i in kept)
         known[1].append(energies[kept])
@@ -498,11 +503,11 @@ KINDS = {
     "given": Kind(_given, 1),
     "explore": Kind(_explore, 1),
     "select": Kind(_select, 1),
-    "evaluate": Kind(_evaluate, 1),
+    "evaluate": Kind(_evaluate, 2),
     "start": Kind(_start, 3),
     "simulate": Kind(_simulate, 4),
     "relabel": Kind(_relabel, 1),
     "diffuse": Kind(_diffuse, 1),
     "observe": Kind(_observe, 1),
-    "reference": Kind(_reference, 2),
+    "reference": Kind(_reference, 3),
 }

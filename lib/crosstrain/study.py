@@ -184,7 +184,7 @@ class Study:
         return self._blocks[name]
 
     def _built(self, name: str) -> Step:
-        block, size = self._block(name), self.profile.reference.frames_per_piece
+        block, size = self.recipe(name), self.profile.reference.frames_per_piece
         method = {"method": self.profile.reference.method}
         parts = {}
         for start in range(0, block.frames, size):
@@ -198,12 +198,15 @@ class Study:
         about = {"kind": block.kind, "frames": block.frames, "seed": block.seed} | method
         return self._step("set", name, about, parts)
 
-    def _block(self, name: str) -> Block:
+    def recipe(self, name: str) -> Block:
+        """Return how a block is built; of an iterated one, its size."""
         if self._is_iterated(name):
             iteration, last = self.profile.iteration, name.partition(GENERATION)[2]
             n_frames = iteration.frames * int(last or iteration.generations)
             options = {"compositions": iteration.compositions}
-            return Block(kind="iterated", frames=n_frames, seed=0, options=options)
+            return Block(
+                kind="iterated", frames=n_frames, seed=0, options=options, purpose=iteration.purpose
+            )
         known = self.profile.blocks | self.profile.tests
         if name not in known:
             raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
@@ -213,7 +216,14 @@ class Study:
 
     def _is_iterated(self, name: str) -> bool:
         iteration = self.profile.iteration
-        return iteration is not None and name.partition(GENERATION)[0] in iteration.blocks
+        block, separator, last = name.partition(GENERATION)
+        if iteration is None or block not in iteration.blocks:
+            return False
+        allowed = [str(g) for g in range(1, iteration.generations + 1)]
+        if separator and last not in allowed:
+            names = ", ".join(f"{block}{GENERATION}{g}" for g in allowed)
+            raise ValueError(f"set {name!r}; allowed are {block}, {names}")
+        return True
 
     def _iterated(self, name: str) -> Step:
         """The frames of an iterated block, or of its first generations (``dp_iterated_g2``)."""
@@ -303,7 +313,7 @@ class Study:
 
     def _atoms_per_frame(self, block: Block) -> float:
         if "source" in block.options:
-            return self._atoms_per_frame(self._block(block.options["source"]))
+            return self._atoms_per_frame(self.recipe(block.options["source"]))
         each = block.options.get("compositions") or [{m: 1} for m in block.options["molecules"]]
         return sum(map(_n_atoms, each)) / len(each)
 
@@ -338,9 +348,14 @@ class Study:
         module = potentials.architecture(architecture)
         chosen = potentials.settings(architecture, settings)
         sizes = {name: int(size) if size else None for name, size in map(_part, sets.split("+"))}
-        counts = {name: size or self._block(name).frames for name, size in sizes.items()}
+        if len(sizes) < len(sets.split("+")):
+            raise ValueError(f"sets {sets!r}: a block is there twice")
+        if core_s and not training.budget:
+            raise ValueError(f"profile {self.profile.name!r}: core_s needs training.budget")
+        counts = {name: size or self.recipe(name).frames for name, size in sizes.items()}
         n_frames = sum(counts.values())
-        n_atoms = sum(n * self._atoms_per_frame(self._block(b)) for b, n in counts.items())
+        n_atoms = sum(n * self._atoms_per_frame(self.recipe(b)) for b, n in counts.items())
+        n_samples = None
         if training.budget:
             fixed, each = frame_cost_s or training.budget.frame_cost_s[architecture]
             n_samples = round(
@@ -357,6 +372,8 @@ class Study:
             "device": compute.device,
             "precision": compute.precision,
         }
+        if n_samples and any(map(self._is_iterated, sizes)):
+            params["samples"] = n_samples  # how many frames will be chosen is not known yet
         if any(sizes.values()):
             params["first_frames"] = {name: size for name, size in sizes.items() if size}
         seconds = module.SECONDS_PER_ATOM[0] * n_atoms / n_frames
@@ -368,8 +385,8 @@ class Study:
             estimate_s=module.samples(chosen, n_frames) * seconds,
         )
 
-    def given_model(self, file: Path, architecture: str, digest: str) -> Step:
-        """A model file that the project did not make; `digest` is its SHA-256."""
+    def given_model(self, name: str, file: Path, architecture: str, digest: str) -> Step:
+        """A model file under a name; `digest` is its SHA-256."""
         params = {
             "architecture": architecture,
             "device": self.profile.compute.device,
@@ -378,7 +395,7 @@ class Study:
             "sha256": digest,
             "seed": 0,
         }
-        return self._step("given", re.sub(r"[^A-Za-z0-9._+-]", "_", file.stem), params)
+        return self._step("given", re.sub(r"[^A-Za-z0-9._+-]", "_", name), params)
 
     def with_liquid(
         self, composition: Mapping[str, int] | None = None, state: State | None = None
@@ -506,7 +523,8 @@ class Study:
     def reference(self, state: str) -> Step:
         """The reference method's own liquid at a state, from every model's relabelled runs."""
         samplers, inputs = {}, {}
-        for model in self.models():
+        allowed = self.profile.liquid.reference_sets or self.profile.training.sets
+        for model in self.models(allowed):
             for liquid in self.liquids(model, state):
                 relabelled = self.relabelled(liquid)
                 samplers[liquid.name] = model.name
@@ -522,11 +540,11 @@ class Study:
         }
         return self._step("reference", state, params, inputs)
 
-    def models(self) -> list[Step]:
-        """All models of the profile, in the order of its sets."""
+    def models(self, sets: Sequence[str] | None = None) -> list[Step]:
+        """All models of the profile, or of some of its training sets, in the order of the sets."""
         return [
-            self.model(architecture, sets, seed)
-            for sets in self.profile.training.sets
+            self.model(architecture, name, seed)
+            for name in (self.profile.training.sets if sets is None else sets)
             for seed in self.profile.training.seeds
             for architecture in self.profile.training.architectures
         ]

@@ -206,7 +206,7 @@ sets = {name: lab.frames(name) for name in (*lab.profile.blocks, *lab.profile.te
 summaries.sets(sets)
 
 # %% [markdown]
-# Each set has a page of its own in `data/sets`, its *data card*, with recipe, ranges and failures.
+# Each set that is shipped has a page in `data/sets`, its *data card*: recipe, ranges, failures.
 # Every frame of every set must be sound: molecules intact, none interlocked.
 
 # %%
@@ -262,11 +262,13 @@ lab.save(fig, "structure")
 #
 # Each atom's neighbourhood can be written as a vector that does not change when the frame is
 # turned or its atoms are renumbered: here the QUESTS descriptor, distances to the nearest
-# neighbours, which knows nothing of any potential. Averaged over a frame and projected on the two
-# directions of largest spread, it makes a map: near points are alike.
+# neighbours, which knows nothing of any potential. Averaged over a frame, each component scaled
+# to the same spread, and projected on the two directions of largest spread, it makes a map: near
+# points are alike.
 
 # %%
-points, explained = overlap.embed(sets)
+described = {name: overlap.descriptors(members) for name, members in sets.items()}
+points, explained = overlap.embed(described)
 fig, ax = plt.subplots(figsize=(8, 5.2))
 for title, where_they_lie in points.items():
     plots.cloud(ax, where_they_lie, name=title)
@@ -275,10 +277,17 @@ ax.set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 lab.save(fig, "map")
 
+# %%
+rng = np.random.default_rng(seed)
+names = list(lab.profile.blocks)
+cover = overlap.overlap_matrix({name: described[name] for name in names}, rng=rng)
+pd.DataFrame((100 * cover).round(0).astype(int), index=names, columns=names)
+
 # %% [markdown]
-# A test set covers what the training set of its kind covers, since both were drawn alike. Kinds
-# that lie apart have little to say about each other, at least to a model that sees the world as
-# this descriptor does.
+# The percentage of the atoms of the set on the left whose neighbourhood is *covered* by the set
+# above, at equal numbers of atoms: QUESTS' definition, with a width of our choice. Kinds that lie
+# apart have little to say about each other, at least to a model that sees the world as this
+# descriptor does, which tells neither elements nor bonds apart.
 #
 # ## Your own liquid
 #
@@ -314,9 +323,9 @@ print(f"The training block that spreads widest over the map: {widest}")
 # ## Limits
 #
 # The vibrations of `packed` are harmonic and those of isolated molecules; a liquid bends them.
-# MMFF94 is a force field of its own, and its liquid is too thin (its density is measured in the
-# tests of the library). The ranges of density and temperature are our choice, as is everything
-# about these sets: those of the paper are not known to us in detail.
+# MMFF94 is a force field of its own, with a liquid of its own. The ranges of density and
+# temperature are our choice, as is everything about these sets: those of the paper are not known
+# to us in detail.
 #
 # **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first
 # figure. Which of the molecules loses the most shapes?

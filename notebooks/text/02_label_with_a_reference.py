@@ -49,6 +49,7 @@ lab = Study(profile, notebook="02_label_with_a_reference")
 method = lab.profile.reference.method
 small = {"EC": 1, "EMC": 1}
 DENSITY = "density / g cm$^{-3}$"
+MISSING = "skipped: published data not available (README.md says how to get them)"
 
 # %% [markdown]
 # ## One label, live
@@ -169,7 +170,7 @@ print(f"between {smallest} and {largest} atoms the cost grows as N^{power:.1f}")
 # The study needs many labels on two cores, more than DFT could give. Does the cheap method
 # pull the molecules together as DFT does? That was measured on a 28-point rigid volume scan of a
 # published 160-atom EC/EMC frame (molecules move with the cell, undeformed) labelled with PBE-D3.
-# The scan is **not rerun in this notebook**; its record:
+# The scan is **not rerun in this notebook** and its frames are not shipped; its record:
 
 # %%
 pd.DataFrame(
@@ -194,7 +195,7 @@ if comparison and lab.has(comparison):
     print(f"{len(stand_in)} published frames of {stand_in['atoms'].iloc[0]} atoms")
 else:
     stand_in = None
-    print("not run: this profile has no comparison with the published DFT data")
+    print("not run: not asked for by this profile" if comparison is None else MISSING)
 
 # %%
 if stand_in is not None:

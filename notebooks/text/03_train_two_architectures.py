@@ -101,13 +101,13 @@ lab.save(fig, "learning_curves", training_set=training_set, seed=seed)
 # the validation frames decides. What was not tried may well be better.
 
 # %%
-rows = {}
+rows, search = {}, lab.profile.training.search
 for name, candidates in lab.searched().items():
     tried = lab.each(list(candidates.values()), lambda step: lab.read(step, "training.json"))
     for candidate, (step, training) in zip(candidates, tried.items(), strict=True):
         rows[labels[name], candidate] = summaries.training(training) | {
             "core time / min": round(lab.cost(candidates[candidate])["cpu_s"] / 60, 1),
-            "chosen": "yes" if step == lab.model(name, training_set, seed).name else "",
+            "chosen": "yes" if step == lab.model(name, search.set, search.seed).name else "",
         }
 pd.DataFrame.from_dict(rows, orient="index") if rows else print("not run: no search in profile")
 

@@ -183,7 +183,8 @@ lab.save(fig, "survival")
 # %%
 rows = {}
 if lab.profile.dynamics.diffusion_ps:
-    moved = [lab.diffused(run) for *_, run in cases if run.name.endswith("-r1")]
+    first = [lab.liquids(model, state)[0] for model in lab.models() for state in states]
+    moved = [lab.diffused(run) for run in first]
     for name, seen in lab.each(moved, lambda step: lab.read(step, "diffusion.json")).items():
         found = {k: summaries.diffusion(d) for k, d in seen["D_cm2_s"].items()}
         rows[name] = {f"D of {k} / 10⁻⁶ cm² s⁻¹": text for k, text in found.items()}

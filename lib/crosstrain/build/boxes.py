@@ -73,7 +73,7 @@ def mixture(
         )
     rng = np.random.default_rng(seed)
     molecules = []
-    for name, number in counts.items():
+    for name, number in sorted(counts.items()):  # the order in which they are named is no matter
         given = ensembles.get(name) if ensembles else None
         pool = given or conformers(name, n=50, seed=seed)
         molecules += [pool[k].copy() for k in rng.integers(len(pool), size=number)]

@@ -96,7 +96,7 @@ def packed(
         temperature = rng.uniform(*temperature_K)
         parts = [
             ensembles[name][rng.integers(len(ensembles[name]))].displaced(temperature, rng)
-            for name, count in compositions[number % len(compositions)].items()
+            for name, count in sorted(compositions[number % len(compositions)].items())
             for _ in range(count)
         ]
         density = rng.uniform(*density_g_cm3)

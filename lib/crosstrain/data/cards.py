@@ -27,6 +27,8 @@ HOW = {
     "classical": "the last frame of classical dynamics (MMFF94) at constant volume, each from a "
     "box of its own; temperature and density rise together",
     "scan": "liquid frames brought to other densities: rigid molecules move with the cell",
+    "iterated": "chosen by the disagreement of a committee of models along its own dynamics, "
+    "generation by generation",
     "molecules": "isolated molecules far from equilibrium: bonds, angles and torsions changed",
 }
 

@@ -173,10 +173,10 @@ def split(frames: Sequence[Atoms], every: int) -> tuple[list[Atoms], list[Atoms]
     Raises
     ------
     ValueError
-        If `every` is below 2 or no frame would be left to validate.
+        If `every` is below 2.
     """
-    if every < 2 or len(frames) < every:
-        raise ValueError(f"cannot keep every {every}th of {len(frames)} frames for validation")
+    if every < 2:
+        raise ValueError(f"every={every}; allowed are 2 or more")
     validation = [f for i, f in enumerate(frames) if i % every == every - 1]
     training = [f for i, f in enumerate(frames) if i % every != every - 1]
     return training, validation

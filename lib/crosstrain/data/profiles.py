@@ -71,7 +71,6 @@ class Training(_Part):
     validate_every: int = Field(10, ge=2, description="every nth frame validates")
     budget: Budget | None = Field(None, description="without one, as the settings say")
     architectures: dict[str, dict[str, Any]]
-    sizes: list[int] = Field([], description="frames of the first set, for a learning curve")
     search: Search | None = None
 
 
@@ -118,6 +117,9 @@ class Liquid(_Part):
     start_density_g_cm3: float = Field(gt=0)
     start_ps: float = Field(gt=0, description="classical dynamics before the model takes over")
     replicas: list[int]
+    reference_sets: list[str] | None = Field(
+        None, description="whose models sample the reference liquid (all training sets)"
+    )
     rdf: RadialDistributions
 
 

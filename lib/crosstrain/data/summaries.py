@@ -273,6 +273,7 @@ def runs(records: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
             "lived / ps": run["time_ps"],
             "planned / ps": run["planned_ps"],
             "what happened": run["detail"] or "-",
+            "evaluated by": run["engine"],
         }
         for name, run in records.items()
     }

@@ -30,7 +30,7 @@ LABEL = "MACE"
 VERSION = 1
 MODEL_FILE = "mace.model"
 SECONDS_PER_ATOM = (1.1e-3, 6.0e-4)
-# How far two engines may differ: eV per atom, eV/Å, eV/Å³. A hundredth of a good model's errors.
+# How far two engines may differ: eV per atom, eV/Å, eV/Å³. Far below a model's errors.
 AGREEMENT = {"energy": 1e-4, "forces": 5e-4, "stress": 5e-6}
 # The radial functions become splines; with 1024 points forces are right to about 1e-6 eV/Å.
 SPLINE_POINTS = 1024
@@ -200,7 +200,8 @@ def calculator(
         fast = _Native(model, slow, precision)
         _check_agreement(fast, slow)
     except Exception as error:  # whatever it is, the model can be used without Symmetrix
-        slow.engine += f" (no Symmetrix: {' '.join(str(error).split())})"
+        logging.getLogger(__name__).warning("no Symmetrix: %s", error)
+        slow.engine += f" (no Symmetrix: {type(error).__name__})"  # no paths in what is shipped
         return slow
     return fast
 
@@ -281,6 +282,8 @@ def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
 
     Stage two keeps its share of the epochs.
     """
+    if n_training < settings.batch_size:
+        raise ValueError(f"{n_training} training frames; batch_size is {settings.batch_size}")
     share = settings.start_stage_two / settings.max_num_epochs
     epochs = max(3, round(n_samples / _per_epoch(settings, n_training)))
     update = {"max_num_epochs": epochs, "start_stage_two": max(1, round(share * epochs))}
