@@ -53,7 +53,7 @@ def tiny_profile() -> dict:
         "density_g_cm3": [0.2, 0.4],
         "conformers": 1,
     }
-    crushed = {**water, "density_g_cm3": [90, 91]}
+    crushed = {**water, "density_g_cm3": [-91, -90]}
     values |= {
         "name": "tiny",
         "store": "runs/tiny/data",

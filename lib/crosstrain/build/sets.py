@@ -231,13 +231,23 @@ def _sound_frames(
     frames = []
     for number in numbers:
         rng = np.random.default_rng([seed, number])
-        draws = (draw(number, rng) for _ in range(MAX_DRAWS))
-        frame = next(filter(is_sound, draws), None)
-        if frame is None:
-            raise RuntimeError(f"frame {number} of seed {seed}: not sound in {MAX_DRAWS} attempts")
+        frame = _sound_frame(lambda n=number, stream=rng: draw(n, stream), f"{seed}/{number}")
         frame.info["seed"] = f"{seed}/{number}"
         frames.append(frame)
     return frames
+
+
+def _sound_frame(draw: Callable[[], Atoms], name: str) -> Atoms:
+    reason = "molecules broken or interlocked"
+    for _ in range(MAX_DRAWS):
+        try:
+            frame = draw()
+        except RuntimeError as error:  # a box that cannot be packed or relaxed
+            reason = str(error)
+            continue
+        if is_sound(frame):
+            return frame
+    raise RuntimeError(f"frame {name}: no sound one in {MAX_DRAWS} draws; the last: {reason}")
 
 
 def is_sound(frame: Atoms) -> bool:

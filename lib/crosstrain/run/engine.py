@@ -69,14 +69,14 @@ def compute(
 def _run_all(
     steps: list[Step], store: Store, settings: Compute, progress: Progress
 ) -> dict[str, str]:
-    todo = {step.key: step for step in steps}
+    todo = {step.folder_name: step for step in steps}
     failures: dict[str, str] = {}
     running: dict[Future[str], Step] = {}
     with _executor(settings) as submit:
         while todo or running:
-            unfinished = todo.keys() | {step.key for step in running.values()}
+            unfinished = todo.keys() | {step.folder_name for step in running.values()}
             for step in _ready(todo, unfinished)[: settings.workers - len(running)]:
-                del todo[step.key]
+                del todo[step.folder_name]
                 running[submit(_command(step, store), str(store.work(step)))] = step
                 progress.started(step)
             finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
@@ -95,17 +95,17 @@ def _ready(todo: dict[str, Step], unfinished: set[str]) -> list[Step]:
     return [
         step
         for step in todo.values()
-        if not any(source.key in unfinished for source in step.inputs.values())
+        if not any(source.folder_name in unfinished for source in step.inputs.values())
     ]
 
 
 def _drop_readers(failed: Step, todo: dict[str, Step], failures: dict[str, str]) -> None:
-    lost = {failed.key}
+    lost = {failed.folder_name}
     for step in list(todo.values()):  # inputs come before readers
-        if any(source.key in lost for source in step.inputs.values()):
-            lost.add(step.key)
+        if any(source.folder_name in lost for source in step.inputs.values()):
+            lost.add(step.folder_name)
             failures[step.folder_name] = f"not run: needs {failed.folder_name}"
-            del todo[step.key]
+            del todo[step.folder_name]
 
 
 def _outcome(future: Future[str]) -> str:

@@ -31,11 +31,11 @@ class Progress:
 
     def started(self, step: Step) -> None:
         """Note that a step has begun."""
-        self._running[step.key] = step, time.monotonic()
+        self._running[step.folder_name] = step, time.monotonic()
 
     def finished(self, step: Step, failure: str) -> None:
         """Note that a step has ended, with the reason if it failed."""
-        _, begun = self._running.pop(step.key)
+        _, begun = self._running.pop(step.folder_name)
         wall_s = time.monotonic() - begun
         self._done += 1
         self._left_s -= step.estimate_s

@@ -118,32 +118,39 @@ class Step:
         """Whether the result is kept under data/ (else it is scratch)."""
         return ROOMS.get(self.kind, DEFAULT_ROOM) is not None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the step and its inputs as plain JSON values."""
-        return {
-            "kind": self.kind,
-            "name": self.name,
-            "params": dict(self.params),
-            "inputs": {name: step.to_json() for name, step in self.inputs.items()},
-            "version": self.version,
-        }
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the step and everything it needs as plain JSON values, inputs first."""
+        return [
+            {
+                "kind": step.kind,
+                "name": step.name,
+                "params": dict(step.params),
+                "inputs": {name: source.folder_name for name, source in step.inputs.items()},
+                "version": step.version,
+            }
+            for step in upstream([self])
+        ]
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> Step:
+    def from_json(cls, values: list[dict[str, Any]]) -> Step:
         """Rebuild a step from `to_json`."""
-        inputs = {name: cls.from_json(step) for name, step in value["inputs"].items()}
-        return cls(value["kind"], value["name"], value["params"], inputs, value["version"])
+        known: dict[str, Step] = {}
+        for value in values:
+            inputs = {name: known[source] for name, source in value["inputs"].items()}
+            step = cls(value["kind"], value["name"], value["params"], inputs, value["version"])
+            known[step.folder_name] = step
+        return step
 
 
 def upstream(steps: Iterable[Step]) -> list[Step]:
-    """Return the steps and everything they read, each key once, inputs before readers."""
+    """Return the steps and everything they read, each once, inputs before readers."""
     ordered: dict[str, Step] = {}
 
     def visit(step: Step) -> None:
-        if step.key not in ordered:
+        if step.folder_name not in ordered:
             for source in step.inputs.values():
                 visit(source)
-            ordered[step.key] = step
+            ordered[step.folder_name] = step
 
     for step in steps:
         visit(step)
@@ -226,15 +233,15 @@ class Store:
         """
         targets = list(targets)
         everything = upstream(targets)
-        wanted = {step.key for step in targets}
+        wanted = {step.folder_name for step in targets}
         needed: set[str] = set()
         read: set[str] = set()
         for step in reversed(everything):
-            is_target = step.is_shipped or step.key in wanted or step.key in read
+            is_target = step.is_shipped or step.folder_name in wanted or step.folder_name in read
             if is_target and not self.is_current(step):
-                needed.add(step.key)
-                read.update(source.key for source in step.inputs.values())
-        return [step for step in everything if step.key in needed]
+                needed.add(step.folder_name)
+                read.update(source.folder_name for source in step.inputs.values())
+        return [step for step in everything if step.folder_name in needed]
 
     @contextmanager
     def lock(self, step: Step) -> Iterator[None]:
@@ -252,7 +259,7 @@ class Store:
         The step must be locked.
         """
         folder = self.folder(step)
-        staging = folder.parent / f".staging-{step.key[:10]}"
+        staging = folder.parent / f".staging-{step.folder_name}"
         shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
         staging.mkdir(parents=True)
         inputs = {name: self.digest(source) for name, source in step.inputs.items()}
