@@ -119,7 +119,5 @@ def test_isolated_molecules_are_far_from_rest(ensembles):
 
 
 def test_what_cannot_be_built_says_which_frame(liquid):
-    with pytest.raises(
-        RuntimeError, match=r"frame 1/0: no sound one in 30 draws; the last"
-    ):
+    with pytest.raises(RuntimeError, match=r"frame 1/0: no sound one in 30 draws; the last"):
         sets.scan(numbers=[0], seed=1, source=liquid, points=1, density_g_cm3=(20, 21))

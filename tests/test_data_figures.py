@@ -1,5 +1,6 @@
 """Figures: the same content is the same file, and its origin is on record."""
 
+import os
 import subprocess
 import sys
 
@@ -49,6 +50,17 @@ def test_manifest_grows_and_is_replaced(tmp_path):
     figures.save(draw(), "a", **ORIGIN | {"inputs": {"a": "1e"}}, folder=tmp_path)
     assert figures.read_manifest(tmp_path)["01_test_things__a"]["inputs"] == {"a": "1e"}
     assert figures.read_manifest(tmp_path)["01_test_things__b"] == ORIGIN
+
+
+def test_figures_that_a_notebook_no_longer_makes_go(tmp_path):
+    origin = {"parameters": {}, "inputs": {}, "folder": tmp_path}
+    for notebook, name in (("01_a", "old"), ("01_a", "kept"), ("02_b", "old")):
+        for file in figures.save(draw(), name, notebook=notebook, **origin):
+            os.utime(file, (1e9, 1e9))
+    figures.save(draw(), "kept", notebook="01_a", **origin)
+    figures.prune(tmp_path, "01_a", since=1e9 + 1)
+    assert set(figures.read_manifest(tmp_path)) == {"01_a__kept", "02_b__old"}
+    assert sorted(path.stem for path in tmp_path.glob("*.pdf")) == ["01_a__kept", "02_b__old"]
 
 
 def test_no_manifest_and_a_damaged_one(tmp_path):

@@ -214,7 +214,7 @@ if stand_in is not None:
 
 # %% [markdown]
 # Left: energy of a frame relative to the mean of all. Middle: pressure of the frozen frame. These
-# frames were not made by GFN2-xTB, so its bonds are under strain in them, which shifts the
+# frames were not made by GFN2-xTB, so its bonds are under strain in them, which may well shift the
 # pressure; what matters is that it rises alike. Right: difference of the forces by component,
 # relative to the size of that component in DFT, a box over frames. Half of the force between
 # molecules is different, and yet the energies agree: GFN2-xTB is a liquid of its own. The study

@@ -107,6 +107,36 @@ def save(
     return list(files.values())
 
 
+def prune(folder: Path, notebook: str, since: float) -> None:
+    """Delete figures of a notebook that its last run did not make.
+
+    Parameters
+    ----------
+    folder : Path
+    notebook : str
+    since : float
+        When the run began, in seconds as `time.time` counts them.
+    """
+    manifest = read_manifest(folder)
+    files = {
+        stem: [folder / f"{stem}.{suffix}" for suffix in ("png", "pdf")]
+        for stem, entry in manifest.items()
+        if entry["notebook"] == notebook
+    }
+    old = {s: made for s, made in files.items() if not _is_newer(made[0], since)}
+    for stem, made in old.items():
+        del manifest[stem]
+        for file in made:
+            file.unlink(missing_ok=True)
+    if old:
+        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
+        paths.write_atomically(folder / MANIFEST, text.encode())
+
+
+def _is_newer(file: Path, since: float) -> bool:
+    return file.is_file() and file.stat().st_mtime >= since
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Return what made each figure of a folder.
 
