@@ -201,9 +201,15 @@ def calculator(
         _check_agreement(fast, slow)
     except Exception as error:  # whatever it is, the model can be used without Symmetrix
         logging.getLogger(__name__).warning("no Symmetrix: %s", error)
-        slow.engine += f" (no Symmetrix: {type(error).__name__})"  # no paths in what is shipped
+        slow.engine += f" (no Symmetrix: {_in_a_line(error)})"
         return slow
     return fast
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what an error says, or its type if that is long or names files of this machine."""
+    text = " ".join(str(error).split())
+    return text if 0 < len(text) < 200 and "/" not in text else type(error).__name__
 
 
 class _Native(Calculator):
