@@ -433,14 +433,19 @@ def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     from crosstrain import judge
     from crosstrain.build import boxes
     from crosstrain.simulate import dynamics
+    from crosstrain.simulate.topology import bond_events
     from crosstrain.simulate.trajectory import read_trajectory
 
     seen = json.loads((inputs["observed"] / "observed.json").read_text())
+    last = read_trajectory(inputs["trajectory"]).frames([-1])[0]
+    reason = ""
     if seen["status"] != "completed" or not seen["density_g_cm3"]:
         reason = f"the run at constant pressure: {seen['status']} {seen['reason']}".strip()
+    elif any(map(len, bond_events(last, last.info["bonds"]))):
+        reason = "the run at constant pressure ended with a bond formed or broken"
+    if reason:
         _write_json(out / "diffusion.json", {"D_cm2_s": {}, "missing": {"self-diffusion": reason}})
         return
-    last = read_trajectory(inputs["trajectory"]).frames([-1])[0]
     start = boxes.scaled(last, seen["density_g_cm3"]["value"])
     folder = work / "dynamics"
     calculator = _calculator(params, inputs["model"])
