@@ -765,10 +765,8 @@ def _plain(step: Step) -> dict[str, Any]:
     plain = {k: v for k, v in step.params.items() if isinstance(v, (str, int, float))}
     if "dynamics" in step.params:
         d = step.params["dynamics"]
-        plain |= {
-            "ps": d["n_steps"] * d["timestep_fs"] / 1e3,
-            "K": d["temperature_K"],
-            "bar": d["pressure_bar"],
-            "seed": d["seed"],
-        }
+        plain |= {"ps": d["n_steps"] * d["timestep_fs"] / 1e3, "K": d["temperature_K"]}
+        if "pressure_bar" in d:  # else at constant volume
+            plain["bar"] = d["pressure_bar"]
+        plain["seed"] = d["seed"]
     return plain
