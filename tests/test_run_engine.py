@@ -20,8 +20,13 @@ COUNTED = re.compile(r"(\d+) steps? computed")
 
 def records(folder: Path) -> dict[str, int]:
     """Time of each result below a folder, by the name of the result."""
-    found = folder.rglob("provenance.json")
-    return {p.parent.name: p.stat().st_mtime_ns for p in found if ".staging" not in p.parent.name}
+    found = {}
+    # os.walk, unlike rglob, passes over folders that are moved away meanwhile
+    for root, _, files in os.walk(folder):
+        result = Path(root)
+        if "provenance.json" in files and ".staging" not in result.name:
+            found[result.name] = (result / "provenance.json").stat().st_mtime_ns
+    return found
 
 
 def processes_with(word: str) -> list[int]:
