@@ -277,7 +277,7 @@ def _score(options: argparse.Namespace) -> int:
         state=state,
         is_trusted=options.trust,
     )
-    for name in study.profile.liquid.states:
+    for name in study.states_of(model):
         print("\n".join(report.lines(base, study, model, name)))
     print(report.picture(base, study, model))
     return 0

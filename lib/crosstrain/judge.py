@@ -49,14 +49,8 @@ def observe(
     kept = trajectory.time_ps >= seen["equilibrated_ps"]
     for pair in rdf["pairs"]:
         try:
-            r, g = observables.element_rdf(
-                trajectory.positions[kept],
-                trajectory.cells[kept],
-                trajectory.reference.arrays["molecule"],
-                trajectory.reference.get_chemical_symbols(),
-                pair=tuple(pair.split("-")),
-                n_bins=rdf["n_bins"],
-                r_max=rdf["r_max_A"],
+            r, g = _rdf(
+                trajectory.positions[kept], trajectory.cells[kept], trajectory.reference, pair, rdf
             )
             errors = statistics.correlated_error(g)
         except ValueError as error:
@@ -163,15 +157,27 @@ def _series(name: str, frames: Sequence[Atoms], rdf: Mapping[str, Any]) -> np.nd
     if name == "density":
         volumes = [frame.get_volume() for frame in frames]
         return observables.density_g_cm3(first.get_masses(), volumes)
+    positions = [frame.positions for frame in frames]
+    cells = [frame.cell.array for frame in frames]
+    return _rdf(positions, cells, first, name.removeprefix("rdf:"), rdf).g
+
+
+def _rdf(
+    positions: Sequence[np.ndarray] | np.ndarray,
+    cells: Sequence[np.ndarray] | np.ndarray,
+    atoms: Atoms,
+    pair: str,
+    rdf: Mapping[str, Any],
+) -> observables.RadialDistribution:
     return observables.element_rdf(
-        [frame.positions for frame in frames],
-        [frame.cell.array for frame in frames],
-        first.arrays["molecule"],
-        first.get_chemical_symbols(),
-        pair=tuple(name.removeprefix("rdf:").split("-")),
+        positions,
+        cells,
+        atoms.arrays["molecule"],
+        atoms.get_chemical_symbols(),
+        pair=tuple(pair.split("-")),
         n_bins=rdf["n_bins"],
         r_max=rdf["r_max_A"],
-    ).g
+    )
 
 
 def bin_centres_A(rdf: Mapping[str, Any]) -> np.ndarray:

@@ -81,7 +81,11 @@ def reference_for(base: Study, liquid: Liquid, state: State) -> tuple[Mapping[st
     """Return the stored reference liquid for a state, and '' or why there is none."""
     same = base.profile.liquid.composition == liquid.composition
     for name, known in base.profile.liquid.states.items():
-        if same and known == state:
+        if (
+            same
+            and known.temperature_K == state.temperature_K
+            and (known.pressure_bar == state.pressure_bar)
+        ):
             step = base.reference(name)
             if base.store.is_current(step):
                 return base.read(step, "reference.json"), ""
@@ -129,7 +133,8 @@ def picture(base: Study, study: Study, model: Step) -> Path:
     import matplotlib.pyplot as plt
 
     figures.use_style()
-    states, pairs = study.profile.liquid.states, study.profile.liquid.rdf.pairs
+    pairs = study.profile.liquid.rdf.pairs
+    states = {name: study.profile.liquid.states[name] for name in study.states_of(model)}
     shade = figures.colour(model.params["architecture"])
     shape = (len(states), 1 + len(pairs))
     fig, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3.4 * shape[0]), squeeze=False)

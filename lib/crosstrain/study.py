@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from crosstrain import paths
 from crosstrain.build.molecules import rdkit_molecule
-from crosstrain.data import figures, profiles
+from crosstrain.data import figures, profiles, summaries
 from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Candidate, Profile, State
 from crosstrain.potentials import protocol as potentials
@@ -485,23 +485,24 @@ class Study:
             estimate_s=n_atoms * module.SECONDS_PER_ATOM[1] * settings["n_steps"],
         )
 
-    def diffused(self, liquid: Step) -> Step:
-        """Self-diffusion in a run at constant volume that follows a run at constant pressure."""
-        dynamics, model = self.profile.dynamics, liquid.inputs["model"]
-        if dynamics.diffusion_ps is None:
-            raise ValueError(f"profile {self.profile.name!r} has no dynamics.diffusion_ps")
+    def diffused(self, model: Step, state: str) -> list[Step]:
+        """Self-diffusion at constant volume after a model's first replica, if it is to be had."""
+        dynamics = self.profile.dynamics
+        duration_ps = self.profile.liquid.states[state].diffusion_ps
+        liquids = self.liquids(model, state)
+        if duration_ps is None or not liquids:
+            return []
+        liquid = liquids[0]
         settings = liquid.params["dynamics"] | {
             "ensemble": "nvt",
-            "n_steps": round(dynamics.diffusion_ps * 1e3 / dynamics.timestep_fs),
+            "n_steps": round(duration_ps * 1e3 / dynamics.timestep_fs),
         }
         del settings["pressure_bar"]
-        window = [0.1 * dynamics.diffusion_ps, 0.5 * dynamics.diffusion_ps]
+        window = [0.1 * duration_ps, 0.5 * duration_ps]
         params = _machine(model) | {"dynamics": settings, "fit_window_ps": window}
         inputs = {"model": model, "trajectory": liquid, "observed": self.observed(liquid)}
-        n_ps = dynamics.diffusion_ps / dynamics.duration_ps
-        return self._step(
-            "diffuse", liquid.name, params, inputs, estimate_s=n_ps * liquid.estimate_s
-        )
+        estimate_s = liquid.estimate_s * duration_ps / dynamics.duration_ps
+        return [self._step("diffuse", liquid.name, params, inputs, estimate_s)]
 
     def relabelled(self, liquid: Step) -> Step:
         """Frames of a model's own trajectory with reference labels."""
@@ -563,8 +564,17 @@ class Study:
         return known[name]
 
     def liquids(self, model: Step, state: str) -> list[Step]:
-        """All replicas of a model's liquid at a state."""
-        return [self.liquid(model, state, replica) for replica in self.profile.liquid.replicas]
+        """All replicas of a model's liquid at a state; none where it is not run."""
+        if state not in self.states_of(model):
+            return []
+        replicas = self.profile.liquid.states[state].replicas
+        return [self.liquid(model, state, replica) for replica in replicas]
+
+    def states_of(self, model: Step) -> list[str]:
+        """The states at which a model is run: those meant for its training set, or for all."""
+        sets = summaries.training_set(model.name) if model.kind == "train" else None
+        states = self.profile.liquid.states
+        return [name for name, at in states.items() if None in (sets, at.sets) or sets in at.sets]
 
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""
@@ -593,12 +603,10 @@ class Study:
             steps += candidates.values()
         for model in self.models():
             steps += self.tested(model)
-            for state in self.profile.liquid.states:
-                liquids = self.liquids(model, state)
-                for liquid in liquids:
+            for state in self.states_of(model):
+                for liquid in self.liquids(model, state):
                     steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
-                if self.profile.dynamics.diffusion_ps:
-                    steps.append(self.diffused(liquids[0]))
+                steps += self.diffused(model, state)
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     # --- access -------------------------------------------------------------------------------

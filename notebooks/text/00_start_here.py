@@ -137,7 +137,7 @@ pd.DataFrame.from_dict(blocks, orient="index")
 
 # %%
 first_state = next(iter(liquid.states))
-box = lab.frames_of(lab.start(first_state, liquid.replicas[0]))[0]
+box = lab.frames_of(lab.start(first_state, liquid.states[first_state].replicas[0]))[0]
 views.view(box)
 
 # %%

@@ -38,6 +38,7 @@ from crosstrain.study import Study
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
+training_set: str = "classical"  # whose models are looked at, as named in the profile
 widget_frames: int = 50  # frames of the trajectory in the widget
 
 # %%
@@ -46,7 +47,7 @@ pd.set_option("display.max_colwidth", None)
 lab = Study(profile, notebook="04_run_liquid_dynamics")
 architectures = list(lab.profile.training.architectures)
 labels = {name: protocol.architecture(name).LABEL for name in architectures}
-states = lab.profile.liquid.states
+states, models = lab.profile.liquid.states, lab.models([training_set])
 planned_ps = lab.profile.dynamics.duration_ps
 
 # %% [markdown]
@@ -60,7 +61,7 @@ planned_ps = lab.profile.dynamics.duration_ps
 # %%
 cases = [
     (model.params["architecture"], state, liquid)
-    for model in lab.models()
+    for model in models
     for state in states
     for liquid in lab.liquids(model, state)
 ]
@@ -182,16 +183,12 @@ lab.save(fig, "survival")
 
 # %%
 rows = {}
-if lab.profile.dynamics.diffusion_ps:
-    first = [lab.liquids(model, state)[0] for model in lab.models() for state in states]
-    moved = [lab.diffused(run) for run in first]
-    for name, seen in lab.each(moved, lambda step: lab.read(step, "diffusion.json")).items():
-        found = {k: summaries.diffusion(d) for k, d in seen["D_cm2_s"].items()}
-        rows[name] = {f"D of {k} / 10⁻⁶ cm² s⁻¹": text for k, text in found.items()}
-        rows[name] |= {"not available": seen["missing"].get("self-diffusion", "-")}
-else:
-    rows["all"] = {"not run": "the profile has no dynamics.diffusion_ps"}
-pd.DataFrame.from_dict(rows, orient="index").fillna("-")
+moved = [run for model in models for state in states for run in lab.diffused(model, state)]
+for name, seen in lab.each(moved, lambda step: lab.read(step, "diffusion.json")).items():
+    found = {k: summaries.diffusion(d) for k, d in seen["D_cm2_s"].items()}
+    rows[name] = {f"D of {k} / 10⁻⁶ cm² s⁻¹": text for k, text in found.items()}
+    rows[name] |= {"not available": seen["missing"].get("self-diffusion", "-")}
+pd.DataFrame.from_dict(rows, orient="index").fillna("-") if rows else print("not run")
 
 # %% [markdown]
 # These are values of a small box. Molecules drag on their own images, so that a large box would

@@ -38,6 +38,7 @@ from crosstrain.study import Study
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
+training_set: str = "classical"  # whose models are looked at, as named in the profile
 density_tolerance_g_cm3: float = 0.02  # deviation at which the density term is one half
 rdf_tolerance: float = 0.05  # overlap error at which an RDF term is one half
 seed: int = 0  # of the bootstrap behind the intervals
@@ -49,7 +50,7 @@ lab = Study(profile, notebook="05_score_models")
 labels = {name: protocol.architecture(name).LABEL for name in lab.profile.training.architectures}
 states, pairs = lab.profile.liquid.states, lab.profile.liquid.rdf.pairs
 tolerances = {"density": density_tolerance_g_cm3, "rdf": rdf_tolerance}
-models, test = lab.models(), next(iter(lab.profile.tests))
+models, test = lab.models([training_set]), next(iter(lab.profile.tests))
 
 # %% [markdown]
 # ## Errors where the model goes
@@ -146,7 +147,7 @@ seen = lab.each([lab.observed(run) for run in liquids], lambda s: lab.read(s, "o
 observed = {
     (model.name, state): [seen[run.name] for run in lab.liquids(model, state)]
     for model in models
-    for state in states
+    for state in lab.states_of(model)
 }
 summaries.missing(seen)
 
@@ -159,7 +160,7 @@ fig, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3.6 * shape[0]), squeeze
 for state, row in zip(states, axes, strict=True):
     for pair, ax in zip(pairs, row, strict=True):
         for model in models:
-            curve = judge.mean_rdf(observed[model.name, state], pair)
+            curve = judge.mean_rdf(observed.get((model.name, state), []), pair)
             if curve:
                 shade = figures.colour(model.params["architecture"])
                 plots.radial_distribution(ax, *curve.values(), colour=shade)
@@ -183,14 +184,10 @@ lab.save(fig, "rdfs")
 
 # %%
 scores = {
-    (model.name, state): judge.liquid_score(
-        observed[model.name, state],
-        references[state],
-        rng=np.random.default_rng(seed),
-        tolerances=tolerances,
+    (name, state): judge.liquid_score(
+        runs, references[state], rng=np.random.default_rng(seed), tolerances=tolerances
     )
-    for model in models
-    for state in states
+    for (name, state), runs in observed.items()
 }
 summaries.scores(scores)
 
@@ -215,7 +212,7 @@ lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tole
 fig, axes = plt.subplots(1, len(states), figsize=(5.6 * len(states), 4), squeeze=False)
 for ax, state in zip(axes[0], states, strict=True):
     points = []
-    for model in models:
+    for model in (model for model in models if state in lab.states_of(model)):
         score, name = scores[model.name, state], model.params["architecture"]
         marker = figures.SET_MARKERS.get(summaries.training_set(model.name), "o")
         error = errors.loc[(model.name, test), "force / meV Å⁻¹"]

@@ -99,6 +99,13 @@ class State(_Part):
 
     temperature_K: float = Field(gt=0)
     pressure_bar: float
+    replicas: list[int] = Field([1], min_length=1)
+    diffusion_ps: float | None = Field(
+        None, gt=0, description="run at constant volume after the first replica; none without"
+    )
+    sets: list[str] | None = Field(
+        None, description="training sets whose models are run here and diffuse (all)"
+    )
 
 
 class RadialDistributions(_Part):
@@ -116,7 +123,6 @@ class Liquid(_Part):
     states: dict[str, State]
     start_density_g_cm3: float = Field(gt=0)
     start_ps: float = Field(gt=0, description="classical dynamics before the model takes over")
-    replicas: list[int]
     reference_sets: list[str] | None = Field(
         None, description="whose models sample the reference liquid (all training sets)"
     )
@@ -130,9 +136,6 @@ class Dynamics(_Part):
     duration_ps: float = Field(gt=0)
     save_every_fs: float = Field(gt=0)
     relabelled_frames: int = Field(ge=2, description="frames of each run given to the reference")
-    diffusion_ps: float | None = Field(
-        None, gt=0, description="run at constant volume after the first replica; none without"
-    )
 
 
 class Reference(_Part):
