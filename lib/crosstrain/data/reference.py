@@ -254,7 +254,7 @@ class _Cp2k(CP2K):
         output = Path(f"{self.label}.out")
         try:
             super().calculate(in_box(atoms), properties, system_changes)
-        except AssertionError:  # the shell of CP2K has ended
+        except (AssertionError, BrokenPipeError):  # the shell of CP2K has ended
             raise RuntimeError(_reason(output)) from None
         if "SCF run NOT converged" in output.read_text():
             raise RuntimeError(_reason(output))
