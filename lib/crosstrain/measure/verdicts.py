@@ -31,6 +31,11 @@ class Finding:
     verdict: Verdict
     reason: str = ""
 
+    @property
+    def is_clear(self) -> bool:
+        """Whether it is decided, one way or the other."""
+        return self.verdict is not Verdict.UNDECIDED
+
     def __str__(self) -> str:
         return ": ".join(filter(None, [self.verdict.value, self.reason]))
 
