@@ -119,9 +119,27 @@ def has_value(cells: Cells) -> bool:
     return any(run.value is not None for runs in cells.values() for run in runs)
 
 
-def default_quantity(matrix: Matrix) -> str:
-    """Return the first of `DEFAULTS` that has a value anywhere, else the last."""
-    return next((name for name in DEFAULTS if has_value(matrix[name])), DEFAULTS[-1])
+def chosen(matrix: Matrix, quantity: str) -> str:
+    """Return the quantity in which effects are measured.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    quantity : str
+        One of `QUANTITIES` of which more is better or worse, or ``auto``: the first of `DEFAULTS`
+        that has a value anywhere, else the last of them.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if quantity == "auto":
+        return next((name for name in DEFAULTS if has_value(matrix[name])), DEFAULTS[-1])
+    allowed = [name for name, about in QUANTITIES.items() if about.better]
+    if quantity not in allowed:
+        raise ValueError(f"quantity {quantity!r}; allowed are auto, {', '.join(allowed)}")
+    return quantity
 
 
 def added_blocks(study: Study, row: str, base: str) -> list[str]:

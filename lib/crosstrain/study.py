@@ -645,7 +645,7 @@ class Study:
         return steps
 
     def cell_lines(self, standings: Sequence[Standing]) -> list[str]:
-        """Return how the cells of the transfer matrix stand, a line per row and architecture.
+        """Return how the models of every row and training set stand, a line per architecture.
 
         Parameters
         ----------
@@ -655,7 +655,8 @@ class Study:
         known = {standing.step.folder_name: standing for standing in standings}
         planned = {self.set_name(sets) for sets in self.profile.training.sets}
         lines = [f"{'cells':32s}{'':16s}seeds"]
-        for row, architecture in product(self.rows(), self.profile.training.architectures):
+        rows = dict.fromkeys([*self.rows(), *self.profile.training.sets])
+        for row, architecture in product(rows, self.profile.training.architectures):
             said = "not among the training sets"
             if self.set_name(row) in planned:
                 seeds: dict[str, list[int]] = {}

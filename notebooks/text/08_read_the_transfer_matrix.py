@@ -21,8 +21,8 @@
 #
 # **You need** notebook [05](05_score_models.ipynb).
 #
-# **Run time.** `laptop`: about two minutes, most of it for the descriptors; `smoke`: under a
-# minute. Only stored results are read, nothing is trained or simulated.
+# **Run time.** `laptop` and `smoke`: about a minute. Only stored results are read, nothing is
+# trained or simulated.
 #
 # **Files made.** Figures `08_read_the_transfer_matrix__matrix`, `__gains`, `__overlap`,
 # `__novelty` and `__sizes`.
@@ -87,17 +87,17 @@ if lab.has(reference):
     print(f"density of the reference: {summaries.reference_verdict(found, 'density')}")
 else:
     print("the reference liquid is not stored: not all of its samplers have been run")
-if quantity == "auto":
-    quantity = matrix.default_quantity(cells)
+quantity = matrix.chosen(cells, quantity)
 measured = matrix.QUANTITIES[quantity]
 print(f"effects are measured in: {quantity} ({measured.better} is better)")
 
 # %%
 needed = ("score", "density_deviation")  # of the reference
 shown = [name for name in cells if name not in needed or matrix.has_value(cells[name])]
-n_lines = int(np.ceil(len(shown) / 3))
+n_across = 3 if len(shown) > 4 else 2
+n_lines = int(np.ceil(len(shown) / n_across))
 size = (11.5, n_lines * (1 + 0.4 * len(rows)))
-fig, axes = plt.subplots(n_lines, 3, figsize=size, sharey=True, squeeze=False)
+fig, axes = plt.subplots(n_lines, n_across, figsize=size, sharey=True, squeeze=False)
 for ax in axes.flat[len(shown) :]:
     ax.remove()
 for name, ax in zip(shown, axes.flat, strict=False):
@@ -142,9 +142,10 @@ axes[1].set_xlabel("gain of MACE minus gain of Deep Potential")
 lab.save(fig, "gains", state=state, quantity=quantity)
 
 # %% [markdown]
-# Hollow points are plain differences without an interval: too few seeds. The words at the right
-# say why a comparison is missing. The p values of the table are not corrected for their number,
-# and among many intervals of 95 % one in twenty misses by chance.
+# Hollow points are plain differences without an interval, for want of seeds. Words stand where
+# there is nothing to compare. "No scatter" means that all seeds are equal, as survivals that are
+# all 1: then there is no error to be had. The p values of the table are not corrected for their
+# number, and among many intervals of 95 % one in twenty misses by chance.
 
 # %% [markdown]
 # ## Does it transfer?
@@ -233,7 +234,7 @@ for name, label in labels.items():
     x, y = np.transpose(points) if points else ([], [])
     rank = verdicts.rank_correlation(x, y, rng=np.random.default_rng(seed), confidence=confidence)
     print(
-        f"{label}: Spearman {rank.value:.2f} ({rank.lower:.2f} to {rank.upper:.2f}) of "
+        f"{label}: Spearman {rank.value:.2f} ({rank.lower:.2f} to {rank.upper:.2f}), "
         f"{rank.n_points} rows; that novelty predicts gain is {rank.finding}"
     )
 
@@ -258,8 +259,8 @@ lab.save(fig, "sizes", state=state)
 
 # %%
 for row, n in scan.items():
-    seeds = [transfer.cell(few["fixed_error"], row, name) for name in labels]
-    print(f"{n} frames: " + ", ".join(f"{a} {c.state}" for a, c in zip(labels, seeds, strict=True)))
+    states = {a: transfer.cell(few["fixed_error"], row, name).state for name, a in labels.items()}
+    print(f"{n} frames: " + ", ".join(f"{label} {how}" for label, how in states.items()))
 
 # %% [markdown]
 # A curve that still falls at its right end: more frames of the same kind would help. A size that

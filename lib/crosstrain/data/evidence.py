@@ -187,7 +187,6 @@ def effects(found: Mapping[tuple[str, str], Effect]) -> pd.DataFrame:
             "effect (interval)": effect_text(effect),
             "p": f"{effect.p_value:.2g}" if isinstance(effect, Contrast) else "-",
             "seeds": "/".join(map(str, effect.n_seeds)) if isinstance(effect, Contrast) else "-",
-            "not comparable, because": "" if isinstance(effect, Contrast) else str(effect),
         }
         for key, effect in found.items()
     }

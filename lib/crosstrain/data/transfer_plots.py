@@ -51,7 +51,8 @@ def heat_map(
     form : str
         Format of the numbers.
     better : str or None
-        Decides the colours: dark blue is good, dark orange is bad, purple is neither.
+        Decides the colours: blue, from 0 to 1, if higher, so dark is good; orange, from 0, if lower,
+        so dark is bad; purple if neither.
     """
     found = {
         (i, j): transfer.cell(cells, row, architecture)
@@ -61,8 +62,8 @@ def heat_map(
     means = np.array([np.nan if c.mean is None else c.mean for c in found.values()])
     shown = np.ma.masked_invalid(means.reshape(len(rows), len(architectures)))
     image = ax.imshow(shown, cmap=COLOUR_MAPS[better], aspect="auto")
-    if shown.count() and better != "lower" and shown.min() >= 0 and shown.max() <= 1:
-        image.set_clim(0, 1)  # a fraction
+    if shown.count() and better:  # scores and fractions reach to 1, errors to the largest
+        image.set_clim(0, 1 if better == "higher" else shown.max())
     for (i, j), one in found.items():
         face, edge, hatch, shade = LOOKS[one.state if one.mean is None else State.UNSTABLE]
         text, glow = one.state.value, face
@@ -106,7 +107,7 @@ def effects(
     *,
     plain: Mapping[tuple[str, str], float] | None = None,
 ) -> None:
-    """Draw effects with their intervals, a line for each row and, beside each other, columns.
+    """Draw effects with their intervals, a line for each row and column, or why there is none.
 
     Parameters
     ----------
@@ -130,8 +131,11 @@ def effects(
                 continue
             if (row, column) in plain:
                 ax.plot(plain[row, column], place, "o", color=shade, fillstyle="none")
+                continue
             where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
             ax.text(0.99, place, effect.cause, color=shade, alpha=0.7, fontsize=8, **where)
+    if not ax.has_data():
+        ax.set(xlim=(-1, 1), xticks=[0])
     ax.axvline(0, color="0.6", linewidth=1, zorder=0)
     ax.set_yticks(range(len(rows)), [row_label(row) for row in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
