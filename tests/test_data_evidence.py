@@ -54,7 +54,7 @@ def verdicts(cells, errors_of=None, better="higher", **changes):
 
 
 def test_a_world_in_which_all_claims_are_true():
-    everything = dict.fromkeys(["2", "4a", "4b", "5a", "5b", "abstract"], "supported")
+    everything = dict.fromkeys(["2", "4a", "4b", "5a", "5b", "preprint"], "supported")
     assert verdicts(world(TRUE)) == everything
     # an error is as good as a score if less of it is better
     assert verdicts(world(TRUE, sign=-1.0), better="lower") == everything
@@ -69,7 +69,7 @@ def test_a_world_that_contradicts_the_paper():
         "4b": "not supported",
         "5a": "not supported",
         "5b": "not supported",  # each iterated block helps the other more
-        "abstract": "not supported",
+        "preprint": "not supported",
     }
 
 
@@ -100,7 +100,9 @@ def test_noise_supports_claims_seldom():
     n_trials, supported = 60, 0
     for _ in range(n_trials):
         cells = {key: [Run(State.DONE, v) for v in source.normal(size=3)] for key in world(TRUE)}
-        supported += sum(text == "supported" for text in verdicts(cells).values()) - 1  # abstract
+        supported += (
+            sum(text == "supported" for text in verdicts(cells).values()) - 1
+        )  # the preprint's
     assert supported <= 0.1 * 5 * n_trials
 
 

@@ -94,14 +94,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from crosstrain.run import campaign
     from crosstrain.study import Study
 
-    study = Study(options.profile)
-    standings = campaign.standings(study.campaign(), study.store)
-    print("\n".join(campaign.lines(standings)))
-    print("\n".join(study.cell_lines(standings)))
-    print(campaign.summary(standings, study.profile.compute.workers))
+    print("\n".join(Study(options.profile).plan()))
     return 0
 
 

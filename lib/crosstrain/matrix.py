@@ -46,8 +46,8 @@ QUANTITIES = {
     "survival": Quantity("survival fraction", "higher", ".2f"),
     "density": Quantity("density / g cm$^{-3}$", None, ".3f"),
     "density_deviation": Quantity("density off the reference / g cm$^{-3}$", "lower", ".3f"),
-    "own_error": Quantity("own-run intermolecular\nforce error / meV Å$^{-1}$", "lower", ".0f"),
-    "fixed_error": Quantity("fixed-set intermolecular\nforce error / meV Å$^{-1}$", "lower", ".0f"),
+    "own_error": Quantity("own-run intermolecular\nforce error / meV Å$^{-1}$", "lower", ".1f"),
+    "fixed_error": Quantity("fixed-set intermolecular\nforce error / meV Å$^{-1}$", "lower", ".1f"),
 }
 DEFAULTS = ("score", "own_error")  # the first that has a value measures the effects
 NONE: Mapping[str, Any] = {"observables": {}, "r_A": []}  # a reference that vouches for nothing

@@ -25,7 +25,7 @@ from crosstrain.data import figures, profiles, summaries
 from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Candidate, Profile, State
 from crosstrain.potentials import protocol as potentials
-from crosstrain.run.campaign import Standing, overall
+from crosstrain.run import campaign
 from crosstrain.run.store import Step, Store, upstream
 from crosstrain.simulate import selection
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
@@ -644,7 +644,13 @@ class Study:
             steps += self.diffused(model, state)
         return steps
 
-    def cell_lines(self, standings: Sequence[Standing]) -> list[str]:
+    def plan(self) -> list[str]:
+        """Return how far the campaign is, for people: steps, cells of the matrix, hours left."""
+        found = campaign.standings(self.campaign(), self.store)
+        last = campaign.summary(found, self.profile.compute.workers)
+        return [*campaign.lines(found), *self.cell_lines(found), last]
+
+    def cell_lines(self, standings: Sequence[campaign.Standing]) -> list[str]:
         """Return how the models of every row and training set stand, a line per architecture.
 
         Parameters
@@ -664,7 +670,7 @@ class Study:
                     model = self.model(architecture, row, seed)
                     needed = upstream([model, *self.results(model)])
                     parts = [known[s.folder_name] for s in needed if s.folder_name in known]
-                    seeds.setdefault(overall(parts), []).append(seed)
+                    seeds.setdefault(campaign.overall(parts), []).append(seed)
                 said = "; ".join(f"{how} {', '.join(map(str, s))}" for how, s in seeds.items())
             lines.append(f"{row:32s}{architecture:16s}{said}")
         return lines

@@ -281,11 +281,13 @@ claims = evidence.claims(values, errors, rows, design, **options)
 evidence.claims_table(claims)
 
 # %% [markdown]
-# Effects are in the unit of the quantity chosen above. These are claims of the paper's abstract
-# in our words, and rules of ours: what the paper calls "well" or "correctly" is not known to us in
-# numbers. Of its other claims, that data can be tried across architectures is what this whole
-# study does; the metric has notebook [05](05_score_models.ipynb); foundation models and unseen
-# molecules are not part of this matrix.
+# Effects are in the unit of the quantity chosen above. The claims are those of the paper's
+# abstract, numbered in their order there, and one of its preprint's, in our words; the rules are
+# ours, for what the paper calls "well" or "correctly" is not known to us in numbers. A
+# difference of either sign supports claim 2, so it can be left open but not refuted. Of the
+# other claims, that data can be tried across architectures is what this whole study does; the
+# metric has notebook [05](05_score_models.ipynb); foundation models and unseen molecules are not
+# part of this matrix.
 
 # %% [markdown]
 # ## What we found

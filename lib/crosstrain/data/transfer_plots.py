@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter
 from numpy.typing import ArrayLike
 
 from crosstrain.data.figures import colour
@@ -51,7 +51,7 @@ def heat_map(
     form : str
         Format of the numbers.
     better : str or None
-        Decides the colours: blue, from 0 to 1, if higher, so dark is good; orange, from 0, if lower,
+        Decides the colours: blue from 0 to 1 if higher, so dark is good; orange from 0 if lower,
         so dark is bad; purple if neither.
     """
     found = {
@@ -71,6 +71,7 @@ def heat_map(
             face, glow = "none", image.to_rgba(one.mean)
             hatch = hatch if one.counts[State.UNSTABLE] else ""
             shade = _readable(glow)
+            edge = edge if shade == "black" else "white"  # hatching that is seen
             error = "" if one.error is None else f" ± {one.error:{form}}"
             text = "\n".join(filter(None, [f"{one.mean:{form}}{error}", _exceptions(one)]))
         box = Rectangle((j - 0.5, i - 0.5), 1, 1, fc=face, ec=edge, hatch=hatch, lw=0)
@@ -215,8 +216,6 @@ def size_scan(
             ax.errorbar(
                 n, mean, error, fmt="o-", color=colour(architecture), capsize=3, label=label
             )
-    ax.set(xscale="log", yscale="log", xlabel="frames of the training set")
+    ax.set(xscale="log", xlabel="frames of the training set")
     ax.set_xticks(list(sizes.values()), list(map(str, sizes.values())))
     ax.xaxis.set_minor_formatter(NullFormatter())
-    ax.yaxis.set_major_formatter(LogFormatter())
-    ax.yaxis.set_minor_formatter(LogFormatter())
