@@ -602,12 +602,35 @@ class Study:
         for candidates in self.searched().values():
             steps += candidates.values()
         for model in self.models():
-            steps += self.tested(model)
-            for state in self.states_of(model):
-                for liquid in self.liquids(model, state):
-                    steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
-                steps += self.diffused(model, state)
+            steps += self.results(model)
         return steps + [self.reference(state) for state in self.profile.liquid.states]
+
+    def results(self, model: Step) -> list[Step]:
+        """All that is measured of a model: on the test sets, and of its liquid at every state."""
+        steps = self.tested(model)
+        for state in self.states_of(model):
+            for liquid in self.liquids(model, state):
+                steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
+            steps += self.diffused(model, state)
+        return steps
+
+    def shown(self, sets: str) -> list[Step]:
+        """The models of a training set that a notebook may show without surprise.
+
+        All, if the profile asks for the set; else those that are stored with all their results.
+        """
+        models = self.models([sets])
+        if sets in self.profile.training.sets:
+            return models
+        return [model for model in models if all(map(self.has, [model, *self.results(model)]))]
+
+    def generations(self, block: str) -> dict[int, Step]:
+        """The generations of an iterated block that a notebook may show, by number; as `shown`."""
+        known = range(1, 1 + self.profile.iteration.generations)
+        steps = {number: self.generation(block, number) for number in known}
+        if any(block in sets.split("+") for sets in self.profile.training.sets):
+            return steps
+        return {number: step for number, step in steps.items() if self.has(step)}
 
     # --- access -------------------------------------------------------------------------------
 
