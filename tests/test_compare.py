@@ -78,10 +78,17 @@ def test_a_longer_life_is_said_as_a_difference():
 
 def test_too_few_values_give_a_reason_and_no_number():
     reason = gain(points(old=[1.0, 2.0], new=[np.nan, 1.0]), "lower")
-    assert "new by mace has 1 values" in reason
+    assert reason == "new: a single seed"
     assert compare.in_words(reason, "lower") == reason
     assert compare.effect(reason) == "not comparable"
-    assert "not run" in gain(points(old=[1.0, 2.0]), "lower")
+    assert gain(points(old=[1.0, 2.0]), "lower") == "new: not run"
+    assert gain(points(old=[1.0, 2.0], new=[np.nan]), "lower") == "new: no value"
+    assert "scatter" in gain(points(old=[1.0, 1.0], new=[1.0, 1.0]), "higher")
+
+
+def test_values_of_models_that_ended_early_say_so():
+    members = [Point(1.0, 0.01), Point(0.9, np.nan, State.UNSTABLE), Point(np.nan)]
+    assert compare.in_numbers(members) == "1.000 ± 0.010, 0.900 (ended early), no value"
 
 
 def test_table_has_a_row_for_each_pair_and_a_column_for_each_architecture():

@@ -101,9 +101,15 @@ def test_rows_show_a_point_per_seed_and_say_what_was_not_run(ax):
     done, unstable = (container.lines[0] for container in ax.containers)
     assert [line.get_ydata()[0] for line in (done, unstable)] == [1.0, 3.0]
     assert unstable.get_markerfacecolor() == "white" != done.get_markerfacecolor()
-    (mean,) = (c for c in ax.collections if len(c.get_segments()) and c.get_alpha() == 0.5)
-    assert mean.get_segments()[0][0][1] == 2.0
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "a\n+ b"]
+
+
+@pytest.mark.parametrize(("second", "n_means"), [(State.DONE, 1), (State.UNSTABLE, 0)])
+def test_rows_average_stable_models_only(ax, second, n_means):
+    points = {("a", "mace"): [(1.0, np.nan, State.DONE), (3.0, np.nan, second)]}
+    plots.by_row(ax, points, ["a"], ["mace"])
+    means = [line[0][1] for c in ax.collections for line in c.get_segments()]
+    assert means == [2.0] * n_means
 
 
 def test_row_without_a_value_has_a_cross_at_the_bottom(ax):
@@ -115,7 +121,7 @@ def test_row_without_a_value_has_a_cross_at_the_bottom(ax):
 def test_reference_density_is_drawn_only_if_trusted(ax):
     found = {"value": 0.9, "error": 0.01, "problems": ["too few"]}
     plots.reference_density(ax, {"observables": {"density": found}})
-    assert texts(ax) == ["reference not available"]
+    assert ax.get_title("right") == "reference not available"
     assert not ax.lines
     plots.reference_density(ax, {"observables": {"density": found | {"problems": []}}})
     assert ax.lines[0].get_ydata()[0] == 0.9
@@ -150,7 +156,7 @@ def test_shares_of_the_candidates_add_up_to_one(ax):
 
 def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
     nothing = SELECTION | {"deviation_quantiles_eV_A": None}
-    plots.disagreement_trend(ax, {1: SELECTION, 2: nothing}, label="a", colour="k")
+    plots.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k")
     median, low = ax.lines
     assert median.get_xydata().tolist() == [[1, 0.05]]
     assert low.get_ydata() == [0.1]
@@ -167,3 +173,22 @@ def test_legend_above_the_panels_names_every_colour():
     figure.add_subplot()
     plots.set_legend(figure, {"a": "k", "b": "r"})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_exploring_runs_are_drawn_with_their_mean(ax):
+    runs = [{"time_ps": t, "planned_ps": 4.0} for t in (1.0, 3.0)]
+    plots.exploring(ax, {1: {"runs": runs}}, colour="k")
+    every, mean = ax.lines
+    assert every.get_ydata().tolist() == [0.25, 0.75]
+    assert mean.get_ydata().tolist() == [0.5]
+
+
+def test_logarithmic_axis_is_numbered_without_exponents():
+    figure = Figure()
+    panel = figure.add_subplot()
+    panel.plot([0, 1], [0.3, 20])
+    plots.logarithmic(panel)
+    figure.draw_without_rendering()
+    shown = [label.get_text() for label in panel.get_yticklabels()]
+    assert {"1", "10"} <= set(shown)
+    assert not any("e" in text for text in shown)

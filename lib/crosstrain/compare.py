@@ -17,7 +17,7 @@ from crosstrain.study import Study
 
 LIQUID = {
     "lived": "lived / planned time",
-    "own_force": "force error on own frames / meV Å$^{-1}$",
+    "own_force": "force RMSE, own frames\n/ meV Å$^{-1}$",
     "density": "density / g cm$^{-3}$",
 }
 """What `liquid` returns, with its unit."""
@@ -163,15 +163,28 @@ def gains(
             try:
                 gain = transfer.gain(matrix, row, base, architecture, rng=rng, better=better)
             except transfer.NotComparable as error:
-                gained[row, base, architecture] = str(error)
+                gained[row, base, architecture] = _reason(matrix, (row, base), architecture, error)
             else:
                 gained[row, base, architecture] = gain
     return gained
 
 
-def effect(gain: Contrast | str | None) -> Effect:
+def _reason(
+    matrix: transfer.Cells, pair: Sequence[str], architecture: str, error: Exception
+) -> str:
+    """Why there is no gain, in as few words as a table has room for."""
+    for name in pair:
+        found = transfer.cell(matrix, name, architecture)
+        if found.state in (State.NOT_RUN, State.FAILED):
+            return f"{name}: {'not run' if found.state is State.NOT_RUN else 'no value'}"
+        if found.error is None:
+            return f"{name}: a single seed"
+    return str(error)
+
+
+def effect(gain: Contrast | str) -> Effect:
     """Return whether a gain's interval lies above zero, below, or holds it."""
-    if not isinstance(gain, Contrast):
+    if isinstance(gain, str):
         return "not comparable"
     if gain.lower > 0:
         return "helps"
@@ -187,6 +200,18 @@ def in_words(gain: Contrast | str, better: Better) -> str:
         value, low, high = np.exp([-value, -high, -low])
         return f"error × {value:.2f} ({low:.2f} to {high:.2f}), {effect(gain)}"
     return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {effect(gain)}"
+
+
+def in_numbers(members: Sequence[Point]) -> str:
+    """Return the values of models in words, such as ``1.02 ± 0.01, 0.95 ± 0.02 (ended early)``."""
+
+    def one(point: Point) -> str:
+        if not np.isfinite(point.value):
+            return "no value"
+        known = f"{point.value:.3f}" + (f" ± {point.error:.3f}" if point.error >= 0 else "")
+        return f"{known} (ended early)" if point.state is State.UNSTABLE else known
+
+    return ", ".join(map(one, members))
 
 
 def table(
@@ -266,19 +291,18 @@ def handed_on(
     rows = {}
     for name, found in measured.items():
         matrix, options = cells(found, better[name]), {"better": better[name], "rng": rng}
-        worth = transfer.efficiency(matrix, row, control, maker=maker, receiver=receiver, **options)
         both = (maker, receiver)
-        try:
+        own, others = gains(found, [(row, control)], both, **options).values()
+        worth = transfer.efficiency(matrix, row, control, maker=maker, receiver=receiver, **options)
+        reason = next((gain for gain in (own, others) if isinstance(gain, str)), worth.reason)
+        verdict = "undecided"
+        if not isinstance(own, str) and not isinstance(others, str):
             more = transfer.difference_of_gains(matrix, row, control, both, **options)
-        except transfer.NotComparable:  # the reason is in the efficiency
-            verdict = "undecided"
-        else:
-            effects = [effect(gain) for gain in (worth.maker, worth.receiver)]
-            verdict = serves_maker_only(*effects, more.lower > 0)
+            verdict = serves_maker_only(effect(own), effect(others), more.lower > 0)
         known = None if worth.reason else (worth.value, worth.lower, worth.upper)
         rows[name] = {
             "efficiency": "{:.2f} ({:.2f} to {:.2f})".format(*known) if known else "-",
-            "none, because": worth.reason or "-",
+            "none, because": reason or "-",
             "helps its maker only": verdict,
         }
     return pd.DataFrame.from_dict(rows, orient="index")

@@ -114,24 +114,24 @@ def scan_of(model):
 
 
 scanned = {model.name: scan_of(model) for model in everyone}
-reference = scanned[models[before][0].name]
+truth = scanned[models[before][0].name]
 
 # %%
 drawn = [row for row in (before, control, with_scan, after) if models[row]]
-scans = summaries.widest_scans(reference, scans_drawn)
+scans = summaries.widest_scans(truth, scans_drawn)
 shape = (len(architectures), len(scans))
 size = (4 * shape[1], 3.5 * shape[0])
 fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True, sharey=True)
 for architecture, line in zip(architectures, axes, strict=True):
     for scan, ax in zip(scans, line, strict=True):
-        truth = reference[reference["scan"] == scan]
+        known = truth[truth["scan"] == scan]
         for row in drawn:
             for model in of(row, architecture):
                 mine = scanned[model.name][scanned[model.name]["scan"] == scan]
                 curve = mine["density_g_cm3"], mine["predicted_kbar"]
                 plots.scan_curves(ax, *curve, colour=shade[row])
-        plots.scan_curves(ax, truth["density_g_cm3"], truth["reference_kbar"])
-        ax.set_title(f"{labels[architecture]}, {truth['composition'].iloc[0]}")
+        plots.scan_curves(ax, known["density_g_cm3"], known["reference_kbar"])
+        ax.set_title(f"{labels[architecture]}, {known['composition'].iloc[0]}")
     line[0].set_ylabel("molecular pressure / kbar")
 plots.set_legend(fig, {"reference": figures.REFERENCE_COLOUR} | {r: shade[r] for r in drawn})
 lab.save(fig, "pressure", before=before, after=after)
@@ -276,7 +276,8 @@ for state, line in zip(states, axes, strict=True):
                 seen, track = observed[run.name], tracks[run.name]
                 trace = track.thermo["time_ps"], summaries.densities_g_cm3(track)
                 ended = seen["status"] != "completed"
-                plots.density_trace(ax, *trace, colour=shade[row], ended=ended)
+                style = {"colour": shade[row], "equilibrated_ps": 0.0, "ended": ended}
+                plots.density_trace(ax, *trace, **style)
         plots.reference_density(ax, references[state])
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
         ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))
@@ -302,15 +303,17 @@ for state, column in zip(states, axes.T, strict=True):
         plots.by_row(ax, points(state, quantity), rows, architectures)
         ax.set_ylabel(compare.LIQUID[quantity])
     plots.reference_density(column[-1], references[state])
-    column[1].set_yscale("log")
+    column[0].set_ylim(0, 1.05)
+    plots.logarithmic(column[1])
     column[0].set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
 plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
 lab.save(fig, "liquid", before=before, after=after)
 
 # %% [markdown]
-# A point for each seed, its bar where an error is known: that of the density, from the replicas.
-# A long bar marks the mean of the seeds. Hollow: a run of that model ended early. A cross at the
-# bottom: no value could be had. The error on own frames is the one that tells most.
+# A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
+# where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
+# value could be had. The error on own frames is the one that tells most; that of a run that ended
+# early holds the frames of its end.
 
 # %% [markdown]
 # ## How large is the gain, and how sure?
@@ -373,12 +376,10 @@ for name, gains in gained.items():
 
 # %%
 for state in states:
-    print(
-        f"density at {state}: reference {summaries.reference_verdict(references[state], 'density')}"
-    )
+    said_by = summaries.reference_verdict(references[state], "density")
+    print(f"density at {state} / g cm⁻³: reference {said_by}")
     for (row, architecture), values in points(state, "density").items():
-        shown = ", ".join(summaries.plus_minus(p.value, p.error) for p in values)
-        print(f"  {labels[architecture]}, {row}: {shown}")
+        print(f"  {labels[architecture]}, {row}: {compare.in_numbers(values)}")
 n_seeds = {row: {labels[a]: len(of(row, a)) for a in architectures} for row in rows}
 print(f"seeds: {n_seeds}")
 

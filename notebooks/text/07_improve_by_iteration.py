@@ -86,6 +86,7 @@ selections = {
     for block, each in chosen_by.items()
 }
 panels = list(makers) or ["iteration"]
+maker_shade = {block: figures.colour(maker) for block, maker in makers.items()}
 titles = {block: f"{block}, made by {labels[maker]}" for block, maker in makers.items()}
 for block in panels:
     done = len(selections.get(block, {}))
@@ -150,16 +151,12 @@ for block in makers:
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
-for block in (block for block in panels if selections.get(block)):
-    style = {"label": titles[block], "colour": figures.colour(makers[block])}
-    plots.disagreement_trend(axes[0], selections[block], **style)
-    runs = summaries.explorations(selections[block])
-    share = (runs["lived / ps"] / runs["planned / ps"]).groupby(runs["generation"]).mean()
-    axes[1].plot(share.index, share, "o-", color=style["colour"])
-    axes[1].set_xticks(share.index)
-axes[1].set(xlabel="generation", ylabel="lived / planned time, exploring", ylim=(0, 1.05))
-if any(selections.values()):
-    axes[0].legend(fontsize=9)
+done = {block: colour for block, colour in maker_shade.items() if selections[block]}
+for block, colour in done.items():
+    plots.disagreement_trend(axes[0], selections[block], colour=colour)
+    plots.exploring(axes[1], selections[block], colour=colour)
+if done:
+    plots.set_legend(fig, {titles[block]: colour for block, colour in done.items()})
 else:
     plots.not_run(axes)
 lab.save(fig, "disagreement")
@@ -168,7 +165,7 @@ lab.save(fig, "disagreement")
 # Left: median and the range from 5 to 95 % of the candidates; dashed: the bound below which a
 # frame is known, the committee's disagreement on its own training frames. Every generation
 # explores other boxes, so that a step up need not be a step back. Right: how long the exploring
-# runs lived.
+# runs lived, a dash for each and a dot for their mean.
 
 # %% [markdown]
 # ## Some of the chosen frames
@@ -217,14 +214,15 @@ n_lines = -(-len(tests) // 2)
 fig, axes = plt.subplots(n_lines, 2, figsize=(12, 3.4 * n_lines), squeeze=False)
 for test, ax in zip(tests, axes.flat, strict=False):
     plots.by_row(ax, tested[test], rows, architectures)
-    ax.set(title=test, ylabel="force RMSE / meV Å$^{-1}$", yscale="log")
+    plots.logarithmic(ax)
+    ax.set(title=test, ylabel="force RMSE / meV Å$^{-1}$")
 for ax in axes.flat[len(tests) :]:
     ax.set_axis_off()
 plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
 lab.save(fig, "tests", before=before, control=control)
 
 # %% [markdown]
-# A point for each seed, a bar at their mean. Frames that a committee chooses are harder than the
+# A point for each seed, a line at their mean. Frames that a committee chooses are harder than the
 # test liquid, and room in a small model is limited: an error on an easy test may rise while the
 # liquid gets better.
 
@@ -273,14 +271,15 @@ for state, column in zip(states, axes.T, strict=True):
         plots.by_row(ax, points(state, quantity), rows, architectures)
         ax.set_ylabel(compare.LIQUID[quantity])
     plots.reference_density(column[-1], references[state])
-    column[1].set_yscale("log")
+    column[0].set_ylim(0, 1.05)
+    plots.logarithmic(column[1])
     column[0].set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
 plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
 lab.save(fig, "liquid", before=before, control=control)
 
 # %% [markdown]
-# Hollow: a run of that model ended early. A cross at the bottom: no value could be had. Black: the
-# density of the reference's own liquid, where it can be trusted.
+# Hollow: a run of that model ended early, and its seeds are not averaged. A cross at the bottom:
+# no value could be had. Black: the density of the reference's own liquid, where it can be trusted.
 
 # %% [markdown]
 # ## Does a set made by one architecture serve the other?
@@ -352,14 +351,13 @@ for block, each in selections.items():
     ]
     n_chosen = sum(len(record["chosen"]) for record in each.values())
     print(f"{block}: {n_chosen} frames chosen in {len(each)} generations")
-    if medians:
+    if len(medians) > 1:
         print(f"  median disagreement {medians[0]:.2f} -> {medians[-1]:.2f} eV/Å")
 for state in states:
     reference = summaries.reference_verdict(references[state], "density")
     print(f"density at {state} / g cm⁻³: reference {reference}")
     for (row, architecture), values in points(state, "density").items():
-        known = ", ".join(summaries.plus_minus(p.value, p.error) for p in values)
-        print(f"  {labels[architecture]}, {row}: {known}")
+        print(f"  {labels[architecture]}, {row}: {compare.in_numbers(values)}")
 
 # %% [markdown]
 # ## Limits

@@ -346,7 +346,9 @@ def set_legend(figure: Figure, colours: Mapping[str, str]) -> None:
     handles = [
         Line2D([], [], color=shade, marker="o", label=name) for name, shade in colours.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), 4))
+    widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
+    columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
 def cloud(ax: Axes, points: NDArray[np.float64], *, name: str) -> None:
@@ -433,8 +435,7 @@ def reference_density(ax: Axes, reference: Mapping[str, Any]) -> None:
         ax.axhspan(low, high, color=REFERENCE_COLOUR, alpha=0.2, linewidth=0, zorder=0)
         ax.axhline(found["value"], color=REFERENCE_COLOUR, linewidth=1, zorder=0)
         return
-    text = "reference not available"
-    ax.text(0.02, 0.97, text, transform=ax.transAxes, va="top", color="0.4", fontsize=9)
+    ax.set_title("reference not available", loc="right", color="0.4", fontsize=9)
 
 
 def by_row(
@@ -443,10 +444,10 @@ def by_row(
     rows: Sequence[str],
     architectures: Sequence[str],
 ) -> None:
-    """Draw a quantity of models by training set: a point per seed, a bar at their mean.
+    """Draw a quantity of models by training set: a point for each seed.
 
-    Hollow: a run of the model ended early. A cross at the bottom: there is no value. A training
-    set without a model is labelled 'not run'.
+    A bar marks their mean if all of them are stable. Hollow: a run of the model ended early. A
+    cross at the bottom: there is no value. A training set without a model is labelled 'not run'.
 
     Parameters
     ----------
@@ -466,9 +467,9 @@ def by_row(
                 style = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 8}
                 ax.text(place, 0.03, "not run", transform=at_bottom, color=shade, **style)
             spread = 0.09 * (np.arange(len(members)) - (len(members) - 1) / 2)
-            known = [value for value, *_ in members if np.isfinite(value)]
-            if len(known) > 1:
-                ax.hlines(np.mean(known), place - 0.15, place + 0.15, color=shade, alpha=0.5)
+            if len(members) > 1 and all(state is State.DONE for *_, state in members):
+                mean = np.mean([value for value, *_ in members])
+                ax.hlines(mean, place - 0.15, place + 0.15, color=shade, alpha=0.5)
             for x, (value, error, state) in zip(place + spread, members, strict=True):
                 if not np.isfinite(value):
                     ax.plot(x, 0.04, "x", color=shade, transform=at_bottom, clip_on=False)
@@ -500,7 +501,21 @@ def torn_molecules(
     axes[0].set(xlabel="energy by the reference / eV", ylabel="by the model / eV")
     axes[0].axline((0, 0), slope=1, color="0.6", linewidth=1, zorder=0)
     axes[1].set(xlabel="strain of the most changed bond / %", ylabel="force error / eV Å$^{-1}$")
-    axes[1].set_yscale("log")
+    logarithmic(axes[1])
+
+
+class PlainLogFormatter(LogFormatter):
+    """Label the ticks that `LogFormatter` would, without an exponent."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def logarithmic(ax: Axes) -> None:
+    """Make the y axis logarithmic and number it plainly."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(PlainLogFormatter())
+    ax.yaxis.set_minor_formatter(PlainLogFormatter())
 
 
 def candidates(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
@@ -527,9 +542,9 @@ def candidates(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
             ax.scatter(place[these], deviation[these], alpha=0.8, zorder=on_top, **dots)
         bounds = [record["low_eV_A"], record["high_eV_A"]]
         ax.hlines(bounds, number - 0.4, number + 0.4, color="black", linewidth=1.2, zorder=4)
-    ax.set_yscale("log")
-    ax.set_xticks(list(selections))
-    ax.set(xlabel="generation", ylabel="largest disagreement / eV Å$^{-1}$")
+    logarithmic(ax)
+    _generations(ax, selections)
+    ax.set_ylabel("largest disagreement / eV Å$^{-1}$")
 
 
 def reasons(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
@@ -547,8 +562,35 @@ def reasons(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
         counts = [selections[n]["counts"][reason] / selections[n]["candidates"] for n in numbers]
         ax.bar(numbers, counts, 0.7, bottom=bottom, color=shade, label=reason)
         bottom += counts
-    ax.set_xticks(numbers)
-    ax.set(xlabel="generation", ylabel="share of candidates", ylim=(0, 1))
+    _generations(ax, selections)
+    ax.set(ylabel="share of candidates", ylim=(0, 1))
+
+
+def _generations(ax: Axes, selections: Mapping[int, Any]) -> None:
+    """Make the x axis one of generations."""
+    ax.set_xticks(list(selections))
+    ax.set(xlim=(min(selections) - 0.6, max(selections) + 0.6), xlabel="generation")
+
+
+def exploring(ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str) -> None:
+    """Draw the part of the planned time that exploring runs lived, by generation, and its mean.
+
+    Parameters
+    ----------
+    ax : Axes
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    colour : str
+    """
+    lived = {
+        number: [run["time_ps"] / run["planned_ps"] for run in record["runs"]]
+        for number, record in selections.items()
+    }
+    for number, parts in lived.items():
+        ax.plot([number] * len(parts), parts, "_", color=colour, markersize=10, alpha=0.5)
+    ax.plot(list(lived), [np.mean(parts) for parts in lived.values()], "o-", color=colour)
+    _generations(ax, selections)
+    ax.set(ylabel="lived / planned time, exploring", ylim=(-0.03, 1.05))
 
 
 def not_run(axes: Iterable[Axes], text: str = "not run") -> None:
@@ -559,7 +601,7 @@ def not_run(axes: Iterable[Axes], text: str = "not run") -> None:
 
 
 def disagreement_trend(
-    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, label: str, colour: str
+    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str
 ) -> None:
     """Draw median and 5 to 95 % range of the disagreement, and its lower bound, by generation.
 
@@ -569,7 +611,7 @@ def disagreement_trend(
     selections : mapping
         Content of ``selection.json`` by number of the generation; one whose disagreements are all
         not finite is left out.
-    label, colour : str
+    colour : str
     """
     finite = {n: r for n, r in selections.items() if r["deviation_quantiles_eV_A"]}
     levels = [
@@ -577,9 +619,9 @@ def disagreement_trend(
         for level in ("0.05", "0.5", "0.95")
     ]
     ax.fill_between(list(finite), levels[0], levels[2], color=colour, alpha=0.12, linewidth=0)
-    ax.plot(list(finite), levels[1], "o-", color=colour, label=label)
+    ax.plot(list(finite), levels[1], "o-", color=colour)
     low = [record["low_eV_A"] for record in finite.values()]
     ax.plot(list(finite), low, "_--", color=colour, linewidth=1, markersize=12)
-    ax.set_yscale("log")
-    ax.set_xticks(list(selections))
-    ax.set(xlabel="generation", ylabel="largest disagreement / eV Å$^{-1}$")
+    logarithmic(ax)
+    _generations(ax, selections)
+    ax.set_ylabel("largest disagreement / eV Å$^{-1}$")

@@ -18,6 +18,7 @@ from crosstrain.measure import errors, observables
 from crosstrain.measure.forces import split_stress
 from crosstrain.measure.molecules import smallest_width
 from crosstrain.measure.score import LiquidScore
+from crosstrain.simulate.selection import REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
 FARTHEST_CONTACT_A = 6.0
@@ -557,7 +558,7 @@ def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
         quantiles = record["deviation_quantiles_eV_A"]
         rows[number] = {
             "candidates": record["candidates"],
-            **record["counts"],
+            **{reason: record["counts"][reason] for reason in REASONS},
             "not finite": record["not_finite"],
             "new above / eV Å⁻¹": round(record["low_eV_A"], 2),
             "too far above / eV Å⁻¹": round(record["high_eV_A"], 2),
