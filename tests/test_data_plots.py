@@ -65,6 +65,16 @@ def test_survival_is_drawn_to_the_planned_time(ax):
     assert (x[-1], y[-1]) == (4.0, 0.5)
 
 
+def test_survivals_count_the_runs_that_reached_the_end(ax):
+    ends = [("completed", 4.0), ("unstable", 1.0)]
+    runs = [{"status": status, "time_ps": time} for status, time in ends]
+    shades = {"a": "k", "b": "r", "c": "g"}
+    plots.survivals(ax, {"a": runs, "b": [], "c": runs[:1]}, until_ps=4.0, colours=shades)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a: 1 of 2", "c: 1 of 1"]
+    assert [line.get_ydata()[-1] for line in ax.lines] == [0.5, 1.0]
+    assert len({line.get_linestyle() for line in ax.lines}) == 2
+
+
 def test_untrusted_reference_rdf_is_not_drawn(ax):
     found = {"value": [0, 1], "error": [0, 0], "problems": ["too few frames"]}
     plots.reference_rdf(ax, {"observables": {"rdf:O-H": found}, "r_A": [1, 2]}, "O-H")

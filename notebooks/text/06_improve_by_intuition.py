@@ -34,7 +34,7 @@ import pandas as pd
 from crosstrain import compare
 from crosstrain.build.molecules import molecule
 from crosstrain.data import figures, plots, summaries, views
-from crosstrain.measure import errors, statistics
+from crosstrain.measure import errors
 from crosstrain.potentials import protocol
 from crosstrain.simulate.topology import bond_events
 from crosstrain.study import Study
@@ -92,9 +92,10 @@ pd.DataFrame.from_dict(inventory, orient="index")
 # %% [markdown]
 # ## Deficiency one: pressure and density
 #
-# The density of a liquid is where the pressure of its molecules on each other equals the one
-# outside. A rigid volume scan shows that pressure: the derivative of the energy when the
-# molecules move with the box and keep their shape. The test set `scan_test` has such scans of
+# A liquid has the density at which the push and pull of its molecules on each other, with their
+# thermal motion, balances the pressure outside. A rigid volume scan shows this **molecular
+# pressure**: the derivative of the energy when the molecules move with the box and keep their
+# shape. The test set `scan_test` has such scans of
 # frames that no model was trained on.
 
 # %%
@@ -145,8 +146,9 @@ lab.save(fig, "pressure", before=before, after=after)
 # or too dense.
 
 # %%
-fig, axes = plt.subplots(1, len(architectures), figsize=(5.6 * len(architectures), 4), sharey=True)
-for architecture, ax in zip(architectures, axes, strict=True):
+shape = (1, len(architectures))
+fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 4), squeeze=False, sharey=True)
+for architecture, ax in zip(architectures, axes[0], strict=True):
     for row in drawn:
         for model in of(row, architecture):
             table = scanned[model.name]
@@ -155,7 +157,7 @@ for architecture, ax in zip(architectures, axes, strict=True):
     ax.axhline(0, color="0.6", linewidth=0.8)
     plots.kilobars(ax)
     ax.set(title=labels[architecture], xlabel="density / g cm$^{-3}$")
-axes[0].set_ylabel("error of the pressure / kbar")
+axes[0, 0].set_ylabel("error of the pressure / kbar")
 plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "pressure_errors", before=before, after=after)
 
@@ -191,10 +193,10 @@ plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "molecules", before=before, after=after)
 
 # %% [markdown]
-# Above: energies relative to the least strained frame of each molecule. A point far below the
-# line is a way out: the model believes that tearing the molecule costs little. Below: the force
-# error of each frame against the strain, compressed bonds to the left and stretched ones to the
-# right.
+# Above: energies relative to that frame of each molecule which is lowest by the reference. A point
+# far below the line is a way out: the model believes that tearing the molecule costs little. Below:
+# the force error of each frame against the strain, compressed bonds to the left and stretched ones
+# to the right.
 
 # %% [markdown]
 # ## Do molecules live longer?
@@ -208,21 +210,16 @@ runs = {(m.name, s): lab.liquids(m, s) for m in everyone for s in states}
 steps = [lab.observed(run) for each in runs.values() for run in each]
 observed = lab.each(steps, lambda step: lab.read(step, "observed.json"))
 drawn = [row for row in (before, control, after) if models[row]]
-dashes = dict(zip((before, control, after), ("-", "--", ":"), strict=True))
 shape = (len(states), len(architectures))
 fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False)
 for state, line in zip(states, axes, strict=True):
     for architecture, ax in zip(architectures, line, strict=True):
+        lives = {
+            row: [observed[r.name] for m in of(row, architecture) for r in runs[m.name, state]]
+            for row in drawn
+        }
+        plots.survivals(ax, lives, until_ps=planned_ps, colours=shade)
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
-        for row in drawn:
-            mine = [observed[r.name] for m in of(row, architecture) for r in runs[m.name, state]]
-            if mine:
-                alive = [run["status"] == "completed" for run in mine]
-                lived = [run["time_ps"] for run in mine]
-                curve = statistics.kaplan_meier(lived, np.logical_not(alive))
-                style = {"colour": shade[row], "linestyle": dashes[row], "until_ps": planned_ps}
-                plots.survival(ax, curve, label=f"{row}: {sum(alive)} of {len(mine)}", **style)
-        ax.legend(fontsize=9)
 lab.save(fig, "survival", before=before, after=after)
 
 # %% [markdown]

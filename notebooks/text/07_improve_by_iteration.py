@@ -33,7 +33,6 @@ import numpy as np
 import pandas as pd
 from crosstrain import compare
 from crosstrain.data import figures, plots, summaries, views
-from crosstrain.measure import statistics
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 
@@ -233,22 +232,21 @@ lab.save(fig, "tests", before=before, control=control)
 runs = {(m.name, s): lab.liquids(m, s) for m in everyone for s in states}
 steps = [lab.observed(run) for each in runs.values() for run in each]
 observed = lab.each(steps, lambda step: lab.read(step, "observed.json"))
-dashes = dict(zip(rows, ("-", "--", "-.", ":") * len(rows), strict=False))
 shape = (len(states), len(architectures))
 fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False)
 for state, line in zip(states, axes, strict=True):
     for architecture, ax in zip(architectures, line, strict=True):
+        lives = {
+            row: [
+                observed[run.name]
+                for model in models[row]
+                if model.params["architecture"] == architecture
+                for run in runs[model.name, state]
+            ]
+            for row in rows
+        }
+        plots.survivals(ax, lives, until_ps=planned_ps, colours=shade)
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
-        for row in rows:
-            own = [m for m in models[row] if m.params["architecture"] == architecture]
-            mine = [observed[run.name] for m in own for run in runs[m.name, state]]
-            if mine:
-                alive = [run["status"] == "completed" for run in mine]
-                lived = [run["time_ps"] for run in mine]
-                curve = statistics.kaplan_meier(lived, np.logical_not(alive))
-                style = {"colour": shade[row], "linestyle": dashes[row], "until_ps": planned_ps}
-                plots.survival(ax, curve, label=f"{row}: {sum(alive)} of {len(mine)}", **style)
-        ax.legend(fontsize=9)
 lab.save(fig, "survival", before=before, control=control)
 
 # %% [markdown]

@@ -22,7 +22,7 @@ from crosstrain.data.figures import (
 )
 from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import LiquidScore
-from crosstrain.measure.statistics import SurvivalCurve
+from crosstrain.measure.statistics import SurvivalCurve, kaplan_meier
 from crosstrain.measure.transfer import State
 from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, SPARE, TOO_FAR
 
@@ -202,6 +202,35 @@ def survival(
     ax.step(times, steps[0], where="post", **style)
     ax.fill_between(times, *steps[1:], step="post", color=colour, alpha=0.15, linewidth=0)
     ax.set(xlim=(0, until_ps), ylim=(-0.03, 1.05), xlabel="time / ps", ylabel="fraction alive")
+
+
+def survivals(
+    ax: Axes,
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    until_ps: float,
+    colours: Mapping[str, str],
+) -> None:
+    """Draw a Kaplan-Meier curve for each training set, with how many runs reached the end.
+
+    Parameters
+    ----------
+    ax : Axes
+    runs : mapping of str to sequence of mapping
+        Status and time of the runs of each training set; one without any is left out.
+    until_ps : float
+        Planned time.
+    colours : mapping of str to str
+        By training set.
+    """
+    dashes = ("-", "--", "-.", ":")
+    for i, (name, members) in enumerate((n, m) for n, m in runs.items() if m):
+        died = [run["status"] != "completed" for run in members]
+        curve = kaplan_meier([run["time_ps"] for run in members], died)
+        label = f"{name}: {died.count(False)} of {len(died)}"
+        style = {"colour": colours[name], "linestyle": dashes[i % len(dashes)]}
+        survival(ax, curve, until_ps=until_ps, label=label, **style)
+    ax.legend(fontsize=9)
 
 
 def radial_distribution(
