@@ -6,6 +6,7 @@ from crosstrain.compare import Point
 from crosstrain.data.frames import FORCES
 from crosstrain.measure.transfer import State
 from crosstrain.run.store import Step
+from crosstrain.study import Study
 
 BOTH = ("deep_potential", "mace")
 
@@ -29,6 +30,16 @@ def test_points_are_grouped_and_a_model_that_was_not_run_has_none():
     known = {"a": Point(1.0), "b": Point(2.0)}
     found = compare.points(models, lambda m: known.get(m.name))
     assert found == {("old", "mace"): [Point(1.0)], ("old", "deep_potential"): [Point(2.0)]}
+
+
+def test_inventory_counts_frames_and_models():
+    study = Study("smoke")
+    sets = ["classical", "classical+dp_iterated", "classical+scan"]
+    models = {sets[0]: study.models([sets[0]]), sets[1]: study.models([sets[1]])[:1], sets[2]: []}
+    table = compare.inventory(study, models, {"deep_potential": "DP", "mace": "MACE"})
+    assert table["frames"].tolist() == [20, 23, 25]
+    assert table["DP, models"].tolist() == [1, 1, "not run"]
+    assert table["MACE, models"].tolist() == [1, "not run", "not run"]
 
 
 def observed(time_ps: float, density: float | None, status: str = "completed") -> dict:

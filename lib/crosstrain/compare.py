@@ -66,6 +66,34 @@ def points(models: Mapping[str, Sequence[Step]], of: Callable[[Step], Point | No
     return found
 
 
+def inventory(
+    study: Study, models: Mapping[str, Sequence[Step]], labels: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return how many frames each training set holds, and how many models there are of it.
+
+    Parameters
+    ----------
+    study : Study
+    models : mapping of str to sequence of Step
+        Models by training set; none of one that was not run.
+    labels : mapping of str to str
+        Name for people by architecture.
+
+    Returns
+    -------
+    DataFrame
+        A row for each training set. Of an iterated block the frames are those asked for; fewer
+        may have been worth a label.
+    """
+    rows = {}
+    for row, members in models.items():
+        rows[row] = {"frames": sum(study.recipe(block).frames for block in row.split("+"))}
+        for architecture, label in labels.items():
+            n_models = sum(model.params["architecture"] == architecture for model in members)
+            rows[row][f"{label}, models"] = n_models or "not run"
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
 def liquids(study: Study, models: Sequence[Step], state: str) -> dict[str, dict[str, Point]]:
     """Return what `liquid` says of every model that is run at a state, by name of the model."""
     runs = {model.name: study.liquids(model, state) for model in models}

@@ -78,12 +78,7 @@ def of(row, architecture):
     return [model for model in models[row] if model.params["architecture"] == architecture]
 
 
-inventory = {
-    row: {"frames": sum(lab.recipe(block).frames for block in row.split("+"))}
-    | {f"{labels[a]}, models": len(of(row, a)) or "not run" for a in architectures}
-    for row in rows
-}
-pd.DataFrame.from_dict(inventory, orient="index")
+compare.inventory(lab, models, labels)
 
 # %% [markdown]
 # The models of one set differ by their seeds. *Not run* means that the result is not stored and

@@ -72,9 +72,9 @@ shade = {row: figures.set_colour(row) for row in rows}
 # In each **generation** the first member runs the liquid in many boxes, hot and cold, thin and
 # dense. All members judge the frames. A frame counts as *known* if they disagree less than about
 # 95 % of the frames they were trained on; as *too far* if they disagree five times more than that,
-# for then the run has left the physics; as *broken* if its molecules are not whole. Of the rest,
-# those that differ most from each other and from the training set are *chosen* and labelled;
-# others are *spare*. The next committee is trained with them.
+# for then the run has left the physics; as *broken*, whatever they say, if its molecules are not
+# whole. Of the rest, those that differ most from each other and from the training set are *chosen*
+# and labelled; others are *spare*. The next committee is trained with the chosen ones.
 
 # %%
 chosen_by = {block: lab.generations(block) for block in makers}
@@ -137,8 +137,8 @@ pd.concat(tables, names=["block", "run"]) if tables else print("not run")
 # %%
 for block in makers:
     step = lab.block(block)
-    if not selections[block] or not (lab.has(step) or len(lab.shown(f"{before}+{block}"))):
-        print(f"{block}: not run")
+    if not lab.has(step):
+        print(f"{block}: not run, or not all generations")
         continue
     failures = lab.read(step, "failures.json")
     print(f"{block}: {len(lab.frames_of(step))} frames labelled, {len(failures)} failed")
@@ -199,6 +199,9 @@ lab.save(fig, "chosen_frames")
 # control adds frames of the old kind.
 
 # %%
+compare.inventory(lab, models, labels)
+
+# %%
 tests = list(lab.profile.tests)
 found = lab.each([lab.evaluated(m, lab.block(t)) for m in everyone for t in tests], lab.predicted)
 
@@ -221,9 +224,8 @@ plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
 lab.save(fig, "tests", before=before, control=control)
 
 # %% [markdown]
-# A point for each seed, a line at their mean. Frames that a committee chooses are harder than the
-# test liquid, and room in a small model is limited: an error on an easy test may rise while the
-# liquid gets better.
+# A point for each seed, a line at their mean. Room in a small model is limited: an error on an easy
+# test may rise while the liquid gets better.
 
 # %% [markdown]
 # ## Before and after: the liquid
@@ -232,19 +234,18 @@ lab.save(fig, "tests", before=before, control=control)
 runs = {(m.name, s): lab.liquids(m, s) for m in everyone for s in states}
 steps = [lab.observed(run) for each in runs.values() for run in each]
 observed = lab.each(steps, lambda step: lab.read(step, "observed.json"))
+
+
+def lived(row, architecture, state):
+    mine = [model for model in models[row] if model.params["architecture"] == architecture]
+    return [observed[run.name] for model in mine for run in runs[model.name, state]]
+
+
 shape = (len(states), len(architectures))
 fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False)
 for state, line in zip(states, axes, strict=True):
     for architecture, ax in zip(architectures, line, strict=True):
-        lives = {
-            row: [
-                observed[run.name]
-                for model in models[row]
-                if model.params["architecture"] == architecture
-                for run in runs[model.name, state]
-            ]
-            for row in rows
-        }
+        lives = {row: lived(row, architecture, state) for row in rows}
         plots.survivals(ax, lives, until_ps=planned_ps, colours=shade)
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
 lab.save(fig, "survival", before=before, control=control)
@@ -284,7 +285,7 @@ lab.save(fig, "liquid", before=before, control=control)
 #
 # Gains as in [06](06_improve_by_intuition.ipynb): Welch's t intervals (95 %) over the seeds,
 # errors by their logarithms. Against the control they tell what the *choice* of the frames is
-# worth, for as many or more frames of the old kind are in the control.
+# worth; the table above says how many frames each set has.
 
 # %%
 main = next(iter(states))
@@ -326,16 +327,16 @@ pd.concat(passed, names=["block", "handed to"]) if passed else print("not run")
 # describe the liquid correctly, and that configurations generated automatically by one model do
 # not necessarily help the other. For each quantity the second is *supported* if the block helps
 # its maker and clearly more so than the other architecture, *not supported* if it helps both
-# alike, and else *undecided*. For the first, read what a block does to its maker.
+# alike, and else *undecided*. For the first, compare how the runs end before and after, and what a
+# block does to its maker.
 
 # %%
 for block, maker in makers.items():
-    row = f"{before}+{block}"
+    print(f"{block}, made by {labels[maker]}, over the control:")
     for name, gains in gained.items():
-        for architecture in (maker, *(a for a in architectures if a != maker)):
-            role = "its maker" if architecture == maker else "handed on"
-            gain = compare.in_words(gains[row, control, architecture], better[name])
-            print(f"{block}, {name}, {labels[architecture]} ({role}), over the control: {gain}")
+        for architecture in architectures:
+            gain = gains[f"{before}+{block}", control, architecture]
+            print(f"  {name}, {labels[architecture]}: {compare.in_words(gain, better[name])}")
 for (block, receiver), handed in passed.items():
     counts = handed["helps its maker only"].value_counts().to_dict()
     print(f"{block} helps its maker more than {receiver}, verdicts by quantity: {counts}")
@@ -351,6 +352,16 @@ for block, each in selections.items():
     print(f"{block}: {n_chosen} frames chosen in {len(each)} generations")
     if len(medians) > 1:
         print(f"  median disagreement {medians[0]:.2f} -> {medians[-1]:.2f} eV/Å")
+for architecture in architectures:
+    for row in rows:
+        ends = [run["status"] == "completed" for s in states for run in lived(row, architecture, s)]
+        said = f"{sum(ends)} of {len(ends)} runs reached {planned_ps:g} ps" if ends else "not run"
+        print(f"{labels[architecture]}, {row}: {said}")
+
+# %% [markdown]
+# The density of each, with the seeds one by one:
+
+# %%
 for state in states:
     reference = summaries.reference_verdict(references[state], "density")
     print(f"density at {state} / g cm⁻³: reference {reference}")
