@@ -62,6 +62,7 @@ rows = [simplest, before, control, with_scan, with_molecules, after]
 models = {row: lab.shown(row) for row in rows}
 everyone = [model for members in models.values() for model in members]
 shade = {row: figures.set_colour(row) for row in rows}
+assert models[before], f"no model of {before!r}: neither stored nor asked for by the profile"
 
 # %% [markdown]
 # ## The training sets

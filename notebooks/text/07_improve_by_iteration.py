@@ -382,7 +382,8 @@ for state in states:
 #
 # ## Next
 #
-# Back to [00_start_here](00_start_here.ipynb) for the map.
+# `08_read_the_transfer_matrix`: all training sets side by side, and what they say of the paper's
+# claims.
 #
 # ## References
 #

@@ -29,7 +29,7 @@ from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, SPARE, TOO_FAR
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
 MAP_BOXES = (
     (0, 0.0, "molecules", "SMILES,\nconformers", "01"),
-    (1, 0.0, "sets", "packed, moved,\nscanned, torn", "01"),
+    (1, 0.0, "sets", "packed, moved,\nscanned, torn", "01, 06"),
     (2, 0.0, "labels", "energy, forces,\nstress", "02"),
     (3, 0.62, "Deep Potential", "feed-forward\nnetwork", "03"),
     (3, -0.62, "MACE", "message\npassing", "03"),
@@ -69,7 +69,8 @@ def study_map(ax: Axes) -> None:
         ax.annotate("", head, tail, arrowprops=style)
     back = style | {"linestyle": "--", "connectionstyle": "arc3,rad=-0.62"}
     ax.annotate("", (2, -BOX_HEIGHT / 2), (4, -BOX_HEIGHT / 2), arrowprops=back)
-    ax.text(3, -1.24, "frames of its own runs, labelled again", ha="center", fontsize=8.5)
+    text = "frames of its own runs, labelled again: 05, 07"
+    ax.text(3, -1.24, text, ha="center", fontsize=8.5)
     ax.set(xlim=(-0.45, 5.45), ylim=(-1.38, 1.05), aspect=0.8)
     ax.axis("off")
 
