@@ -414,8 +414,6 @@ def scan_curves(
     pressure_kbar: ArrayLike,
     *,
     colour: str = REFERENCE_COLOUR,
-    label: str | None = None,
-    linestyle: str = "-",
 ) -> None:
     """Draw the pressure along a volume scan, linear within 1 kbar of zero, logarithmic beyond.
 
@@ -423,20 +421,12 @@ def scan_curves(
     ----------
     ax : Axes
     density_g_cm3, pressure_kbar : array_like, shape (n_points,)
-    colour, label, linestyle : str
+    colour : str
+        That of the reference is drawn on top.
     """
-    is_reference = colour == REFERENCE_COLOUR
-    style = {"zorder": 3, "markersize": 6} if is_reference else {"markersize": 4, "alpha": 0.85}
-    ax.plot(
-        density_g_cm3,
-        pressure_kbar,
-        "o",
-        color=colour,
-        label=label,
-        linestyle=linestyle,
-        linewidth=1.4,
-        **style,
-    )
+    on_top = colour == REFERENCE_COLOUR
+    style = {"zorder": 3, "markersize": 6} if on_top else {"markersize": 4, "alpha": 0.85}
+    ax.plot(density_g_cm3, pressure_kbar, "o-", color=colour, linewidth=1.4, **style)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     kilobars(ax)
     ax.set_xlabel("density / g cm$^{-3}$")
@@ -512,9 +502,7 @@ def by_row(
     ax.set_xlim(-0.6, len(rows) - 0.4)
 
 
-def torn_molecules(
-    axes: Sequence[Axes], torn: DataFrame, *, colour: str, label: str | None = None
-) -> None:
+def torn_molecules(axes: Sequence[Axes], torn: DataFrame, *, colour: str) -> None:
     """Draw energy against the reference's, and force error against strain, of torn molecules.
 
     Parameters
@@ -523,10 +511,10 @@ def torn_molecules(
         Of energy and of force error.
     torn : DataFrame
         From `crosstrain.data.summaries.torn_molecules`.
-    colour, label : str
+    colour : str
     """
     dots = {"s": 16, "alpha": 0.65, "color": colour, "linewidths": 0}
-    axes[0].scatter(torn["reference_eV"], torn["predicted_eV"], label=label, **dots)
+    axes[0].scatter(torn["reference_eV"], torn["predicted_eV"], **dots)
     axes[1].scatter(torn["strain_percent"], torn["force_error_eV_A"], **dots)
     axes[0].set(xlabel="energy by the reference / eV", ylabel="by the model / eV")
     axes[0].axline((0, 0), slope=1, color="0.6", linewidth=1, zorder=0)
