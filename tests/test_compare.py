@@ -75,7 +75,7 @@ def test_one_early_end_makes_a_model_unstable_and_a_missing_value_is_no_number()
 def test_a_halved_error_is_said_as_a_factor():
     found = points(old=[80.0, 82.0, 84.0], new=[40.0, 41.0, 42.0])
     assert gain(found, "lower").value == pytest.approx(np.log(2))
-    assert compare.in_words(gain(found, "lower"), "lower").startswith("error × 0.50 (0.4")
+    assert compare.in_words(gain(found, "lower"), "lower").startswith("error × 0.5 (0.4")
     assert compare.effect(gain(found, "lower")) == "helps"
     assert compare.effect(gain(found, "lower", "old", "new")) == "harms"
 

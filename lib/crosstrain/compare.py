@@ -220,13 +220,13 @@ def effect(gain: Contrast | str) -> Effect:
 
 
 def in_words(gain: Contrast | str, better: Better) -> str:
-    """Return a gain with its interval, such as ``error × 0.50 (0.40 to 0.62), helps``."""
+    """Return a gain with its interval, such as ``error × 0.5 (0.4 to 0.62), helps``."""
     if isinstance(gain, str):
         return gain
     value, low, high = gain.value, gain.lower, gain.upper
     if better == "lower":
         value, low, high = np.exp([-value, -high, -low])
-        return f"error × {value:.2f} ({low:.2f} to {high:.2f}), {effect(gain)}"
+        return f"error × {value:.2g} ({low:.2g} to {high:.2g}), {effect(gain)}"
     return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {effect(gain)}"
 
 

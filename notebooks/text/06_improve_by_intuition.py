@@ -312,7 +312,7 @@ lab.save(fig, "liquid", before=before, after=after)
 # ## How large is the gain, and how sure?
 #
 # A gain compares the seeds of two training sets by Welch's t interval (95 %), errors by their
-# logarithms: *error × 0.50* means that it was halved. **Against `before`** it says whether the
+# logarithms: *error × 0.5* means that it was halved. **Against `before`** it says whether the
 # block helps, **against the control** whether its *kind* does. An interval on one side of *no
 # change* is called *helps* or *harms*; any other is *unclear*. Nothing is corrected for the number
 # of comparisons, so one among twenty is expected to look clear by chance.
