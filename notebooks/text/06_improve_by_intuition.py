@@ -272,7 +272,7 @@ for state, line in zip(states, axes, strict=True):
                 style = {"colour": shade[row], "equilibrated_ps": 0.0, "ended": ended}
                 plots.density_trace(ax, *trace, **style)
         plots.reference_density(ax, references[state])
-        ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
+        ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K", loc="left")
         ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))
 plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "traces", before=before, after=after)
