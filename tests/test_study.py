@@ -145,3 +145,20 @@ def test_an_iterated_block_is_made_by_committees_that_know_all_generations_befor
 def test_a_default_of_an_architecture_is_part_of_the_key():
     step = Study("smoke").model("mace", "packed", 1)
     assert step.params["settings"]["lr"] == 0.01  # not named by the profile
+
+
+def test_a_notebook_shows_what_is_asked_for_or_stored_and_nothing_else(tiny):
+    study = with_training(Study("smoke"), seeds=[1, 2])
+    asked = study.shown("classical")
+    assert [model.name for model in asked] == [model.name for model in study.models(["classical"])]
+    empty = study.profile.model_copy(update={"store": "runs/empty/data"})  # below a test's folder
+    assert Study(empty).shown("packed") == []
+    with pytest.raises(ValueError, match="'nope'"):
+        study.shown("nope")
+
+
+def test_generations_are_shown_if_a_training_set_asks_for_their_block(tiny):
+    study = Study("smoke")
+    empty = study.profile.model_copy(update={"store": "runs/empty/data"})
+    assert list(Study(empty).generations("dp_iterated")) == [1]
+    assert with_training(Study(empty), sets=["classical"]).generations("dp_iterated") == {}

@@ -675,6 +675,24 @@ class Study:
             lines.append(f"{row:32s}{architecture:16s}{said}")
         return lines
 
+    def shown(self, sets: str) -> list[Step]:
+        """The models of a training set that a notebook may show without surprise.
+
+        All, if the profile asks for the set; else those that are stored with all their results.
+        """
+        models = self.models([sets])
+        if sets in self.profile.training.sets:
+            return models
+        return [model for model in models if all(map(self.has, [model, *self.results(model)]))]
+
+    def generations(self, block: str) -> dict[int, Step]:
+        """The generations of an iterated block that a notebook may show, by number; as `shown`."""
+        known = range(1, 1 + self.profile.iteration.generations)
+        steps = {number: self.generation(block, number) for number in known}
+        if any(block in sets.split("+") for sets in self.profile.training.sets):
+            return steps
+        return {number: step for number, step in steps.items() if self.has(step)}
+
     # --- access -------------------------------------------------------------------------------
 
     def fill(self, steps: Iterable[Step] | None = None, *, quiet: bool = False) -> int:

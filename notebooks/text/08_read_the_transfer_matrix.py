@@ -19,7 +19,8 @@
 # **What you will learn.** How to compare sets when a few seeds are all one has, why a control of
 # equal size is needed, and how to say "undecided".
 #
-# **You need** notebook [05](05_score_models.ipynb).
+# **You need** notebooks [05](05_score_models.ipynb), [06](06_improve_by_intuition.ipynb) and
+# [07](07_improve_by_iteration.ipynb).
 #
 # **Run time.** `laptop` and `smoke`: about a minute. Only stored results are read, nothing is
 # trained or simulated.
