@@ -382,8 +382,8 @@ for state in states:
 #
 # ## Next
 #
-# [08_read_the_transfer_matrix](08_read_the_transfer_matrix.ipynb): all training sets side by side, and what they say of the paper's
-# claims.
+# [08_read_the_transfer_matrix](08_read_the_transfer_matrix.ipynb): all training sets side by side,
+# and what they say of the paper's claims.
 #
 # ## References
 #
