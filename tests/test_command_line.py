@@ -114,11 +114,12 @@ def test_missing_order_of_a_step(crosstrain, tmp_path):
 def test_plan_on_an_empty_store_computes_nothing(crosstrain, tiny, tmp_path):
     done = crosstrain("plan", "--profile", tiny)
     assert done.returncode == 0, done.stderr
-    *steps, last = done.stdout.splitlines()
-    kinds = [line.split()[1] for line in steps]
+    *lines, last = done.stdout.splitlines()
+    steps = [line for line in lines if line.startswith("  to do ")]
+    kinds = [line.split()[2] for line in steps]
     assert kinds[0] == "build"
     assert {"label", "set", "atoms", "train", "simulate", "reference"} <= set(kinds)
-    assert last.startswith(f"0 steps stored, {len(steps)} to compute: about ")
+    assert last.startswith(f"0 steps stored, {len(steps)} to compute (0 running, 0 failed): about ")
     assert not (tmp_path / "runs").exists()
 
 

@@ -91,3 +91,12 @@ def test_colours_are_stable_and_apart():
     new = figures.colour("some_new_architecture")
     assert new == figures.colour("some_new_architecture")
     assert new in set(figures.PALETTE) - set(figures.ARCHITECTURE_COLOURS.values())
+
+
+def test_training_sets_that_differ_by_one_block_have_its_colour():
+    sets = ["classical", "classical+scan", "classical.50+scan", "classical+scan+molecules", "mine"]
+    named, one, part, joined, unknown = map(figures.set_colour, sets)
+    assert named == figures.SET_COLOURS["classical"]
+    assert one == part == figures.SET_COLOURS["scan"]
+    assert joined == figures.JOINED_COLOUR
+    assert unknown == figures.REFERENCE_COLOUR

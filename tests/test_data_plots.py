@@ -5,6 +5,8 @@ from crosstrain.data import plots
 from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import liquid_score
 from crosstrain.measure.statistics import Estimate, kaplan_meier
+from crosstrain.measure.transfer import State
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 matplotlib.use("agg")
@@ -63,6 +65,16 @@ def test_survival_is_drawn_to_the_planned_time(ax):
     assert (x[-1], y[-1]) == (4.0, 0.5)
 
 
+def test_survivals_count_the_runs_that_reached_the_end(ax):
+    ends = [("completed", 4.0), ("unstable", 1.0)]
+    runs = [{"status": status, "time_ps": time} for status, time in ends]
+    shades = {"a": "k", "b": "r", "c": "g"}
+    plots.survivals(ax, {"a": runs, "b": [], "c": runs[:1]}, until_ps=4.0, colours=shades)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["a: 1 of 2", "c: 1 of 1"]
+    assert [line.get_ydata()[-1] for line in ax.lines] == [0.5, 1.0]
+    assert len({line.get_linestyle() for line in ax.lines}) == 2
+
+
 def test_untrusted_reference_rdf_is_not_drawn(ax):
     found = {"value": [0, 1], "error": [0, 0], "problems": ["too few frames"]}
     plots.reference_rdf(ax, {"observables": {"rdf:O-H": found}, "r_A": [1, 2]}, "O-H")
@@ -89,3 +101,104 @@ def test_model_without_score_is_hollow_below_the_axis(ax):
     (point, _) = ax.lines
     assert point.get_xydata().tolist() == [[80.0, -0.1]]
     assert point.get_fillstyle() == "none"
+
+
+def test_rows_show_a_point_per_seed_and_say_what_was_not_run(ax):
+    points = {("a", "mace"): [(1.0, 0.1, State.DONE), (3.0, np.nan, State.UNSTABLE)]}
+    plots.by_row(ax, points, ["a", "a+b"], ["mace"])
+    assert texts(ax) == ["not run"]
+    assert ax.texts[0].get_position()[0] == 1
+    done, unstable = (container.lines[0] for container in ax.containers)
+    assert [line.get_ydata()[0] for line in (done, unstable)] == [1.0, 3.0]
+    assert unstable.get_markerfacecolor() == "white" != done.get_markerfacecolor()
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "a\n+ b"]
+
+
+@pytest.mark.parametrize(("second", "n_means"), [(State.DONE, 1), (State.UNSTABLE, 0)])
+def test_rows_average_stable_models_only(ax, second, n_means):
+    points = {("a", "mace"): [(1.0, np.nan, State.DONE), (3.0, np.nan, second)]}
+    plots.by_row(ax, points, ["a"], ["mace"])
+    means = [line[0][1] for c in ax.collections for line in c.get_segments()]
+    assert means == [2.0] * n_means
+
+
+def test_row_without_a_value_has_a_cross_at_the_bottom(ax):
+    plots.by_row(ax, {("a", "mace"): [(np.nan, np.nan, State.UNSTABLE)]}, ["a"], ["mace"])
+    assert [line.get_marker() for line in ax.lines] == ["x"]
+    assert not texts(ax)
+
+
+def test_reference_density_is_drawn_only_if_trusted(ax):
+    found = {"value": 0.9, "error": 0.01, "problems": ["too few"]}
+    plots.reference_density(ax, {"observables": {"density": found}})
+    assert ax.get_title("right") == "reference not available"
+    assert not ax.lines
+    plots.reference_density(ax, {"observables": {"density": found | {"problems": []}}})
+    assert ax.lines[0].get_ydata()[0] == 0.9
+
+
+SELECTION = {
+    "candidates": 4,
+    "counts": {"chosen": 1, "spare": 0, "known": 2, "too far": 1, "broken": 0},
+    "low_eV_A": 0.1,
+    "high_eV_A": 0.5,
+    "deviation_quantiles_eV_A": {"0.05": 0.01, "0.5": 0.05, "0.95": 0.3},
+    "deviation_eV_A": [0.01, 0.05, 0.3, None],
+    "reasons": ["known", "known", "chosen", "too far"],
+}
+
+
+def test_candidates_are_drawn_in_their_generation_with_its_bounds(ax):
+    plots.candidates(ax, {1: SELECTION, 2: SELECTION})
+    drawn = [c for c in ax.collections if isinstance(c, PathCollection)]
+    places = np.concatenate([np.ma.filled(c.get_offsets(), np.nan) for c in drawn])
+    places = places[np.isfinite(places[:, 1])]
+    assert sorted(places[:, 1]) == [0.01, 0.01, 0.05, 0.05, 0.3, 0.3]
+    assert set(places[:, 0].round()) == {1, 2}
+    bounds = [c.get_segments() for c in ax.collections if c not in drawn]
+    assert [line[0][1] for line in bounds[0]] == [0.1, 0.5]
+
+
+def test_shares_of_the_candidates_add_up_to_one(ax):
+    plots.reasons(ax, {1: SELECTION})
+    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)
+
+
+def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
+    nothing = SELECTION | {"deviation_quantiles_eV_A": None}
+    plots.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k")
+    median, low = ax.lines
+    assert median.get_xydata().tolist() == [[1, 0.05]]
+    assert low.get_ydata() == [0.1]
+
+
+def test_scan_curve_shows_pressures_of_both_signs(ax):
+    plots.scan_curves(ax, [0.5, 1.0, 1.5], [-1, 0, 100])
+    assert ax.get_yscale() == "symlog"
+    assert ax.lines[0].get_ydata().tolist() == [-1, 0, 100]
+
+
+def test_legend_above_the_panels_names_every_colour():
+    figure = Figure(layout="constrained")
+    figure.add_subplot()
+    plots.set_legend(figure, {"a": "k", "b": "r"})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
+
+
+def test_exploring_runs_are_drawn_with_their_mean(ax):
+    runs = [{"time_ps": t, "planned_ps": 4.0} for t in (1.0, 3.0)]
+    plots.exploring(ax, {1: {"runs": runs}}, colour="k")
+    every, mean = ax.lines
+    assert every.get_ydata().tolist() == [0.25, 0.75]
+    assert mean.get_ydata().tolist() == [0.5]
+
+
+def test_logarithmic_axis_is_numbered_without_exponents():
+    figure = Figure()
+    panel = figure.add_subplot()
+    panel.plot([0, 1], [0.3, 20])
+    plots.logarithmic(panel)
+    figure.draw_without_rendering()
+    shown = [label.get_text() for label in panel.get_yticklabels()]
+    assert {"1", "10"} <= set(shown)
+    assert not any("e" in text for text in shown)

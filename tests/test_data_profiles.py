@@ -22,7 +22,19 @@ def test_shipped_profiles_load(name):
     profile = profiles.load(name)
     assert profile.name == name
     known = set(profile.blocks) | set(profile.iteration.blocks if profile.iteration else ())
-    assert all(block in known for sets in profile.training.sets for block in sets.split("+"))
+    short = profile.training.names
+    written = [short.get(sets, sets) for sets in profile.training.sets]
+    blocks = {block.partition(".")[0] for sets in written for block in sets.split("+")}
+    assert blocks <= known
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("scan", "scan is the name of a block"), ("a+b", "String should match")]
+)
+def test_a_short_name_is_a_word_of_its_own(tmp_path, values, name, message):
+    values["training"]["names"] = {name: "classical+scan"}
+    with pytest.raises(profiles.ProfileError, match=message):
+        load(tmp_path, values)
 
 
 def test_there_are_profiles():

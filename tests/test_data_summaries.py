@@ -149,3 +149,99 @@ def test_missing_observables_are_listed_with_their_reason():
     table = summaries.missing({"a": {"missing": {"density": "too short"}}, "b": {"missing": {}}})
     assert table.to_numpy().tolist() == [["a", "density", "too short"]]
     assert summaries.missing({}).empty
+
+
+def scanned(gap_A: float, scan: str, edge_A: float = EDGE_A) -> Atoms:
+    frame = two_waters(gap_A)
+    frame.set_cell([edge_A] * 3)
+    frame.info["source"] = scan
+    return frame
+
+
+def test_scan_pressure_is_the_molecular_one():
+    frame = scanned(2.5, "a")
+    # forces within the molecules, balanced in each, and the stress of their virial alone
+    pull = np.array([[1.0, 0, 0], [-1.0, 0, 0], [0, 0, 0]])
+    frame.arrays[FORCES] = np.tile(pull, (2, 1))
+    virial = 2 * (pull[1] * 0.96)[0]
+    inside = np.array([-virial / EDGE_A**3, 0, 0, 0, 0, 0])
+    outside = np.array([-1, -1, -1, 0, 0, 0]) * 1e3 * bar
+    frame.info[STRESS] = inside + outside
+    said = {"forces_eV_A": [np.zeros((6, 3))], "stress_eV_A3": [3 * outside]}
+    (row,) = summaries.scan_pressures([frame], said).to_dict("records")
+    assert row["reference_kbar"] == pytest.approx(1.0)
+    assert row["predicted_kbar"] == pytest.approx(3.0)
+    assert (row["scan"], row["composition"]) == ("a", "W:2")
+
+
+def test_widest_scans_leave_the_smallest_gaps():
+    edges = {"a": (8, 9, 16), "b": (8, 10, 12, 16), "c": (15, 16)}
+    frames = [scanned(2.5, name, edge) for name, some in edges.items() for edge in some]
+    said = {
+        "forces_eV_A": [np.zeros((6, 3))] * len(frames),
+        "stress_eV_A3": [np.zeros(6)] * len(frames),
+    }
+    table = summaries.scan_pressures(frames, said)
+    assert table[table["scan"] == "a"]["density_g_cm3"].is_monotonic_increasing
+    assert summaries.widest_scans(table, 2) == ["b", "a"]
+
+
+def water(stretch: float = 1.0) -> Atoms:
+    atoms = Atoms("OH2", [[0, 0, 0], [stretch, 0, 0], [0, 1, 0]])
+    atoms.info |= {"bonds": np.array([[0, 1], [0, 2]]), "composition": "W:1"}
+    return atoms
+
+
+def test_largest_strain_has_a_sign():
+    assert summaries.largest_strain(water(1.3), water()) == pytest.approx(0.3)
+    assert summaries.largest_strain(water(0.8), water()) == pytest.approx(-0.2)
+    with pytest.raises(ValueError, match="allowed is OH2"):
+        summaries.largest_strain(Atoms("H2", info={"bonds": [[0, 1]]}), water())
+
+
+def test_torn_molecules_are_above_the_lowest_frame_of_the_reference():
+    frames = [water(1.3), water(1.1)]
+    for frame, energy in zip(frames, (-10.0, -12.0), strict=True):
+        frame.info[ENERGY] = energy
+        frame.arrays[FORCES] = np.zeros((3, 3))
+    said = {"energy_eV": [-13.0, -12.5], "forces_eV_A": [np.full((3, 3), 0.5), np.zeros((3, 3))]}
+    table = summaries.torn_molecules(frames, said, {"W": water()})
+    np.testing.assert_allclose(table["strain_percent"], [30, 10])
+    np.testing.assert_allclose(table["reference_eV"], [2, 0])
+    np.testing.assert_allclose(table["predicted_eV"], [-0.5, 0])  # a way out
+    np.testing.assert_allclose(table["force_error_eV_A"], [0.5, 0])
+
+
+SELECTION = {
+    "candidates": 4,
+    "counts": {"chosen": 1, "spare": 0, "known": 2, "too far": 1, "broken": 0},
+    "not_finite": 1,
+    "low_eV_A": 0.1,
+    "high_eV_A": 0.5,
+    "deviation_quantiles_eV_A": {"0.05": 0.01, "0.5": 0.123, "0.95": 0.3},
+    "deviation_eV_A": [0.01, 0.05, 0.3, None],
+    "reasons": ["known", "known", "chosen", "too far"],
+    "runs": [
+        {
+            "start": {"composition": {"EC": 2}, "temperature_K": 500.4, "density_g_cm3": 0.9},
+            "status": "unstable",
+            "reason": "bond broken",
+            "time_ps": 1.0,
+            "planned_ps": 4.0,
+        }
+    ],
+}
+
+
+def test_candidates_of_a_generation_in_numbers():
+    row = summaries.candidates({1: SELECTION}).loc[1]
+    assert (row["candidates"], row["known"], row["too far"], row["not finite"]) == (4, 2, 1, 1)
+    assert row["median disagreement / eV Å⁻¹"] == 0.12
+    nothing = SELECTION | {"deviation_quantiles_eV_A": None}
+    assert np.isnan(summaries.candidates({1: nothing}).loc[1, "median disagreement / eV Å⁻¹"])
+
+
+def test_explorations_say_how_they_ended():
+    (row,) = summaries.explorations({2: SELECTION}).to_dict("records")
+    assert (row["generation"], row["molecules"], row["ended"]) == (2, "EC:2", "unstable")
+    assert (row["reason"], row["lived / ps"]) == ("bond broken", 1.0)

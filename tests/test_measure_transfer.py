@@ -4,6 +4,8 @@ from crosstrain.measure.transfer import (
     NotComparable,
     Run,
     State,
+    advantage,
+    attempt,
     cell,
     contrast,
     difference_of_gains,
@@ -211,12 +213,53 @@ def test_cells_that_failed_or_were_not_run_are_no_numbers():
         contrast([(1, [0.5, 0.5]), (-1, [0.0, 0.0])], rng=rng())
 
 
+def test_an_unstable_run_may_have_no_value_and_is_not_averaged_in():
+    cells = {
+        ("a", DP): [*done(0.5, 0.7), Run(State.UNSTABLE)],
+        ("b", DP): [Run(State.UNSTABLE), Run(State.NOT_RUN)],
+    }
+    found = cell(cells, "a", DP)
+    assert (found.state, found.mean, found.counts[State.UNSTABLE]) == ("unstable", 0.6, 1)
+    assert (cell(cells, "b", DP).state, cell(cells, "b", DP).mean) == ("unstable", None)
+
+
+@pytest.mark.parametrize(
+    ("runs", "cause"),
+    [
+        ([], "not run"),
+        ([Run(State.NOT_RUN)], "not run"),
+        (done(1.0), "too few seeds"),
+        ([*done(1.0), Run(State.NOT_RUN)], "not run"),
+        ([*done(1.0), Run(State.UNSTABLE)], "unstable"),
+        ([Run(State.FAILED), Run(State.NOT_RUN)], "failed"),
+    ],
+)
+def test_why_cells_cannot_be_compared(runs, cause):
+    cells = {("a", DP): runs, ("base", DP): done(0.4, 0.5)}
+    found = attempt(gain, cells, "a", "base", DP, rng=rng())
+    assert isinstance(found, NotComparable)
+    assert found.cause == cause
+    flat = {("a", DP): done(1.0, 1.0), ("base", DP): done(0.5, 0.5)}
+    assert attempt(gain, flat, "a", "base", DP, rng=rng()).cause == "no scatter"
+
+
+def test_an_advantage_is_the_difference_of_two_architectures():
+    cells = {("a", DP): done(0.2, 0.4), ("a", MACE): done(0.7, 0.8)}
+    found = attempt(advantage, cells, "a", (MACE, DP), rng=rng())
+    assert found.value == pytest.approx(0.45)
+    assert found.p_value == pytest.approx(
+        stats.ttest_ind([0.7, 0.8], [0.2, 0.4], equal_var=False).pvalue
+    )
+    worse = advantage(cells, "a", (MACE, DP), rng=rng(), better="lower")
+    assert worse.value == pytest.approx(-0.45)
+
+
 @pytest.mark.parametrize(
     ("state", "value"),
     [
         (State.DONE, None),
         (State.DONE, np.nan),
-        (State.UNSTABLE, None),
+        (State.UNSTABLE, np.inf),
         (State.FAILED, 0.0),
         (State.NOT_RUN, np.nan),
     ],

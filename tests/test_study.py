@@ -100,6 +100,31 @@ def test_a_number_takes_the_first_frames_of_a_block():
         study.model("mace", "classical.x", 1)
 
 
+def test_a_short_name_is_a_set_wherever_one_is_named():
+    study = with_training(Study("smoke"), names={"both": "classical+scan"}, rows=["both"])
+    short, written = (study.model("mace", sets, 1) for sets in ("both", "classical+scan"))
+    assert short.name == "mace-both-s1"
+    assert short.folder_name == written.folder_name
+    assert short.key == Study("smoke").model("mace", "classical+scan", 1).key
+    assert [model.key for model in study.models(["both"])][1] == short.key
+    more = study.model("mace", "both+molecules", 1)
+    assert set(more.inputs) == {"classical", "scan", "molecules", "atoms"}
+    liquid = study.profile.liquid
+    at = {"hot": liquid.states["hot"].model_copy(update={"sets": ["classical+scan"]})}
+    liquid = liquid.model_copy(update={"states": at})
+    study = Study(study.profile.model_copy(update={"liquid": liquid}))
+    assert study.states_of(study.model("mace", "both", 1)) == ["hot"]
+    assert study.states_of(study.model("mace", "classical", 1)) == []
+
+
+def test_rows_may_name_blocks_that_are_to_come():
+    study = with_training(Study("smoke"), rows=["classical", "classical+lost", "all"])
+    assert study.rows() == ["classical", "classical+lost", "all"]
+    assert [study.can_train(row) for row in study.rows()] == [True, False, False]
+    assert study.can_train("classical.5+dp_iterated_g1")
+    assert Study("laptop").rows()[-1] == "everything"
+
+
 def test_an_iterated_block_is_made_by_committees_that_know_all_generations_before():
     study = Study("paper")
     last = study.committee("dp_iterated", 3)
@@ -120,3 +145,20 @@ def test_an_iterated_block_is_made_by_committees_that_know_all_generations_befor
 def test_a_default_of_an_architecture_is_part_of_the_key():
     step = Study("smoke").model("mace", "packed", 1)
     assert step.params["settings"]["lr"] == 0.01  # not named by the profile
+
+
+def test_a_notebook_shows_what_is_asked_for_or_stored_and_nothing_else(tiny):
+    study = with_training(Study("smoke"), seeds=[1, 2])
+    asked = study.shown("classical")
+    assert [model.name for model in asked] == [model.name for model in study.models(["classical"])]
+    empty = study.profile.model_copy(update={"store": "runs/empty/data"})  # below a test's folder
+    assert Study(empty).shown("packed") == []
+    with pytest.raises(ValueError, match="'nope'"):
+        study.shown("nope")
+
+
+def test_generations_are_shown_if_a_training_set_asks_for_their_block(tiny):
+    study = Study("smoke")
+    empty = study.profile.model_copy(update={"store": "runs/empty/data"})
+    assert list(Study(empty).generations("dp_iterated")) == [1]
+    assert with_training(Study(empty), sets=["classical"]).generations("dp_iterated") == {}

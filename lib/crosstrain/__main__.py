@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--profile", default="laptop", help="name or .yml file (laptop)")
         return sub
 
-    command("plan", _plan, "show what is stored, what would be computed, and how long it takes")
+    command("plan", _plan, "show what is done, running, failed and to do, and the hours left")
     study = command("study", _study, "compute everything that is missing, in parallel")
     study.add_argument("--only", choices=["sets", "models"], help="stop after these")
     study.add_argument("--engine", help="local, serial, or a Python file with a Parsl config")
@@ -94,20 +94,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from crosstrain.run.store import upstream
     from crosstrain.study import Study
 
-    study = Study(options.profile)
-    missing = study.store.to_compute(study.campaign())
-    stored = [s for s in upstream(study.campaign()) if study.store.is_current(s)]
-    for step in missing:
-        print(f"  compute {step.kind:10s} {step.name:50s} {step.estimate_s:8.0f} s")
-    hours = sum(step.estimate_s for step in missing) / 3600
-    workers = study.profile.compute.workers
-    print(
-        f"{len(stored)} steps stored, {len(missing)} to compute: about {hours:.1f} core hours, "
-        f"{hours / workers:.1f} hours with {workers} workers"
-    )
+    print("\n".join(Study(options.profile).plan()))
     return 0
 
 
@@ -296,12 +285,13 @@ def _check(options: argparse.Namespace) -> int:
 
 def _step(options: argparse.Namespace) -> int:
     from crosstrain import steps
+    from crosstrain.run.store import FAILURE
 
     try:
         steps.run(options.file)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        options.file.with_name("failure.txt").write_text(text)
+        options.file.with_name(FAILURE).write_text(text)
         raise
     return 0
 

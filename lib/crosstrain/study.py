@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from importlib import metadata
+from itertools import product
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,7 @@ from crosstrain.data import figures, profiles, summaries
 from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Candidate, Profile, State
 from crosstrain.potentials import protocol as potentials
+from crosstrain.run import campaign
 from crosstrain.run.store import Step, Store, upstream
 from crosstrain.simulate import selection
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
@@ -324,8 +326,8 @@ class Study:
         ----------
         architecture : str
         sets : str
-            Blocks joined by +, for example ``classical+scan``; a number after a block takes its
-            first frames only, for example ``classical.50``.
+            Blocks joined by +, for example ``classical+scan``, or their short name in the profile;
+            a number after a block takes its first frames only, for example ``classical.50``.
         seed : int
         """
         known = self.profile.training.architectures
@@ -347,8 +349,9 @@ class Study:
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
         chosen = potentials.settings(architecture, settings)
-        sizes = {name: int(size) if size else None for name, size in map(_part, sets.split("+"))}
-        if len(sizes) < len(sets.split("+")):
+        parts = self.blocks_of(sets)
+        sizes = {name: int(size) if size else None for name, size in map(_part, parts)}
+        if len(sizes) < len(parts):
             raise ValueError(f"sets {sets!r}: a block is there twice")
         if core_s and not training.budget:
             raise ValueError(f"profile {self.profile.name!r}: core_s needs training.budget")
@@ -379,11 +382,34 @@ class Study:
         seconds = module.SECONDS_PER_ATOM[0] * n_atoms / n_frames
         return self._step(
             "train",
-            f"{architecture}-{sets}{tag}-s{seed}",
+            f"{architecture}-{self.set_name(sets)}{tag}-s{seed}",
             params,
             {name: self.block(name) for name in sizes} | {"atoms": self.atoms()},
             estimate_s=module.samples(chosen, n_frames) * seconds,
         )
+
+    def blocks_of(self, sets: str) -> list[str]:
+        """Return the blocks of a training set; a short name of the profile stands for several."""
+        short = self.profile.training.names
+        return [block for part in sets.split("+") for block in short.get(part, part).split("+")]
+
+    def set_name(self, sets: str) -> str:
+        """Return how a training set is called: by its short name, if the profile has one."""
+        blocks = set(self.blocks_of(sets))
+        short = self.profile.training.names
+        return next((name for name in short if set(self.blocks_of(name)) == blocks), sets)
+
+    def rows(self) -> list[str]:
+        """The rows of the transfer matrix: training sets, whether the profile trains them or not.
+
+        A row may name blocks that the profile does not have yet; see `can_train`.
+        """
+        return self.profile.training.rows or self.profile.training.sets
+
+    def can_train(self, sets: str) -> bool:
+        """Whether the profile has all blocks of a training set."""
+        names = [_part(block)[0] for block in self.blocks_of(sets)]
+        return all(self._is_iterated(name) or name in self.profile.blocks for name in names)
 
     def given_model(self, name: str, file: Path, architecture: str, digest: str) -> Step:
         """A model file under a name; `digest` is its SHA-256."""
@@ -574,7 +600,11 @@ class Study:
         """The states at which a model is run: those meant for its training set, or for all."""
         sets = summaries.training_set(model.name) if model.kind == "train" else None
         states = self.profile.liquid.states
-        return [name for name, at in states.items() if None in (sets, at.sets) or sets in at.sets]
+        return [
+            name
+            for name, at in states.items()
+            if None in (sets, at.sets) or sets in map(self.set_name, at.sets)
+        ]
 
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""
@@ -602,12 +632,66 @@ class Study:
         for candidates in self.searched().values():
             steps += candidates.values()
         for model in self.models():
-            steps += self.tested(model)
-            for state in self.states_of(model):
-                for liquid in self.liquids(model, state):
-                    steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
-                steps += self.diffused(model, state)
+            steps += self.results(model)
         return steps + [self.reference(state) for state in self.profile.liquid.states]
+
+    def results(self, model: Step) -> list[Step]:
+        """All that is measured of a model: on the test sets, and of its liquid at every state."""
+        steps = self.tested(model)
+        for state in self.states_of(model):
+            for liquid in self.liquids(model, state):
+                steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
+            steps += self.diffused(model, state)
+        return steps
+
+    def plan(self) -> list[str]:
+        """Return how far the campaign is, for people: steps, cells of the matrix, hours left."""
+        found = campaign.standings(self.campaign(), self.store)
+        last = campaign.summary(found, self.profile.compute.workers)
+        return [*campaign.lines(found), *self.cell_lines(found), last]
+
+    def cell_lines(self, standings: Sequence[campaign.Standing]) -> list[str]:
+        """Return how the models of every row and training set stand, a line per architecture.
+
+        Parameters
+        ----------
+        standings : sequence of Standing
+            Of the campaign.
+        """
+        known = {standing.step.folder_name: standing for standing in standings}
+        planned = {self.set_name(sets) for sets in self.profile.training.sets}
+        lines = [f"{'cells':32s}{'':16s}seeds"]
+        rows = dict.fromkeys([*self.rows(), *self.profile.training.sets])
+        for row, architecture in product(rows, self.profile.training.architectures):
+            said = "not among the training sets"
+            if self.set_name(row) in planned:
+                seeds: dict[str, list[int]] = {}
+                for seed in self.profile.training.seeds:
+                    model = self.model(architecture, row, seed)
+                    needed = upstream([model, *self.results(model)])
+                    parts = [known[s.folder_name] for s in needed if s.folder_name in known]
+                    seeds.setdefault(campaign.overall(parts), []).append(seed)
+                said = "; ".join(f"{how} {', '.join(map(str, s))}" for how, s in seeds.items())
+            lines.append(f"{row:32s}{architecture:16s}{said}")
+        return lines
+
+    def shown(self, sets: str) -> list[Step]:
+        """The models of a training set that a notebook may show without surprise.
+
+        All, if the profile asks for the set; else those that are stored with all their results.
+        """
+        models = self.models([sets])
+        if sets in self.profile.training.sets:
+            return models
+        return [model for model in models if all(map(self.has, [model, *self.results(model)]))]
+
+    def generations(self, block: str) -> dict[int, Step]:
+        """The generations of an iterated block that a notebook may show, by number; as `shown`."""
+        known = range(1, 1 + self.profile.iteration.generations)
+        steps = {number: self.generation(block, number) for number in known}
+        if any(block in sets.split("+") for sets in self.profile.training.sets):
+            return steps
+        return {number: step for number, step in steps.items() if self.has(step)}
 
     # --- access -------------------------------------------------------------------------------
 

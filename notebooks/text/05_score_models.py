@@ -252,8 +252,8 @@ for model in models:
 #
 # ## Next
 #
-# Back to [00_start_here](00_start_here.ipynb) for the map: other training sets follow the same
-# five steps.
+# [06_improve_by_intuition](06_improve_by_intuition.ipynb): where a simple training set fails, and
+# what a person can add to it.
 #
 # ## References
 #

@@ -37,6 +37,7 @@ SET_COLOURS = {
     "mace_iterated": ARCHITECTURE_COLOURS["mace"],
     "classical_more": "#7F7F7F",
 }
+JOINED_COLOUR = "#882255"  # of a set with several blocks added to the first
 
 
 def use_style() -> None:
@@ -64,6 +65,14 @@ def colour(architecture: str) -> str:
     if architecture in ARCHITECTURE_COLOURS:
         return ARCHITECTURE_COLOURS[architecture]
     return PALETTE[2 + sum(architecture.encode()) % 4]
+
+
+def set_colour(training_set: str) -> str:
+    """Return the colour of a training set: that of its block, or of the one added to the first."""
+    added = training_set.split("+")[1:] or [training_set]
+    if len(added) > 1:
+        return JOINED_COLOUR
+    return SET_COLOURS.get(added[0].partition(".")[0], REFERENCE_COLOUR)
 
 
 def save(

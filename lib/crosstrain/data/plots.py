@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
+from pandas import DataFrame
 
 from crosstrain.data.figures import (
     PALETTE,
@@ -20,12 +22,14 @@ from crosstrain.data.figures import (
 )
 from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import LiquidScore
-from crosstrain.measure.statistics import SurvivalCurve
+from crosstrain.measure.statistics import SurvivalCurve, kaplan_meier
+from crosstrain.measure.transfer import State
+from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, SPARE, TOO_FAR
 
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
 MAP_BOXES = (
     (0, 0.0, "molecules", "SMILES,\nconformers", "01"),
-    (1, 0.0, "sets", "packed, moved,\nscanned, torn", "01"),
+    (1, 0.0, "sets", "packed, moved,\nscanned, torn", "01, 06"),
     (2, 0.0, "labels", "energy, forces,\nstress", "02"),
     (3, 0.62, "Deep Potential", "feed-forward\nnetwork", "03"),
     (3, -0.62, "MACE", "message\npassing", "03"),
@@ -34,6 +38,15 @@ MAP_BOXES = (
 )
 MAP_ARROWS = ((0, 1), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5), (5, 6))
 BOX_WIDTH, BOX_HEIGHT = 0.78, 0.72
+
+# What became of a committee's candidates.
+REASON_COLOURS = {
+    CHOSEN: "#009E73",
+    SPARE: "#8FD0BC",
+    KNOWN: "#BBBBBB",
+    TOO_FAR: "#E69F00",
+    BROKEN: "#CC3311",
+}
 
 
 def study_map(ax: Axes) -> None:
@@ -56,7 +69,8 @@ def study_map(ax: Axes) -> None:
         ax.annotate("", head, tail, arrowprops=style)
     back = style | {"linestyle": "--", "connectionstyle": "arc3,rad=-0.62"}
     ax.annotate("", (2, -BOX_HEIGHT / 2), (4, -BOX_HEIGHT / 2), arrowprops=back)
-    ax.text(3, -1.24, "frames of its own runs, labelled again", ha="center", fontsize=8.5)
+    text = "frames of its own runs, labelled again: 05, 07"
+    ax.text(3, -1.24, text, ha="center", fontsize=8.5)
     ax.set(xlim=(-0.45, 5.45), ylim=(-1.38, 1.05), aspect=0.8)
     ax.axis("off")
 
@@ -163,7 +177,15 @@ def density_trace(
         ax.plot(time[-1], density[-1], "x", color=colour, markersize=9, markeredgewidth=2)
 
 
-def survival(ax: Axes, curve: SurvivalCurve, *, until_ps: float, label: str, colour: str) -> None:
+def survival(
+    ax: Axes,
+    curve: SurvivalCurve,
+    *,
+    until_ps: float,
+    label: str,
+    colour: str,
+    linestyle: str = "-",
+) -> None:
     """Draw a Kaplan-Meier curve with its band.
 
     Parameters
@@ -173,13 +195,43 @@ def survival(ax: Axes, curve: SurvivalCurve, *, until_ps: float, label: str, col
         From `crosstrain.measure.statistics.kaplan_meier`, times in ps.
     until_ps : float
         Planned time, to which the last step is drawn.
-    label, colour : str
+    label, colour, linestyle : str
     """
     times = np.append(curve.times, until_ps)
     steps = [np.append(values, values[-1]) for values in curve[1:]]
-    ax.step(times, steps[0], where="post", color=colour, label=label, linewidth=2)
+    style = {"color": colour, "label": label, "linestyle": linestyle, "linewidth": 2}
+    ax.step(times, steps[0], where="post", **style)
     ax.fill_between(times, *steps[1:], step="post", color=colour, alpha=0.15, linewidth=0)
     ax.set(xlim=(0, until_ps), ylim=(-0.03, 1.05), xlabel="time / ps", ylabel="fraction alive")
+
+
+def survivals(
+    ax: Axes,
+    runs: Mapping[str, Sequence[Mapping[str, Any]]],
+    *,
+    until_ps: float,
+    colours: Mapping[str, str],
+) -> None:
+    """Draw a Kaplan-Meier curve for each training set, with how many runs reached the end.
+
+    Parameters
+    ----------
+    ax : Axes
+    runs : mapping of str to sequence of mapping
+        Status and time of the runs of each training set; one without any is left out.
+    until_ps : float
+        Planned time.
+    colours : mapping of str to str
+        By training set.
+    """
+    dashes = ("-", "--", "-.", ":")
+    for i, (name, members) in enumerate((n, m) for n, m in runs.items() if m):
+        died = [run["status"] != "completed" for run in members]
+        curve = kaplan_meier([run["time_ps"] for run in members], died)
+        label = f"{name}: {died.count(False)} of {len(died)}"
+        style = {"colour": colours[name], "linestyle": dashes[i % len(dashes)]}
+        survival(ax, curve, until_ps=until_ps, label=label, **style)
+    ax.legend(fontsize=9)
 
 
 def radial_distribution(
@@ -309,6 +361,26 @@ def architecture_legend(ax: Axes, labels: Mapping[str, str]) -> None:
     ax.legend(handles=handles)
 
 
+def set_legend(figure: Figure, colours: Mapping[str, str]) -> None:
+    """Add a legend above all panels of a figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        With constrained layout, as `crosstrain.data.figures.use_style` sets it.
+    colours : mapping of str to str
+        Colour by what it stands for.
+    """
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=shade, marker="o", label=name) for name, shade in colours.items()
+    ]
+    widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
+    columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
 def cloud(ax: Axes, points: NDArray[np.float64], *, name: str) -> None:
     """Draw points of a set in its own colour and marker, hollow for a test set.
 
@@ -329,3 +401,245 @@ def cloud(ax: Axes, points: NDArray[np.float64], *, name: str) -> None:
 def distinct(index: int) -> str:
     """Return a colour for things that are not architectures, the same for the same index."""
     return PALETTE[2:][index % len(PALETTE[2:])]
+
+
+def wrapped(training_set: str) -> str:
+    """Return the name of a training set with a line for each of its blocks."""
+    return training_set.replace("+", "\n+ ")
+
+
+def scan_curves(
+    ax: Axes,
+    density_g_cm3: ArrayLike,
+    pressure_kbar: ArrayLike,
+    *,
+    colour: str = REFERENCE_COLOUR,
+) -> None:
+    """Draw the pressure along a volume scan, linear within 1 kbar of zero, logarithmic beyond.
+
+    Parameters
+    ----------
+    ax : Axes
+    density_g_cm3, pressure_kbar : array_like, shape (n_points,)
+    colour : str
+        That of the reference is drawn on top.
+    """
+    on_top = colour == REFERENCE_COLOUR
+    style = {"zorder": 3, "markersize": 6} if on_top else {"markersize": 4, "alpha": 0.85}
+    ax.plot(density_g_cm3, pressure_kbar, "o-", color=colour, linewidth=1.4, **style)
+    ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
+    kilobars(ax)
+    ax.set_xlabel("density / g cm$^{-3}$")
+
+
+def kilobars(ax: Axes) -> None:
+    """Scale the y axis for pressures of either sign: linear within 1 kbar, logarithmic beyond."""
+    ax.set_yscale("symlog", linthresh=1, linscale=0.8)
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_locator(NullLocator())
+
+
+def reference_density(ax: Axes, reference: Mapping[str, Any]) -> None:
+    """Draw the reference's density with its standard error if it may be trusted, else say so.
+
+    Parameters
+    ----------
+    ax : Axes
+        With density along y.
+    reference : mapping
+        Content of ``reference.json``.
+    """
+    found = reference["observables"].get("density")
+    if found and not found["problems"]:
+        low, high = found["value"] - found["error"], found["value"] + found["error"]
+        ax.axhspan(low, high, color=REFERENCE_COLOUR, alpha=0.2, linewidth=0, zorder=0)
+        ax.axhline(found["value"], color=REFERENCE_COLOUR, linewidth=1, zorder=0)
+        return
+    ax.set_title("reference not available", loc="right", color="0.4", fontsize=9)
+
+
+def by_row(
+    ax: Axes,
+    points: Mapping[tuple[str, str], Sequence[tuple[float, float, State]]],
+    rows: Sequence[str],
+    architectures: Sequence[str],
+) -> None:
+    """Draw a quantity of models by training set: a point for each seed.
+
+    A bar marks their mean if all of them are stable. Hollow: a run of the model ended early. A
+    cross at the bottom: there is no value. A training set without a model is labelled 'not run'.
+
+    Parameters
+    ----------
+    ax : Axes
+    points : mapping of (row, architecture) to sequence of (value, standard error, state)
+        An error may be NaN.
+    rows : sequence of str
+        Training sets, from left to right.
+    architectures : sequence of str
+    """
+    at_bottom = ax.get_xaxis_transform()
+    for i, row in enumerate(rows):
+        for k, architecture in enumerate(architectures):
+            place = i + 0.36 * (k - (len(architectures) - 1) / 2)
+            shade, members = colour(architecture), points.get((row, architecture), ())
+            if not members:
+                style = {"rotation": 90, "ha": "center", "va": "bottom", "fontsize": 8}
+                ax.text(place, 0.03, "not run", transform=at_bottom, color=shade, **style)
+            spread = 0.09 * (np.arange(len(members)) - (len(members) - 1) / 2)
+            if len(members) > 1 and all(state is State.DONE for *_, state in members):
+                mean = np.mean([value for value, *_ in members])
+                ax.hlines(mean, place - 0.15, place + 0.15, color=shade, alpha=0.5)
+            for x, (value, error, state) in zip(place + spread, members, strict=True):
+                if not np.isfinite(value):
+                    ax.plot(x, 0.04, "x", color=shade, transform=at_bottom, clip_on=False)
+                    continue
+                face = "white" if state is State.UNSTABLE else shade
+                reach = None if np.isnan(error) else error
+                style = {"color": shade, "markerfacecolor": face, "markersize": 6, "capsize": 2}
+                ax.errorbar(x, value, reach, fmt="o", linewidth=1.2, **style)
+    ax.set_xticks(range(len(rows)), [wrapped(row) for row in rows], fontsize=8.5)
+    ax.set_xlim(-0.6, len(rows) - 0.4)
+
+
+def torn_molecules(axes: Sequence[Axes], torn: DataFrame, *, colour: str) -> None:
+    """Draw energy against the reference's, and force error against strain, of torn molecules.
+
+    Parameters
+    ----------
+    axes : sequence of Axes
+        Of energy and of force error.
+    torn : DataFrame
+        From `crosstrain.data.summaries.torn_molecules`.
+    colour : str
+    """
+    dots = {"s": 16, "alpha": 0.65, "color": colour, "linewidths": 0}
+    axes[0].scatter(torn["reference_eV"], torn["predicted_eV"], **dots)
+    axes[1].scatter(torn["strain_percent"], torn["force_error_eV_A"], **dots)
+    axes[0].set(xlabel="energy by the reference / eV", ylabel="by the model / eV")
+    axes[0].axline((0, 0), slope=1, color="0.6", linewidth=1, zorder=0)
+    axes[1].set(xlabel="strain of the most changed bond / %", ylabel="force error / eV Å$^{-1}$")
+    logarithmic(axes[1])
+
+
+class PlainLogFormatter(LogFormatter):
+    """Label the ticks that `LogFormatter` would, without an exponent."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def logarithmic(ax: Axes) -> None:
+    """Make the y axis logarithmic and number it plainly."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(PlainLogFormatter())
+    ax.yaxis.set_minor_formatter(PlainLogFormatter())
+
+
+def candidates(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
+    """Draw the disagreement about every candidate by generation, coloured by what became of it.
+
+    Bars mark the bounds: below the lower a frame counts as known, above the upper as too far. A
+    disagreement that is not finite is not drawn.
+
+    Parameters
+    ----------
+    ax : Axes
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    """
+    rng = np.random.default_rng(0)  # where a dot lies across its generation means nothing
+    for number, record in selections.items():
+        deviation = np.array(record["deviation_eV_A"], dtype=float)
+        place = number + rng.uniform(-0.32, 0.32, len(deviation))
+        reasons = np.array(record["reasons"])
+        for reason, shade in REASON_COLOURS.items():
+            these = reasons == reason
+            on_top = 3 if reason == CHOSEN else 2
+            dots = {"s": 22 if reason == CHOSEN else 8, "color": shade, "linewidths": 0}
+            ax.scatter(place[these], deviation[these], alpha=0.8, zorder=on_top, **dots)
+        bounds = [record["low_eV_A"], record["high_eV_A"]]
+        ax.hlines(bounds, number - 0.4, number + 0.4, color="black", linewidth=1.2, zorder=4)
+    logarithmic(ax)
+    _generations(ax, selections)
+    ax.set_ylabel("largest disagreement / eV Å$^{-1}$")
+
+
+def reasons(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
+    """Draw the share of candidates with each fate, a bar for each generation.
+
+    Parameters
+    ----------
+    ax : Axes
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    """
+    numbers = list(selections)
+    bottom = np.zeros(len(numbers))
+    for reason, shade in REASON_COLOURS.items():
+        counts = [selections[n]["counts"][reason] / selections[n]["candidates"] for n in numbers]
+        ax.bar(numbers, counts, 0.7, bottom=bottom, color=shade, label=reason)
+        bottom += counts
+    _generations(ax, selections)
+    ax.set(ylabel="share of candidates", ylim=(0, 1))
+
+
+def _generations(ax: Axes, selections: Mapping[int, Any]) -> None:
+    """Make the x axis one of generations."""
+    ax.set_xticks(list(selections))
+    ax.set(xlim=(min(selections) - 0.6, max(selections) + 0.6), xlabel="generation")
+
+
+def exploring(ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str) -> None:
+    """Draw the part of the planned time that exploring runs lived, by generation, and its mean.
+
+    Parameters
+    ----------
+    ax : Axes
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    colour : str
+    """
+    lived = {
+        number: [run["time_ps"] / run["planned_ps"] for run in record["runs"]]
+        for number, record in selections.items()
+    }
+    for number, parts in lived.items():
+        ax.plot([number] * len(parts), parts, "_", color=colour, markersize=10, alpha=0.5)
+    ax.plot(list(lived), [np.mean(parts) for parts in lived.values()], "o-", color=colour)
+    _generations(ax, selections)
+    ax.set(ylabel="lived / planned time, exploring", ylim=(-0.03, 1.05))
+
+
+def not_run(axes: Iterable[Axes], text: str = "not run") -> None:
+    """Leave panels empty and say why."""
+    for ax in axes:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4")
+
+
+def disagreement_trend(
+    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str
+) -> None:
+    """Draw median and 5 to 95 % range of the disagreement, and its lower bound, by generation.
+
+    Parameters
+    ----------
+    ax : Axes
+    selections : mapping
+        Content of ``selection.json`` by number of the generation; one whose disagreements are all
+        not finite is left out.
+    colour : str
+    """
+    finite = {n: r for n, r in selections.items() if r["deviation_quantiles_eV_A"]}
+    levels = [
+        [record["deviation_quantiles_eV_A"][level] for record in finite.values()]
+        for level in ("0.05", "0.5", "0.95")
+    ]
+    ax.fill_between(list(finite), levels[0], levels[2], color=colour, alpha=0.12, linewidth=0)
+    ax.plot(list(finite), levels[1], "o-", color=colour)
+    low = [record["low_eV_A"] for record in finite.values()]
+    ax.plot(list(finite), low, "_--", color=colour, linewidth=1, markersize=12)
+    logarithmic(ax)
+    _generations(ax, selections)
+    ax.set_ylabel("largest disagreement / eV Å$^{-1}$")

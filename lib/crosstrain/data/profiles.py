@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crosstrain import paths
 
@@ -68,6 +68,10 @@ class Training(_Part):
 
     sets: list[str] = Field(description="blocks joined by +, for example classical+scan")
     seeds: list[int]
+    rows: list[str] = Field([], description="of the transfer matrix (the training sets)")
+    names: dict[Annotated[str, Field(pattern="^[a-z][a-z_]*$")], str] = Field(
+        {}, description="short names of joined blocks, for wherever a set is named"
+    )
     validate_every: int = Field(10, ge=2, description="every nth frame validates")
     budget: Budget | None = Field(None, description="without one, as the settings say")
     architectures: dict[str, dict[str, Any]]
@@ -165,6 +169,14 @@ class Profile(_Part):
     iteration: Iteration | None = None
     liquid: Liquid
     dynamics: Dynamics
+
+    @model_validator(mode="after")
+    def _names_are_not_blocks(self) -> Profile:
+        iterated = self.iteration.blocks if self.iteration else {}
+        taken = self.training.names.keys() & (self.blocks.keys() | iterated.keys())
+        if taken:
+            raise ValueError(f"training.names: {', '.join(sorted(taken))} is the name of a block")
+        return self
 
 
 def names() -> list[str]:

@@ -10,13 +10,15 @@ import pandas as pd
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 from ase.units import bar
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from crosstrain.build.boxes import density_g_cm3, whole
+from crosstrain.build.boxes import composition_counts, density_g_cm3, whole
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.measure import errors, observables
+from crosstrain.measure.forces import split_stress
 from crosstrain.measure.molecules import smallest_width
 from crosstrain.measure.score import LiquidScore
+from crosstrain.simulate.selection import REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
 FARTHEST_CONTACT_A = 6.0
@@ -247,6 +249,140 @@ def force_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, er
     return errors.force_errors(frames, labels, predicted["forces_eV_A"])
 
 
+def scan_pressures(frames: Sequence[Atoms], predicted: Prediction) -> pd.DataFrame:
+    """Return the molecular pressure along rigid volume scans, a row for each frame.
+
+    The molecular pressure is what a rigid change of the volume works against; the stress inside
+    the molecules, which such a scan leaves as it was, is not in it
+    (`crosstrain.measure.forces.split_stress`).
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        Labelled frames of scans.
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it.
+
+    Returns
+    -------
+    DataFrame
+        ``scan`` (frame that was scaled), ``composition``, ``density_g_cm3``, ``reference_kbar``
+        and ``predicted_kbar``; each scan in the order of density.
+    """
+    rows = [
+        {
+            "scan": frame.info["source"],
+            "composition": frame.info["composition"],
+            "density_g_cm3": density_g_cm3(frame),
+            "reference_kbar": _molecular_kbar(frame, frame.arrays[FORCES], frame.info[STRESS]),
+            "predicted_kbar": _molecular_kbar(frame, said, stress),
+        }
+        for frame, said, stress in zip(
+            frames, predicted["forces_eV_A"], predicted["stress_eV_A3"], strict=True
+        )
+    ]
+    return pd.DataFrame(rows).sort_values(["scan", "density_g_cm3"], kind="stable")
+
+
+def widest_scans(scanned: pd.DataFrame, n: int) -> list[str]:
+    """Return up to `n` scans whose points leave the smallest gaps in the range of all densities.
+
+    Parameters
+    ----------
+    scanned : DataFrame
+        From `scan_pressures`.
+    n : int
+    """
+    ends = scanned["density_g_cm3"].agg(["min", "max"])
+
+    def largest_gap(densities: pd.Series) -> float:
+        return float(np.diff([ends["min"], *densities, ends["max"]]).max())
+
+    gaps = scanned.groupby("scan", sort=False)["density_g_cm3"].agg(largest_gap)
+    return list(gaps.sort_values(kind="stable").index[:n])
+
+
+def _molecular_kbar(frame: Atoms, said: ArrayLike, stress: ArrayLike) -> float:
+    """Molecular pressure, kbar, of forces (eV/Å) and stress (eV/Å³) of a frame."""
+    molecular = split_stress(
+        stress,
+        frame.positions,
+        said,
+        frame.get_masses(),
+        frame.arrays["molecule"],
+        cell=frame.cell.array,
+        bonds=frame.info["bonds"],
+        pbc=frame.pbc,
+    ).molecular
+    return float(-molecular[:3].mean() / bar / 1e3)
+
+
+def torn_molecules(
+    frames: Sequence[Atoms], predicted: Prediction, relaxed: Mapping[str, Atoms]
+) -> pd.DataFrame:
+    """Return strain, energy and force error of isolated molecules, a row for each frame.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        Labelled isolated molecules.
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it.
+    relaxed : mapping of str to Atoms
+        Each molecule at rest, by name and with the same order of atoms.
+
+    Returns
+    -------
+    DataFrame
+        ``molecule``, ``strain_percent`` (of the bond whose length changed most), ``reference_eV``
+        and ``predicted_eV`` (above the frame of the molecule that is lowest by the reference) and
+        ``force_error_eV_A`` (RMSE of the frame).
+    """
+    rows = [
+        {
+            "molecule": next(iter(composition_counts(frame.info["composition"]))),
+            "reference_eV": frame.info[ENERGY],
+            "predicted_eV": float(energy),
+            "force_error_eV_A": errors.rms(np.subtract(said, frame.arrays[FORCES])),
+        }
+        for frame, energy, said in zip(
+            frames, predicted["energy_eV"], predicted["forces_eV_A"], strict=True
+        )
+    ]
+    table = pd.DataFrame(rows)
+    table["strain_percent"] = [
+        100 * largest_strain(frame, relaxed[name])
+        for frame, name in zip(frames, table["molecule"], strict=True)
+    ]
+    lowest = table.groupby("molecule")["reference_eV"].transform("idxmin")
+    for column in ("reference_eV", "predicted_eV"):
+        table[column] -= table[column].loc[lowest].to_numpy()
+    return table
+
+
+def largest_strain(frame: Atoms, relaxed: Atoms) -> float:
+    """Return the strain of the bond of a molecule whose length changed most, with its sign.
+
+    Raises
+    ------
+    ValueError
+        If the frame is not of that molecule.
+    """
+    bonds = np.asarray(frame.info["bonds"])
+    if str(frame.symbols) != str(relaxed.symbols) or not np.array_equal(
+        bonds, relaxed.info["bonds"]
+    ):
+        raise ValueError(
+            f"frame is {frame.symbols}, allowed is {relaxed.symbols} with the same order and bonds"
+        )
+    now, rest = (
+        np.linalg.norm(atoms.positions[bonds[:, 0]] - atoms.positions[bonds[:, 1]], axis=1)
+        for atoms in (frame, relaxed)
+    )
+    strain = now / rest - 1
+    return float(strain[np.abs(strain).argmax()])
+
+
 def atomisation_energies(
     frames: Sequence[Atoms], energies_eV: Sequence[float], atom_energies: Mapping[str, float]
 ) -> NDArray[np.float64]:
@@ -404,3 +540,47 @@ def _or_none(*values: float) -> str:
 def _span(values: Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     return low if low == high else f"{low} to {high}"
+
+
+# --- iteration ------------------------------------------------------------------------------------
+
+
+def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return what became of the candidates of each generation, a row each.
+
+    Parameters
+    ----------
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    """
+    rows = {}
+    for number, record in selections.items():
+        quantiles = record["deviation_quantiles_eV_A"]
+        rows[number] = {
+            "candidates": record["candidates"],
+            **{reason: record["counts"][reason] for reason in REASONS},
+            "not finite": record["not_finite"],
+            "new above / eV Å⁻¹": round(record["low_eV_A"], 2),
+            "too far above / eV Å⁻¹": round(record["high_eV_A"], 2),
+            "median disagreement / eV Å⁻¹": round(quantiles["0.5"], 2) if quantiles else np.nan,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generation")
+
+
+def explorations(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the exploring runs of all generations and how they ended, a row each."""
+    rows = [
+        {
+            "generation": number,
+            "molecules": " ".join(f"{k}:{n}" for k, n in run["start"]["composition"].items()),
+            "temperature / K": round(run["start"]["temperature_K"]),
+            "density / g cm⁻³": round(run["start"]["density_g_cm3"], 2),
+            "ended": run["status"],
+            "reason": run["reason"] or "-",
+            "lived / ps": run["time_ps"],
+            "planned / ps": run["planned_ps"],
+        }
+        for number, record in selections.items()
+        for run in record["runs"]
+    ]
+    return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,8 +40,8 @@ class Run:
     Attributes
     ----------
     state
-        An unstable model has a value (its score counts how long it lived); one that failed or was
-        not run has none.
+        An unstable model has a value if the metric is one of how it lived, such as its score; one
+        that failed or was not run has none.
     value
         In the unit of the metric, or None.
     """
@@ -50,12 +50,14 @@ class Run:
     value: float | None = None
 
     def __post_init__(self) -> None:
-        has_value = self.value is not None and np.isfinite(self.value)
-        needs_value = self.state in (State.DONE, State.UNSTABLE)
-        if has_value != needs_value or (self.value is not None) != needs_value:
+        if self.value is None:
+            is_allowed = self.state is not State.DONE
+        else:
+            is_allowed = self.state in (State.DONE, State.UNSTABLE) and np.isfinite(self.value)
+        if not is_allowed:
             raise ValueError(
                 f"value is {self.value} of a run that is {self.state.value!r}, allowed is a finite "
-                "number if it is done or unstable, and else None"
+                "number if it is done, this or None if it is unstable, and else None"
             )
 
 
@@ -64,7 +66,17 @@ Cells = Mapping[tuple[str, str], Sequence[Run]]
 
 
 class NotComparable(ValueError):
-    """A cell has too few values, or no scatter from which an error could be had."""
+    """A cell has too few values, or no scatter from which an error could be had.
+
+    Attributes
+    ----------
+    cause
+        In a word or two: not run, failed, unstable, too few seeds or no scatter.
+    """
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -74,8 +86,8 @@ class Cell:
     Attributes
     ----------
     state
-        Not run or failed (any seed failed) if no seed has a value; else unstable if any seed is,
-        else done.
+        Unstable if any seed is; else done if any seed has a value; else failed if any seed did;
+        else not run.
     mean
         Over the seeds that have a value, or None.
     error
@@ -153,12 +165,9 @@ def cell(cells: Cells, row: str, architecture: str) -> Cell:
     runs = cells.get((row, architecture), ())
     counts = Counter(run.state for run in runs)
     values = _values(runs)
-    if len(values):
-        state = State.UNSTABLE if counts[State.UNSTABLE] else State.DONE
-    else:
-        state = State.FAILED if counts[State.FAILED] else State.NOT_RUN
+    order = (State.UNSTABLE, State.DONE, State.FAILED)
     return Cell(
-        state,
+        next((state for state in order if counts[state]), State.NOT_RUN),
         float(values.mean()) if len(values) else None,
         float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None,
         {s: counts[s] for s in State},
@@ -238,6 +247,50 @@ def difference_of_gains(
     """
     one, other = (_gain_terms(cells, row, base, a, better) for a in architectures)
     return contrast([*one, *_times(-1, other)], rng=rng, confidence=confidence)
+
+
+def advantage(
+    cells: Cells,
+    row: str,
+    architectures: tuple[str, str],
+    *,
+    rng: np.random.Generator,
+    better: Better = "higher",
+    confidence: float = 0.95,
+) -> Contrast:
+    """How much better the first of two architectures is than the second on one row.
+
+    Parameters
+    ----------
+    cells, row, rng, better, confidence
+        As in `gain`.
+    architectures
+        The two.
+
+    Returns
+    -------
+    Contrast
+
+    Raises
+    ------
+    NotComparable
+        As `gain`.
+    """
+    one, other = (_seeds(cells, row, a) for a in architectures)
+    terms = [(_sign(better), one), (-_sign(better), other)]
+    return contrast(terms, rng=rng, confidence=confidence)
+
+
+Effect = Contrast | NotComparable
+"""A contrast, or why there is none."""
+
+
+def attempt(function: Callable[..., Contrast], *args: Any, **options: Any) -> Effect:
+    """Return what a function of this module returns, or the `NotComparable` that it raises."""
+    try:
+        return function(*args, **options)
+    except NotComparable as error:
+        return error
 
 
 def efficiency(
@@ -348,7 +401,9 @@ def contrast(
     samples = [(c, _sample(values)) for c, values in terms]
     value, error, freedom = _welch(samples)
     if not any(np.ptp(x) for _, x in samples):  # a variance is not quite 0 after rounding
-        raise NotComparable("no cell has any scatter between its seeds, so there is no error")
+        raise NotComparable(
+            "no cell has any scatter between its seeds, so there is no error", "no scatter"
+        )
     reach = stdtrit(freedom, 0.5 + confidence / 2) * error
     resampled = np.full(n_resamples, value)
     for c, x in samples:
@@ -405,21 +460,30 @@ def _crossing(function: Callable[[float], float], start: float, direction: float
 
 
 def _gain_terms(cells: Cells, row: str, base: str, architecture: str, better: Better) -> list[Term]:
+    sign = _sign(better)
+    return [(sign, _seeds(cells, row, architecture)), (-sign, _seeds(cells, base, architecture))]
+
+
+def _sign(better: Better) -> float:
     if better not in ("higher", "lower"):
         raise ValueError(f"better is {better!r}, allowed are 'higher' and 'lower'")
-    sign = 1.0 if better == "higher" else -1.0
-    samples = []
-    for name in (row, base):
-        values = _values(cells.get((name, architecture), ()))
-        if len(values) < 2:
-            found = cell(cells, name, architecture).counts
-            seeds = ", ".join(f"{n} {state.value}" for state, n in found.items() if n)
-            raise NotComparable(
-                f"{name} by {architecture} has {len(values)} values ({seeds or 'not run'}), "
-                "allowed are at least 2"
-            )
-        samples.append(values)
-    return [(sign, samples[0]), (-sign, samples[1])]
+    return 1.0 if better == "higher" else -1.0
+
+
+def _seeds(cells: Cells, row: str, architecture: str) -> Floats:
+    """Values of a cell, at least two."""
+    values = _values(cells.get((row, architecture), ()))
+    if len(values) < 2:
+        found = cell(cells, row, architecture).counts
+        seeds = ", ".join(f"{n} {state.value}" for state, n in found.items() if n)
+        order = (State.FAILED, State.UNSTABLE, State.NOT_RUN)
+        cause = next((state.value for state in order if found[state]), "too few seeds")
+        raise NotComparable(
+            f"{row} by {architecture} has {len(values)} values ({seeds or 'not run'}), "
+            "allowed are at least 2",
+            cause if seeds else State.NOT_RUN.value,
+        )
+    return values
 
 
 def _values(runs: Sequence[Run]) -> Floats:
@@ -435,5 +499,5 @@ def _sample(values: ArrayLike) -> Floats:
     if x.ndim != 1 or not np.isfinite(x).all():
         raise ValueError(f"values is {x}, allowed are finite numbers on one axis")
     if len(x) < 2:
-        raise NotComparable(f"values has {len(x)} entries, allowed are at least 2")
+        raise NotComparable(f"values has {len(x)} entries, allowed are at least 2", "too few seeds")
     return x

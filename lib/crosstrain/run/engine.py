@@ -22,7 +22,7 @@ from typing import Any
 from crosstrain.data.profiles import Compute
 from crosstrain.paths import write_atomically
 from crosstrain.run.progress import Progress
-from crosstrain.run.store import Step, Store
+from crosstrain.run.store import FAILURE, Step, Store
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -33,6 +33,10 @@ THREAD_VARIABLES = (
     "DP_INTRA_OP_PARALLELISM_THREADS",
     "DP_INTER_OP_PARALLELISM_THREADS",
 )
+
+
+# Exit codes of a step that was stopped from outside, which is no failure of its own.
+INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
 
 
 class StepsFailed(RuntimeError):
@@ -124,9 +128,12 @@ def _command(step: Step, store: Store) -> list[str]:
 
 
 def run_process(command: list[str], folder: str, threads: int) -> str:
-    """Run a step in a process with pinned threads; return '' or the reason of its failure."""
+    """Run a step in a process with pinned threads; return '' or the reason of its failure.
+
+    The reason stays in the folder until the step is tried again.
+    """
     pinned = {name: str(threads) for name in THREAD_VARIABLES}
-    failure = Path(folder) / "failure.txt"
+    failure = Path(folder) / FAILURE
     failure.unlink(missing_ok=True)  # of an earlier try
     with open(Path(folder) / "log.txt", "ab") as log:
         code = subprocess.run(
@@ -136,7 +143,10 @@ def run_process(command: list[str], folder: str, threads: int) -> str:
         return ""
     if code > 0 and failure.is_file():
         return failure.read_text().strip()
-    return f"its process ended with code {code}; see {'/'.join(Path(folder).parts[-2:])}/log.txt"
+    reason = f"its process ended with code {code}; see {'/'.join(Path(folder).parts[-2:])}/log.txt"
+    if code not in INTERRUPTED:
+        failure.write_text(reason)
+    return reason
 
 
 @contextmanager

@@ -33,6 +33,8 @@ from typing import Any
 from crosstrain.paths import write_atomically
 
 PROVENANCE = "provenance.json"
+LOCK = ".lock"
+FAILURE = "failure.txt"  # in the work folder: why the last try failed
 # The folder of the data/ tree each kind of step is kept in; None: scratch, never shipped.
 ROOMS = {
     "build": None,
@@ -248,9 +250,27 @@ class Store:
         """Hold a step so that no other process computes it (released when a process dies)."""
         work = self.work(step)
         work.mkdir(parents=True, exist_ok=True)
-        with open(work / ".lock", "w") as file:
+        with open(work / LOCK, "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def is_running(self, step: Step) -> bool:
+        """Whether a living process holds the lock of a step."""
+        try:
+            with open(self.work(step) / LOCK) as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def failure(self, step: Step) -> str:
+        """Return why the last try of a step failed; '' if it did not, or is tried again."""
+        try:
+            return (self.work(step) / FAILURE).read_text().strip()
+        except FileNotFoundError:
+            return ""
 
     @contextmanager
     def publish(self, step: Step, cost: Mapping[str, float]) -> Iterator[Path]:

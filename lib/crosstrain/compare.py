@@ -1,0 +1,336 @@
+"""Before and after: what models of several training sets make of the same tests and liquid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from crosstrain import judge
+from crosstrain.data.frames import FORCES
+from crosstrain.measure import errors, score, transfer
+from crosstrain.measure.transfer import Better, Contrast, State
+from crosstrain.run.store import Step
+from crosstrain.study import Study
+
+LIQUID = {
+    "lived": "lived / planned time",
+    "own_force": "force RMSE, own frames\n/ meV Å$^{-1}$",
+    "density": "density / g cm$^{-3}$",
+}
+"""What `liquid` returns, with its unit."""
+
+Effect = Literal["helps", "harms", "unclear", "not comparable"]
+
+
+class Point(NamedTuple):
+    """One model's value of a quantity.
+
+    Attributes
+    ----------
+    value : float
+        NaN where there is none.
+    error : float
+        Its standard error; NaN where none is known.
+    state : State
+        Unstable if one of the model's runs ended early.
+    """
+
+    value: float
+    error: float = np.nan
+    state: State = State.DONE
+
+
+Points = Mapping[tuple[str, str], Sequence[Point]]
+"""Points by (row, architecture), one per seed; a row that was not run has none."""
+
+
+def points(models: Mapping[str, Sequence[Step]], of: Callable[[Step], Point | None]) -> Points:
+    """Return the points of all models, by row and architecture.
+
+    Parameters
+    ----------
+    models : mapping of str to sequence of Step
+        Models by row (training set); none of a row that was not run.
+    of : callable
+        The point of a model; None if it has none, for it was not run.
+    """
+    found: dict[tuple[str, str], list[Point]] = {}
+    for row, members in models.items():
+        for model in members:
+            point = of(model)
+            if point is not None:
+                found.setdefault((row, model.params["architecture"]), []).append(point)
+    return found
+
+
+def inventory(
+    study: Study, models: Mapping[str, Sequence[Step]], labels: Mapping[str, str]
+) -> pd.DataFrame:
+    """Return how many frames each training set holds, and how many models there are of it.
+
+    Parameters
+    ----------
+    study : Study
+    models : mapping of str to sequence of Step
+        Models by training set; none of one that was not run.
+    labels : mapping of str to str
+        Name for people by architecture.
+
+    Returns
+    -------
+    DataFrame
+        A row for each training set. Of an iterated block the frames are those asked for; fewer
+        may have been worth a label.
+    """
+    rows = {}
+    for row, members in models.items():
+        rows[row] = {"frames": sum(study.recipe(block).frames for block in row.split("+"))}
+        for architecture, label in labels.items():
+            n_models = sum(model.params["architecture"] == architecture for model in members)
+            rows[row][f"{label}, models"] = n_models or "not run"
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def liquids(study: Study, models: Sequence[Step], state: str) -> dict[str, dict[str, Point]]:
+    """Return what `liquid` says of every model that is run at a state, by name of the model."""
+    runs = {model.name: study.liquids(model, state) for model in models}
+    seen = study.each(
+        [study.observed(run) for each in runs.values() for run in each],
+        lambda step: study.read(step, "observed.json"),
+    )
+    visits = {
+        model.name: [study.evaluated(model, study.relabelled(run)) for run in runs[model.name]]
+        for model in models
+    }
+    own = study.each([visit for each in visits.values() for visit in each], study.predicted)
+    return {
+        name: liquid([seen[run.name] for run in each], [own[v.name] for v in visits[name]])
+        for name, each in runs.items()
+        if each
+    }
+
+
+def liquid(
+    observed: Sequence[Mapping[str, Any]], own: Sequence[Mapping[str, Any]]
+) -> dict[str, Point]:
+    """Return what a model's liquid at one state comes to.
+
+    Parameters
+    ----------
+    observed : sequence of mapping
+        Content of ``observed.json`` of each replica.
+    own : sequence of mapping
+        What the model says of relabelled frames of each, as `crosstrain.study.Study.predicted`.
+
+    Returns
+    -------
+    dict of str to Point
+        ``lived`` (fraction of the planned time), ``own_force`` (RMSE on the model's own frames,
+        meV/Å) and ``density`` (g/cm³).
+    """
+    completed = all(run["status"] == "completed" for run in observed)
+    state = State.DONE if completed else State.UNSTABLE
+    lived = [run["time_ps"] for run in observed]
+    deviations = [
+        np.subtract(said, frame.arrays[FORCES])
+        for run in own
+        for frame, said in zip(run["frames"], run["forces_eV_A"], strict=True)
+    ]
+    rmse = 1e3 * errors.rms(np.concatenate(deviations)) if deviations else np.nan
+    density = judge.mean_density(observed)
+    value, error = density[:2] if density else (np.nan, np.nan)
+    return {
+        "lived": Point(score.survival_fraction(lived, observed[0]["planned_ps"]), np.nan, state),
+        "own_force": Point(rmse, np.nan, state),
+        "density": Point(value, error, state),
+    }
+
+
+def cells(found: Points, better: Better) -> transfer.Cells:
+    """Return points as cells of the transfer matrix; errors ("lower") as their logarithms.
+
+    A gain is then the logarithm of the factor by which the error shrinks. A point without a value
+    counts as failed.
+    """
+
+    def run(point: Point) -> transfer.Run:
+        if not np.isfinite(point.value):
+            return transfer.Run(State.FAILED)
+        return transfer.Run(point.state, np.log(point.value) if better == "lower" else point.value)
+
+    return {key: [run(point) for point in members] for key, members in found.items()}
+
+
+def gains(
+    found: Points,
+    pairs: Sequence[tuple[str, str]],
+    architectures: Sequence[str],
+    *,
+    better: Better,
+    rng: np.random.Generator,
+) -> dict[tuple[str, str, str], Contrast | str]:
+    """Return the gain of rows over others, or why there is none, by (row, base, architecture).
+
+    Parameters
+    ----------
+    found : Points
+    pairs : sequence of (row, base)
+    architectures : sequence of str
+    better : str
+        ``higher``, or ``lower`` for errors, which are compared by their logarithms.
+    rng : Generator
+        Of the bootstrap.
+    """
+    matrix = cells(found, better)
+    gained: dict[tuple[str, str, str], Contrast | str] = {}
+    for row, base in pairs:
+        for architecture in architectures:
+            try:
+                gain = transfer.gain(matrix, row, base, architecture, rng=rng, better=better)
+            except transfer.NotComparable as error:
+                gained[row, base, architecture] = _reason(matrix, (row, base), architecture, error)
+            else:
+                gained[row, base, architecture] = gain
+    return gained
+
+
+def _reason(
+    matrix: transfer.Cells, pair: Sequence[str], architecture: str, error: Exception
+) -> str:
+    """Why there is no gain, in as few words as a table has room for."""
+    for name in pair:
+        found = transfer.cell(matrix, name, architecture)
+        if found.state in (State.NOT_RUN, State.FAILED):
+            return f"{name}: {'not run' if found.state is State.NOT_RUN else 'no value'}"
+        if found.error is None:
+            return f"{name}: a single seed"
+    return str(error)
+
+
+def effect(gain: Contrast | str) -> Effect:
+    """Return whether a gain's interval lies above zero, below, or holds it."""
+    if isinstance(gain, str):
+        return "not comparable"
+    if gain.lower > 0:
+        return "helps"
+    return "harms" if gain.upper < 0 else "unclear"
+
+
+def in_words(gain: Contrast | str, better: Better) -> str:
+    """Return a gain with its interval, such as ``error × 0.5 (0.4 to 0.62), helps``."""
+    if isinstance(gain, str):
+        return gain
+    value, low, high = gain.value, gain.lower, gain.upper
+    if better == "lower":
+        value, low, high = np.exp([-value, -high, -low])
+        return f"error × {value:.2g} ({low:.2g} to {high:.2g}), {effect(gain)}"
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {effect(gain)}"
+
+
+def in_numbers(members: Sequence[Point]) -> str:
+    """Return the values of models in words, such as ``1.02 ± 0.01, 0.95 ± 0.02 (ended early)``."""
+
+    def one(point: Point) -> str:
+        if not np.isfinite(point.value):
+            return "no value"
+        known = f"{point.value:.3f}" + (f" ± {point.error:.3f}" if point.error >= 0 else "")
+        return f"{known} (ended early)" if point.state is State.UNSTABLE else known
+
+    return ", ".join(map(one, members))
+
+
+def table(
+    gained: Mapping[tuple[str, str, str], Contrast | str],
+    better: Better,
+    labels: Mapping[str, str],
+) -> pd.DataFrame:
+    """Return gains in words, a row for each pair of training sets and a column by architecture.
+
+    Parameters
+    ----------
+    gained : mapping
+        From `gains`.
+    better : str
+        As there.
+    labels : mapping of str to str
+        Name for people by architecture.
+    """
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    for (row, base, architecture), gain in gained.items():
+        rows.setdefault((row, base), {})[labels[architecture]] = in_words(gain, better)
+    index = pd.MultiIndex.from_tuples(rows, names=["training set", "against"])
+    return pd.DataFrame(list(rows.values()), index=index)
+
+
+def serves_all(effects: Sequence[Effect]) -> str:
+    """Return the verdict on 'it helps every architecture', given the effect on each.
+
+    Supported if it helps all, not supported if it harms one, and else undecided.
+    """
+    if "harms" in effects:
+        return "not supported"
+    return "supported" if set(effects) == {"helps"} else "undecided"
+
+
+def serves_maker_only(maker: Effect, receiver: Effect, maker_gains_more: bool) -> str:
+    """Return the verdict on 'what one architecture generated need not help another'.
+
+    Supported if the block helps its maker, and clearly more than the other; not supported if it
+    helps both alike; else undecided.
+    """
+    if maker == "helps" and maker_gains_more:
+        return "supported"
+    return "not supported" if maker == receiver == "helps" else "undecided"
+
+
+def handed_on(
+    measured: Mapping[str, Points],
+    better: Mapping[str, Better],
+    row: str,
+    control: str,
+    *,
+    maker: str,
+    receiver: str,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Return what a block that one architecture made is worth to another, a row per quantity.
+
+    Parameters
+    ----------
+    measured : mapping of str to Points
+        By name of the quantity.
+    better : mapping of str to str
+        Of each, as for `gains`.
+    row, control : str
+        Training sets with the block, and with as many more frames of the old kind.
+    maker, receiver : str
+        Architectures.
+    rng : Generator
+        Of the bootstrap.
+
+    Returns
+    -------
+    DataFrame
+        Transfer efficiency, or why there is none, and the verdict of `serves_maker_only`.
+    """
+    rows = {}
+    for name, found in measured.items():
+        matrix, options = cells(found, better[name]), {"better": better[name], "rng": rng}
+        both = (maker, receiver)
+        own, others = gains(found, [(row, control)], both, **options).values()
+        worth = transfer.efficiency(matrix, row, control, maker=maker, receiver=receiver, **options)
+        reason = next((gain for gain in (own, others) if isinstance(gain, str)), worth.reason)
+        verdict = "undecided"
+        if not isinstance(own, str) and not isinstance(others, str):
+            more = transfer.difference_of_gains(matrix, row, control, both, **options)
+            verdict = serves_maker_only(effect(own), effect(others), more.lower > 0)
+        known = None if worth.reason else (worth.value, worth.lower, worth.upper)
+        rows[name] = {
+            "efficiency": "{:.2f} ({:.2f} to {:.2f})".format(*known) if known else "-",
+            "none, because": reason or "-",
+            "helps its maker only": verdict,
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,383 @@
+"""What the transfer matrix says of the blocks and of the paper's claims, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from crosstrain.measure import transfer, verdicts
+from crosstrain.measure.transfer import (
+    Better,
+    Cells,
+    Contrast,
+    Effect,
+    Efficiency,
+    NotComparable,
+    Run,
+)
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which rows and architectures play which part.
+
+    Attributes
+    ----------
+    base
+        The simple set that blocks are added to.
+    control
+        The base with as many more frames of its own kind.
+    simplest
+        Rows without dynamics by a model and without blocks made by intuition.
+    intuition
+        The row with the blocks made by human intuition.
+    makers
+        Architecture that made each iterated block.
+    simpler, other
+        The architecture that the paper calls simpler, and the other.
+    """
+
+    base: str
+    control: str
+    simplest: Sequence[str]
+    intuition: str
+    makers: Mapping[str, str]
+    simpler: str
+    other: str
+
+    def row(self, block: str) -> str:
+        """The row of the base with a block."""
+        return f"{self.base}+{block}"
+
+    def receiver(self, maker: str) -> str:
+        """The architecture that did not make a block."""
+        return self.other if maker == self.simpler else self.simpler
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the paper and what the study says of it.
+
+    Attributes
+    ----------
+    number
+        Of its place in the abstract, or that it is of the preprint's.
+    text
+        The claim, in our words.
+    rule
+        Which effects must be above zero.
+    effects
+        By name.
+    finding
+        The verdict.
+    """
+
+    number: str
+    text: str
+    rule: str
+    effects: Mapping[str, Effect]
+    finding: verdicts.Finding
+
+
+def gains(
+    cells: Cells,
+    rows: Sequence[str],
+    base: str,
+    architectures: Sequence[str],
+    *,
+    better: Better,
+    seed: int,
+    confidence: float = 0.95,
+) -> dict[tuple[str, str], Effect]:
+    """Return the gain of each row over the base by (row, architecture); the base has none.
+
+    Parameters
+    ----------
+    cells, rows, base, architectures, better, confidence
+        As for `crosstrain.measure.transfer.gain`.
+    seed : int
+        Of the bootstrap.
+    """
+    return {
+        (row, architecture): transfer.attempt(
+            transfer.gain,
+            cells,
+            row,
+            base,
+            architecture,
+            rng=np.random.default_rng(seed),
+            better=better,
+            confidence=confidence,
+        )
+        for row in rows
+        if row != base
+        for architecture in architectures
+    }
+
+
+def interactions(
+    cells: Cells,
+    rows: Sequence[str],
+    base: str,
+    architectures: tuple[str, str],
+    *,
+    better: Better,
+    seed: int,
+    confidence: float = 0.95,
+) -> dict[str, Effect]:
+    """Return by row how much more the first architecture gains over the base than the second.
+
+    Parameters
+    ----------
+    cells, rows, base, architectures, better, seed, confidence
+        As for `gains`.
+    """
+    return {
+        row: transfer.attempt(
+            transfer.difference_of_gains,
+            cells,
+            row,
+            base,
+            architectures,
+            rng=np.random.default_rng(seed),
+            better=better,
+            confidence=confidence,
+        )
+        for row in rows
+        if row != base
+    }
+
+
+def differences(
+    cells: Cells, rows: Sequence[str], base: str, architectures: Sequence[str], *, better: Better
+) -> dict[tuple[str, str], float]:
+    """Return by (row, architecture) the difference of the means of row and base, where both are.
+
+    Unlike a gain it has no interval, and one seed is enough.
+    """
+    found = {}
+    for row in rows:
+        for architecture in architectures:
+            one, other = (transfer.cell(cells, r, architecture).mean for r in (row, base))
+            if row != base and one is not None and other is not None:
+                found[row, architecture] = (one - other) * (1 if better == "higher" else -1)
+    return found
+
+
+def effect_text(effect: Effect) -> str:
+    """Return an effect with its interval, or why there is none."""
+    if isinstance(effect, NotComparable):
+        return effect.cause
+    return f"{effect.value:+.3g} ({effect.lower:+.3g} to {effect.upper:+.3g})"
+
+
+def effects(found: Mapping[tuple[str, str], Effect]) -> pd.DataFrame:
+    """Return effects in a table.
+
+    Parameters
+    ----------
+    found : mapping of (row, column) to Effect
+    """
+    rows = {
+        key: {
+            "effect (interval)": effect_text(effect),
+            "p": f"{effect.p_value:.2g}" if isinstance(effect, Contrast) else "-",
+            "seeds": "/".join(map(str, effect.n_seeds)) if isinstance(effect, Contrast) else "-",
+        }
+        for key, effect in found.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def efficiencies(found: Mapping[tuple[str, str, str], Efficiency]) -> pd.DataFrame:
+    """Return transfer efficiencies in a table, with both gains over the control.
+
+    Parameters
+    ----------
+    found : mapping of (row, maker, receiver) to Efficiency
+    """
+    columns = ["row", "from", "to", "efficiency", "interval", "gain from", "gain to", "reason"]
+    rows = [
+        [
+            *key,
+            "not given" if e.value is None else f"{e.value:.2f}",
+            "-" if e.value is None else f"{e.lower:.2f} to {e.upper:.2f}",
+            *(effect_text(g) if g else "not comparable" for g in (e.maker, e.receiver)),
+            e.reason,
+        ]
+        for key, e in found.items()
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def claims(
+    cells: Cells,
+    errors: tuple[Cells, Cells],
+    rows: Sequence[str],
+    design: Design,
+    *,
+    better: Better,
+    seed: int,
+    confidence: float = 0.95,
+) -> list[Claim]:
+    """Judge the paper's claims that the matrix can speak about.
+
+    Parameters
+    ----------
+    cells : Cells
+        The quantity in which effects are measured.
+    errors : tuple of Cells
+        Force errors on the models' own runs, and on a fixed set.
+    rows : sequence of str
+        Of the matrix.
+    design : Design
+    better : str
+        Whether more of the quantity is better.
+    seed : int
+        Of the bootstrap.
+    confidence : float
+        Of each verdict: where one effect among several is enough, their intervals are widened.
+    """
+    simpler, other, control = design.simpler, design.other, design.control
+    effect = partial(_effect, cells=cells, better=better, seed=seed)
+    types = [row for row in rows if row not in (design.base, control)]
+    # the sign of a difference between architectures is free, so either may be the larger
+    wide = verdicts.bonferroni(confidence, len(types))
+    differ = {
+        row: _magnitude(
+            effect(transfer.difference_of_gains, row, design.base, (other, simpler), wide)
+        )
+        for row in types
+    }
+    simple = {
+        row: effect(transfer.advantage, row, (other, simpler), confidence)
+        for row in design.simplest
+    }
+    own_block = {
+        f"{design.row(block)} by {simpler}": effect(
+            transfer.gain, design.row(block), control, simpler, confidence
+        )
+        for block, maker in design.makers.items()
+        if maker == simpler
+    }
+    intuition = {
+        f"{design.intuition} by {architecture}": effect(
+            transfer.gain, design.intuition, control, architecture, confidence
+        )
+        for architecture in (simpler, other)
+    }
+    wide = verdicts.bonferroni(confidence, len(design.makers))
+    automatic = {
+        design.row(block): effect(
+            transfer.difference_of_gains,
+            design.row(block),
+            control,
+            (maker, design.receiver(maker)),
+            wide,
+        )
+        for block, maker in design.makers.items()
+    }
+    harder = {
+        f"{design.base} by {architecture}": _harder(
+            *(each.get((design.base, architecture), ()) for each in errors), seed, confidence
+        )
+        for architecture in (simpler, other)
+    }
+    return [
+        Claim(
+            "2",
+            "The benefit of a type of training configuration differs between the architectures.",
+            f"on any row the gains over {design.base} differ, whichever is larger",
+            differ,
+            verdicts.of_any(list(differ.values())),
+        ),
+        Claim(
+            "4a",
+            "MACE does well with even the simplest sets (here: better than Deep Potential).",
+            f"{other} minus {simpler}, on every one of the simplest rows",
+            simple,
+            verdicts.of_all(list(simple.values())),
+        ),
+        Claim(
+            "4b",
+            "The simpler architecture needs further iterative training.",
+            f"its own iterated block gains over {control}",
+            own_block,
+            verdicts.of_all(list(own_block.values())),
+        ),
+        Claim(
+            "5a",
+            "Configurations designed by human intuition often transfer well between algorithms.",
+            f"they gain over {control} for both architectures",
+            intuition,
+            verdicts.of_all(list(intuition.values())),
+        ),
+        Claim(
+            "5b",
+            "Configurations generated by one model do not necessarily help the other.",
+            f"for any iterated block: gain over {control} of the maker minus that of the other",
+            automatic,
+            verdicts.of_any(list(automatic.values())),
+        ),
+        Claim(
+            "preprint",
+            "Trajectory properties are a more stringent test than errors on a fixed set.",
+            "for both architectures: force error on own runs minus that on the fixed set",
+            harder,
+            verdicts.of_all(list(harder.values())),
+        ),
+    ]
+
+
+def claims_table(found: Sequence[Claim]) -> pd.DataFrame:
+    """Return claims with the evidence and the verdict, a row each."""
+    rows = [
+        {
+            "claim": f"{claim.number}. {claim.text}",
+            "supported if above zero": claim.rule,
+            "evidence": "; ".join(f"{k}: {effect_text(e)}" for k, e in claim.effects.items())
+            or "no such row",
+            "verdict": str(claim.finding),
+        }
+        for claim in found
+    ]
+    return pd.DataFrame(rows)
+
+
+def _effect(function, *args, cells: Cells, better: Better, seed: int) -> Effect:
+    """Call a function of `transfer`; the last argument is the confidence."""
+    *rest, confidence = args
+    rng = np.random.default_rng(seed)
+    options = {"rng": rng, "better": better, "confidence": confidence}
+    return transfer.attempt(function, cells, *rest, **options)
+
+
+def _magnitude(effect: Effect) -> Effect:
+    """An effect without its sign: a difference of either sign is a difference."""
+    if isinstance(effect, NotComparable) or effect.value >= 0:
+        return effect
+    turned = {
+        "value": -effect.value,
+        "lower": -effect.upper,
+        "upper": -effect.lower,
+        "bootstrap_lower": -effect.bootstrap_upper,
+        "bootstrap_upper": -effect.bootstrap_lower,
+    }
+    return Contrast(**(vars(effect) | turned))
+
+
+def _harder(own: Sequence[Run], fixed: Sequence[Run], seed: int, confidence: float) -> Effect:
+    """Error on a model's own run minus that on the fixed set, over the seeds that have both."""
+    runs = list(zip(own, fixed, strict=True))
+    both = [a.value - b.value for a, b in runs if a.value is not None and b.value is not None]
+    if len(both) < 2:
+        reasons = [a.state.value for a, b in runs if a.value is None or b.value is None]
+        cause = reasons[0] if reasons else "too few seeds" if runs else "not run"
+        return NotComparable(f"{len(both)} seeds have both errors, allowed are at least 2", cause)
+    terms = [(1.0, both)]
+    rng = np.random.default_rng(seed)
+    return transfer.attempt(transfer.contrast, terms, rng=rng, confidence=confidence)

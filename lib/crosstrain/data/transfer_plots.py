@@ -1,0 +1,221 @@
+"""Drawings of the transfer matrix: each function takes results and an Axes, and draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import NullFormatter
+from numpy.typing import ArrayLike
+
+from crosstrain.data.figures import colour
+from crosstrain.measure import transfer
+from crosstrain.measure.transfer import Better, Cells, Effect, NotComparable, State
+
+COLOUR_MAPS = {"higher": "Blues", "lower": "Oranges", None: "Purples"}
+# Cells without a value: face, edge of the hatching, hatching, text.
+LOOKS = {
+    State.NOT_RUN: ("white", "0.85", "", "0.55"),
+    State.FAILED: ("0.3", "0.3", "", "white"),
+    State.UNSTABLE: ("#FBE3DC", "#C0392B", "////", "#7B241C"),
+}
+MARKERS = "osD^vP*X<>hp"
+
+
+def row_label(row: str) -> str:
+    """Return the name of a row with room to break: ``classical + scan``."""
+    return row.replace("+", " + ")
+
+
+def heat_map(
+    ax: Axes,
+    cells: Cells,
+    rows: Sequence[str],
+    architectures: Mapping[str, str],
+    *,
+    form: str,
+    better: Better | None,
+) -> None:
+    """Draw the means of cells as colours and numbers; a cell without a value says why.
+
+    Parameters
+    ----------
+    ax : Axes
+    cells : Cells
+    rows : sequence of str
+    architectures : mapping of str to str
+        Label of each column.
+    form : str
+        Format of the numbers.
+    better : str or None
+        Decides the colours: blue from 0 to 1 if higher, so dark is good; orange from 0 if lower,
+        so dark is bad; purple if neither.
+    """
+    found = {
+        (i, j): transfer.cell(cells, row, architecture)
+        for i, row in enumerate(rows)
+        for j, architecture in enumerate(architectures)
+    }
+    means = np.array([np.nan if c.mean is None else c.mean for c in found.values()])
+    shown = np.ma.masked_invalid(means.reshape(len(rows), len(architectures)))
+    image = ax.imshow(shown, cmap=COLOUR_MAPS[better], aspect="auto")
+    if shown.count() and better:  # scores and fractions reach to 1, errors to the largest
+        image.set_clim(0, 1 if better == "higher" else shown.max())
+    for (i, j), one in found.items():
+        face, edge, hatch, shade = LOOKS[one.state if one.mean is None else State.UNSTABLE]
+        text, glow = one.state.value, face
+        if one.mean is not None:
+            face, glow = "none", image.to_rgba(one.mean)
+            hatch = hatch if one.counts[State.UNSTABLE] else ""
+            shade = _readable(glow)
+            edge = edge if shade == "black" else "white"  # hatching that is seen
+            error = "" if one.error is None else f" ± {one.error:{form}}"
+            text = "\n".join(filter(None, [f"{one.mean:{form}}{error}", _exceptions(one)]))
+        box = Rectangle((j - 0.5, i - 0.5), 1, 1, fc=face, ec=edge, hatch=hatch, lw=0)
+        ax.add_patch(box)
+        behind = {"fc": glow, "ec": "none", "pad": 1.0} if hatch else None
+        ax.text(j, i, text, ha="center", va="center", color=shade, fontsize=8.5, bbox=behind)
+    ax.set_xticks(range(len(architectures)), list(architectures.values()))
+    ax.set_yticks(range(len(rows)), [row_label(row) for row in rows])
+    for edge in range(1, len(rows)):
+        ax.axhline(edge - 0.5, color="white", linewidth=2)
+    for edge in range(1, len(architectures)):
+        ax.axvline(edge - 0.5, color="white", linewidth=2)
+    ax.tick_params(length=0)
+    ax.spines[:].set(visible=True, color="0.85")
+
+
+def _exceptions(one: transfer.Cell) -> str:
+    """Which seeds of a cell with a value are not whole; that it has one seed only."""
+    others = (State.UNSTABLE, State.FAILED, State.NOT_RUN)
+    said = [f"{one.counts[state]} {state.value}" for state in others if one.counts[state]]
+    return ", ".join(said) or ("1 seed" if one.error is None else "")
+
+
+def _readable(background: tuple[float, ...]) -> str:
+    red, green, blue = to_rgb(background[:3])
+    return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else "black"
+
+
+def effects(
+    ax: Axes,
+    found: Mapping[tuple[str, str], Effect],
+    rows: Sequence[str],
+    columns: Mapping[str, str],
+    *,
+    plain: Mapping[tuple[str, str], float] | None = None,
+) -> None:
+    """Draw effects with their intervals, a line for each row and column, or why there is none.
+
+    Parameters
+    ----------
+    ax : Axes
+    found : mapping of (row, column) to Effect
+    rows : sequence of str
+        From top to bottom.
+    columns : mapping of str to str
+        Colour of each column.
+    plain : mapping, optional
+        Values without an interval, drawn hollow where there is no effect with one.
+    """
+    plain = plain or {}
+    for i, row in enumerate(rows):
+        for j, (column, shade) in enumerate(columns.items()):
+            place = i + 0.3 * (j - (len(columns) - 1) / 2)
+            effect = found[row, column]
+            if not isinstance(effect, NotComparable):
+                reach = [[effect.value - effect.lower], [effect.upper - effect.value]]
+                ax.errorbar(effect.value, place, xerr=reach, fmt="o", color=shade, capsize=3)
+                continue
+            if (row, column) in plain:
+                ax.plot(plain[row, column], place, "o", color=shade, fillstyle="none")
+                continue
+            where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+            ax.text(0.99, place, effect.cause, color=shade, alpha=0.7, fontsize=8, **where)
+    if not ax.has_data():
+        ax.set(xlim=(-1, 1), xticks=[0])
+    ax.axvline(0, color="0.6", linewidth=1, zorder=0)
+    ax.set_yticks(range(len(rows)), [row_label(row) for row in rows])
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    for edge in range(1, len(rows)):
+        ax.axhline(edge - 0.5, color="0.93", linewidth=1, zorder=0)
+
+
+def overlap(ax: Axes, names: Sequence[str], values: ArrayLike) -> None:
+    """Draw an overlap matrix: the share of the row's atoms that the column covers.
+
+    Parameters
+    ----------
+    ax : Axes
+    names : sequence of str
+    values : array_like, shape (n_sets, n_sets)
+    """
+    image = ax.imshow(values, vmin=0, vmax=1, cmap="Greens")
+    for (i, j), value in np.ndenumerate(np.asarray(values)):
+        shade = _readable(image.to_rgba(value))
+        ax.text(j, i, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=8.5)
+    ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
+    ax.set_yticks(range(len(names)), names)
+    ax.set(xlabel="is covered by", ylabel="share of the atoms of")
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def novelty_against_gain(
+    ax: Axes,
+    novelty: Mapping[str, float],
+    differences: Mapping[tuple[str, str], float],
+    architectures: Mapping[str, str],
+) -> None:
+    """Draw the difference that rows make against the novelty of the blocks that they add.
+
+    Parameters
+    ----------
+    ax : Axes
+    novelty : mapping of str to float
+        By row, 1/Å.
+    differences : mapping of (row, architecture) to float
+    architectures : mapping of str to str
+        Label of each architecture.
+    """
+    for row, marker in zip(novelty, MARKERS, strict=False):
+        ax.plot([], [], marker, color="0.4", linestyle="", label=row_label(row))
+        for architecture in architectures:
+            if (row, architecture) in differences:
+                value = differences[row, architecture]
+                ax.plot(novelty[row], value, marker, color=colour(architecture), markersize=9)
+    for architecture, label in architectures.items():
+        ax.plot([], [], "-", color=colour(architecture), linewidth=5, label=label)
+    ax.axhline(0, color="0.6", linewidth=1, zorder=0)
+    ax.set_xlabel("novelty of the added frames / Å$^{-1}$")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
+
+
+def size_scan(
+    ax: Axes, cells: Cells, sizes: Mapping[str, int], architectures: Mapping[str, str]
+) -> None:
+    """Draw a quantity against the number of training frames, with standard errors of the seeds.
+
+    Parameters
+    ----------
+    ax : Axes
+    cells : Cells
+    sizes : mapping of str to int
+        Frames of each row.
+    architectures : mapping of str to str
+        Label of each architecture.
+    """
+    for architecture, label in architectures.items():
+        known = {n: transfer.cell(cells, row, architecture) for row, n in sizes.items()}
+        points = [(n, c.mean, c.error or 0.0) for n, c in known.items() if c.mean is not None]
+        if points:
+            n, mean, error = np.transpose(points)
+            ax.errorbar(
+                n, mean, error, fmt="o-", color=colour(architecture), capsize=3, label=label
+            )
+    ax.set(xscale="log", xlabel="frames of the training set")
+    ax.set_xticks(list(sizes.values()), list(map(str, sizes.values())))
+    ax.xaxis.set_minor_formatter(NullFormatter())

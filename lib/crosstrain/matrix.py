@@ -1,0 +1,247 @@
+"""The transfer matrix: what is stored of every row, architecture and seed, as numbers.
+
+Nothing is computed here: a result that is not stored makes its run 'not run', or 'failed' if the
+last try of a step that it needs has failed on this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from crosstrain import judge
+from crosstrain.data import summaries
+from crosstrain.measure.score import TOLERANCES, LiquidScore
+from crosstrain.measure.transfer import Better, Cells, Run, State
+from crosstrain.run.store import Step, upstream
+from crosstrain.study import Study
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """Something that is known of each run.
+
+    Attributes
+    ----------
+    label
+        With its unit.
+    better
+        Whether more of it is better; None if neither.
+    form
+        Format of its numbers.
+    """
+
+    label: str
+    better: Better | None
+    form: str
+
+
+QUANTITIES = {
+    "score": Quantity("liquid score", "higher", ".2f"),
+    "survival": Quantity("survival fraction", "higher", ".2f"),
+    "density": Quantity("density / g cm$^{-3}$", None, ".3f"),
+    "density_deviation": Quantity("density off the reference / g cm$^{-3}$", "lower", ".3f"),
+    "own_error": Quantity("own-run intermolecular\nforce error / meV Å$^{-1}$", "lower", ".1f"),
+    "fixed_error": Quantity("fixed-set intermolecular\nforce error / meV Å$^{-1}$", "lower", ".1f"),
+}
+DEFAULTS = ("score", "own_error")  # the first that has a value measures the effects
+NONE: Mapping[str, Any] = {"observables": {}, "r_A": []}  # a reference that vouches for nothing
+Matrix = Mapping[str, Cells]
+"""Cells by quantity."""
+
+
+def read(
+    study: Study,
+    state: str,
+    *,
+    seed: int,
+    rows: Sequence[str] | None = None,
+    tolerances: Mapping[str, float] = TOLERANCES,
+) -> Matrix:
+    """Return the transfer matrix at a state, from stored results only.
+
+    Survival and score have a value for an unstable model: how long it lived counts. Density and the
+    error on its own run have none, for a run that ended early is no whole run. The score and the
+    deviation of the density need a trusted reference; without it they have no value anywhere.
+
+    Parameters
+    ----------
+    study : Study
+    state : str
+        Of the profile's liquid.
+    seed : int
+        Of the score's bootstrap.
+    rows : sequence of str, optional
+        Training sets; default: the rows of the profile.
+    tolerances : mapping
+        As for `crosstrain.judge.liquid_score`.
+
+    Returns
+    -------
+    Matrix
+        For every quantity a run per seed of each (row, architecture).
+
+    Raises
+    ------
+    ValueError
+        If the profile has no such state.
+    """
+    known = study.profile.liquid.states
+    if state not in known:
+        raise ValueError(f"state {state!r}; the profile has {', '.join(known)}")
+    training = study.profile.training
+    cells = {
+        (row, architecture): [study.model(architecture, row, s) for s in training.seeds]
+        if study.can_train(row)
+        else []
+        for row in (study.rows() if rows is None else rows)
+        for architecture in training.architectures
+    }
+    values = _Values.read(study, state, [m for models in cells.values() for m in models])
+    nothing = [dict.fromkeys(QUANTITIES, Run(State.NOT_RUN))] * len(training.seeds)
+    runs = {
+        key: [_runs(study, m, state, values, seed, tolerances) for m in models] or nothing
+        for key, models in cells.items()
+    }
+    return {
+        quantity: {key: [run[quantity] for run in seeds] for key, seeds in runs.items()}
+        for quantity in QUANTITIES
+    }
+
+
+def has_value(cells: Cells) -> bool:
+    """Whether any run of some cells has a value."""
+    return any(run.value is not None for runs in cells.values() for run in runs)
+
+
+def chosen(matrix: Matrix, quantity: str) -> str:
+    """Return the quantity in which effects are measured.
+
+    Parameters
+    ----------
+    matrix : Matrix
+    quantity : str
+        One of `QUANTITIES` of which more is better or worse, or ``auto``: the first of `DEFAULTS`
+        that has a value anywhere, else the last of them.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    if quantity == "auto":
+        return next((name for name in DEFAULTS if has_value(matrix[name])), DEFAULTS[-1])
+    allowed = [name for name, about in QUANTITIES.items() if about.better]
+    if quantity not in allowed:
+        raise ValueError(f"quantity {quantity!r}; allowed are auto, {', '.join(allowed)}")
+    return quantity
+
+
+def added_blocks(study: Study, row: str, base: str) -> list[str]:
+    """Return the blocks that a row has and the base has not."""
+    return [block for block in study.blocks_of(row) if block not in study.blocks_of(base)]
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What is stored, by the name of its step; errors in meV/Å, None without a labelled frame."""
+
+    observed: Mapping[str, Mapping[str, Any]]
+    own_error: Mapping[str, float | None]
+    fixed_error: Mapping[str, float | None]
+    reference: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, study: Study, state: str, models: Sequence[Step]) -> _Values:
+        def error(step: Step) -> float | None:
+            said = study.predicted(step)
+            if not said["frames"]:
+                return None
+            return 1e3 * summaries.force_errors(said["frames"], said)["intermolecular"].rmse
+
+        reference = study.reference(state)
+        liquids = [(m, liquid) for m in models for liquid in study.liquids(m, state)]
+        return cls(
+            observed=_stored(
+                study,
+                (study.observed(liquid) for _, liquid in liquids),
+                lambda step: study.read(step, "observed.json"),
+            ),
+            own_error=_stored(
+                study, (study.evaluated(m, study.relabelled(run)) for m, run in liquids), error
+            ),
+            fixed_error=_stored(study, (_fixed(study, m) for m in models), error),
+            reference=study.read(reference, "reference.json") if study.has(reference) else NONE,
+        )
+
+
+def _stored(study: Study, steps: Iterable[Step], read_one: Callable[[Step], T]) -> dict[str, T]:
+    return study.each([step for step in steps if study.has(step)], read_one)
+
+
+def _fixed(study: Study, model: Step) -> Step:
+    return study.evaluated(model, study.block(next(iter(study.profile.tests))))
+
+
+def _runs(
+    study: Study,
+    model: Step,
+    state: str,
+    values: _Values,
+    seed: int,
+    tolerances: Mapping[str, float],
+) -> dict[str, Run]:
+    """Every quantity of one model."""
+    liquids = study.liquids(model, state)
+    observations = [study.observed(liquid) for liquid in liquids]
+    own = [study.evaluated(model, study.relabelled(liquid)) for liquid in liquids]
+    runs = dict.fromkeys(QUANTITIES, _absent(study, observations))
+    runs["fixed_error"] = _error(study, [_fixed(study, model)], values.fixed_error)
+    if not liquids or not all(step.name in values.observed for step in observations):
+        return runs
+    seen = [values.observed[step.name] for step in observations]
+    is_stable = all(run["status"] == "completed" for run in seen)
+    ended = State.DONE if is_stable else State.UNSTABLE
+    score = judge.liquid_score(
+        seen, values.reference, rng=np.random.default_rng(seed), tolerances=tolerances
+    )
+    runs["survival"] = Run(ended, score.survival)
+    runs["score"] = Run(ended, score.value) if score.terms else Run(State.NOT_RUN)
+    if not is_stable:
+        return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | _deviation(score, ended)
+    density = judge.mean_density(seen)
+    runs["density"] = Run(ended, density.value) if density else Run(State.FAILED)
+    runs["own_error"] = _error(study, own, values.own_error)
+    return runs | _deviation(score, ended)
+
+
+def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
+    """How far the density of a stable model is off that of the reference, if this has one."""
+    if "density" not in score.terms:
+        run = Run(State.NOT_RUN)
+    elif ended is State.UNSTABLE:
+        run = Run(ended)
+    else:
+        value = abs(score.terms["density"].deviation)  # infinite if the model's is not to be had
+        run = Run(ended, value) if np.isfinite(value) else Run(State.FAILED)
+    return {"density_deviation": run}
+
+
+def _error(study: Study, steps: Sequence[Step], known: Mapping[str, float | None]) -> Run:
+    """Root-mean-square error over the replicas of a model, each of as many frames."""
+    if not all(step.name in known for step in steps):
+        return _absent(study, steps)
+    errors = [known[step.name] for step in steps]
+    if None in errors:
+        return Run(State.FAILED)  # not one frame could be labelled
+    return Run(State.DONE, float(np.sqrt(np.mean(np.square(errors)))))
+
+
+def _absent(study: Study, steps: Sequence[Step]) -> Run:
+    has_failed = any(study.store.failure(step) for step in upstream(steps))
+    return Run(State.FAILED if has_failed else State.NOT_RUN)

@@ -1,0 +1,139 @@
+"""How far a campaign is: what is done, running, failed and to do, and the hours that are left."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crosstrain.run.store import Step, Store, upstream
+
+
+class Status(StrEnum):
+    """How a step stands."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    TO_DO = "to do"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a step stands.
+
+    Attributes
+    ----------
+    step
+        The step.
+    status
+        Running: a living process holds its lock. Failed: its last try did.
+    reason
+        Of the failure, else empty.
+    core_s
+        Seconds on one core: measured if done, else estimated.
+    """
+
+    step: Step
+    status: Status
+    reason: str
+    core_s: float
+
+
+def standings(targets: Iterable[Step], store: Store) -> list[Standing]:
+    """Return how targets, and all steps that they need, stand, in the order of work.
+
+    What is not done is expected to miss its estimate as the steps that are done missed theirs:
+    those of its kind and architecture, else those of its kind.
+
+    Parameters
+    ----------
+    targets : iterable of Step
+    store : Store
+
+    Returns
+    -------
+    list of Standing
+        Without scratch results that are not needed any more.
+    """
+    targets = list(targets)
+    missing = {step.folder_name for step in store.to_compute(targets)}
+    steps = upstream(targets)
+    costs = {
+        step.folder_name: store.provenance(step)["cost"]["cpu_s"]
+        for step in steps
+        if step.folder_name not in missing and store.is_current(step)
+    }
+    pace = _pace([step for step in steps if step.folder_name in costs], costs)
+    found = []
+    for step in steps:
+        if step.folder_name in costs:
+            found.append(Standing(step, Status.DONE, "", costs[step.folder_name]))
+        elif step.folder_name in missing:
+            status, reason = Status.TO_DO, store.failure(step)
+            if store.is_running(step):
+                status, reason = Status.RUNNING, ""
+            elif reason:
+                status = Status.FAILED
+            factor = next((pace[alike] for alike in _alike(step) if alike in pace), 1.0)
+            found.append(Standing(step, status, reason, step.estimate_s * factor))
+    return found
+
+
+def _alike(step: Step) -> list[tuple[str, str]]:
+    """Which steps cost about alike, the most alike first."""
+    return [(step.kind, step.params.get("architecture", "")), (step.kind, "")]
+
+
+def _pace(steps: Sequence[Step], costs: dict[str, float]) -> dict[tuple[str, str], float]:
+    """True cost of steps over their estimate."""
+    spent: dict[tuple[str, str], float] = defaultdict(float)
+    expected: dict[tuple[str, str], float] = defaultdict(float)
+    for step in steps:
+        for alike in set(_alike(step)):
+            spent[alike] += costs[step.folder_name]
+            expected[alike] += step.estimate_s
+    return {alike: spent[alike] / expected[alike] for alike in spent}
+
+
+def overall(parts: Sequence[Standing]) -> Status:
+    """Return how several steps stand together: failed if one failed, then running, then to do."""
+    found = {standing.status for standing in parts}
+    order = (Status.FAILED, Status.RUNNING, Status.TO_DO)
+    return next((status for status in order if status in found), Status.DONE)
+
+
+def lines(found: Sequence[Standing]) -> list[str]:
+    """Return what is not done, a line each, and a table of all kinds of step."""
+    listed = [
+        f"  {at.status:8s}{at.step.kind:11s}{at.step.name:50s}{at.core_s / 3600:7.2f} h"
+        + f"  {at.reason}".rstrip()
+        for at in found
+        if at.status != Status.DONE
+    ]
+    counts: dict[str, Counter[Status]] = defaultdict(Counter)
+    left_s: dict[str, float] = defaultdict(float)
+    for at in found:
+        counts[at.step.kind][at.status] += 1
+        left_s[at.step.kind] += at.core_s if at.status != Status.DONE else 0.0
+    heading = "steps".ljust(16) + "".join(f"{status:>9s}" for status in Status)
+    table = [
+        f"{kind:16s}"
+        + "".join(f"{n[status]:9d}" for status in Status)
+        + f"{left_s[kind] / 3600:14.1f}"
+        for kind, n in counts.items()
+    ]
+    return [*listed, heading + "  core h left", *table]
+
+
+def summary(found: Sequence[Standing], workers: int) -> str:
+    """Return number of steps by status and the hours that are left, in a line."""
+    number = Counter(at.status for at in found)
+    hours = sum(at.core_s for at in found if at.status != Status.DONE) / 3600
+    to_compute = len(found) - number[Status.DONE]
+    return (
+        f"{number[Status.DONE]} steps stored, {to_compute} to compute "
+        f"({number[Status.RUNNING]} running, {number[Status.FAILED]} failed): about {hours:.1f} "
+        f"core hours, {hours / workers:.1f} hours with {workers} workers"
+    )
