@@ -455,8 +455,15 @@ class Study:
         """Return the published and fine-tuned models of the profile by name, and why others lack.
 
         Fine-tuned ones are named as their steps are, for example ``so3lr-classical.50-s1``.
+
+        Raises
+        ------
+        ValueError
+            If the profile has no foundation models.
         """
         foundation, found, not_run = self.profile.foundation, {}, {}
+        if foundation is None:
+            raise ValueError(f"profile {self.profile.name!r} has no section 'foundation'")
         wanted = {name: (self.pretrained, (name,)) for name in foundation.models}
         if tuning := foundation.fine_tuning:
             wanted |= {
@@ -481,14 +488,14 @@ class Study:
         ]
 
     def single_runs(self, model: Step) -> dict[str, Step]:
-        """The first replica of a model's liquid at each state where foundation models are compared.
+        """The first replica of a model's liquid at each state where it is run.
 
-        Published models are run at every state, others where the profile says.
+        Published models are run at every state, fine-tuned ones where the profile says.
         """
-        states = self.profile.liquid.states
-        if model.kind != "pretrained":
-            states = {name: states[name] for name in self.profile.foundation.fine_tuning.states}
-        return {name: self.liquid(model, name, at.replicas[0]) for name, at in states.items()}
+        tuning, states = self.profile.foundation.fine_tuning, self.profile.liquid.states
+        is_tuned = tuning and model.params["architecture"] in tuning.architectures
+        names = tuning.states if is_tuned and model.kind == "train" else self.states_of(model)
+        return {name: self.liquid(model, name, states[name].replicas[0]) for name in names}
 
     def level_of_theory(self, model: Step) -> str:
         """The level of theory of the labels that a model was trained on."""
@@ -713,7 +720,7 @@ class Study:
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     def compared(self) -> list[Step]:
-        """What foundation models, as they are and fine-tuned, are judged by, beside bespoke ones."""
+        """What foundation models are judged by, as they are and fine-tuned, beside bespoke ones."""
         if self.profile.foundation is None:
             return []
         found, _ = self.foundation_models()

@@ -44,10 +44,9 @@ D3 = "mace_mp_0_d3"
 
 def _find(name: str, download: str) -> Path:
     """Return a file of weights by its published name, also as mace-torch shortens it."""
-    from mace.tools.utils import get_cache_dir
-
     short = "".join(c for c in name if c.isalnum() or c == "_")
-    folders = [folder for folder in (paths.weights(), get_cache_dir()) if folder]
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mace"
+    folders = [folder for folder in (paths.weights(), cache) if folder]
     for file in (folder / known for folder in folders for known in (name, short)):
         if file.is_file():
             return file
