@@ -12,9 +12,15 @@ def labelled(method="GFN2-xTB", n_waters=1, energy_eV=-10.0) -> Atoms:
     water = [[0, 0, 0], [0.96, 0, 0], [-0.24, 0.93, 0]]
     positions = np.concatenate([np.add(water, [0, 0, 3.0 * k]) for k in range(n_waters)])
     atoms = Atoms("OH2" * n_waters, positions, cell=[9.0] * 3, pbc=True)
+    bonds = [[3 * k, 3 * k + j] for k in range(n_waters) for j in (1, 2)]
     atoms.arrays["molecule"] = np.repeat(np.arange(n_waters), 3)
     atoms.arrays[FORCES] = np.random.default_rng(0).normal(size=(3 * n_waters, 3))
-    atoms.info |= {"method": method, ENERGY: energy_eV * n_waters, STRESS: np.full(6, 1e-3)}
+    atoms.info |= {
+        "method": method,
+        "bonds": np.array(bonds),
+        ENERGY: energy_eV * n_waters,
+        STRESS: np.full(6, 1e-3),
+    }
     return atoms
 
 

