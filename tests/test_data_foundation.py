@@ -1,5 +1,8 @@
 """Foundation models beside bespoke ones: what is said of theory, of missing runs, and verdicts."""
 
+import re
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from ase import Atoms
@@ -63,12 +66,33 @@ def test_absolute_energies_of_two_theories_are_not_compared():
 
 def test_models_that_were_not_run_are_rows_without_numbers():
     missing = {"mace_off23": "not run: weights not found (put them there)"}
-    plain = foundation.table({"so3lr": {"x": 1.0}}, missing)
+    plain = foundation.table({"so3lr": {"x": 3}}, missing)
     assert plain.loc["mace_off23"].tolist() == [missing["mace_off23"], "-"]
-    assert plain.loc["so3lr", "status"] == "run"
+    assert plain.loc["so3lr"].tolist() == ["run", 3]
     paired = foundation.table({("so3lr", "hot"): {"x": 1.0}}, missing)
     assert paired.loc[("mace_off23", "-"), "x"] == "-"
     assert foundation.table({}, missing).loc["mace_off23", "status"] == missing["mace_off23"]
+
+
+def test_a_figure_names_what_is_not_in_it():
+    fig, ax = plt.subplots()
+    foundation.footnote(fig, {"mace_off23": "not run: weights not found"})
+    assert fig.get_supxlabel() == (f"{foundation.MIXED}\nnot run, for want of weights: mace_off23")
+    foundation.price(ax, {"so3lr *": ("so3lr", 0.07, 50.0)})
+    assert [text.get_text() for text in ax.texts] == ["so3lr *"]
+    foundation.footnote(fig, {})
+    assert fig.get_supxlabel() == foundation.MIXED
+    plt.close(fig)
+
+
+def test_models_without_a_score_are_hollow_below_the_axis():
+    fig, ax = plt.subplots()
+    none = score(np.nan, np.nan, np.nan)
+    style = {"architecture": "so3lr", "label": "SO3LR"}
+    foundation.score_curve(ax, [25, 50], [none, score(0.5, 0.4, 0.6)], **style)
+    (hollow,) = [line for line in ax.lines if line.get_fillstyle() == "none"]
+    assert (hollow.get_xdata()[0], hollow.get_ydata()[0]) == (25, -0.1)
+    plt.close(fig)
 
 
 def test_seconds_per_step():
@@ -106,6 +130,4 @@ def test_a_verdict_needs_intervals_apart():
     ],
 )
 def test_the_claim_counts_what_could_be_decided(words, said):
-    import re
-
     assert re.match(said, foundation.claim(dict(enumerate(words))))

@@ -136,20 +136,23 @@ seen = lab.each(
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
 for state, reference in references.items():
     print(f"density at {state}: reference {summaries.reference_verdict(reference, 'density')}")
-fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 4.2), squeeze=False)
-drawn = [key for key in runs if key[0] in compared]
+
+# %%
+fig, axes = plt.subplots(1, len(states), figsize=(6.4 * len(states), 4.6), squeeze=False)
+shades = {name: plots.distinct(number) for number, name in enumerate(compared)}
+shades |= {name: figures.colour(step.params["architecture"]) for name, step in bespoke.items()}
 for ax, state in zip(axes[0], states, strict=True):
-    for name, _ in (key for key in drawn if key[1] == state):
+    for name in (name for name in compared if (name, state) in runs):
         run = runs[name, state]
         moved = lab.trajectory(run)
-        shade = figures.colour(models[name].params["architecture"])
         trace = moved.thermo["time_ps"], summaries.densities_g_cm3(moved)
         ended = records[run.name]["status"] != "completed"
-        plots.density_trace(ax, *trace, colour=shade, ended=ended)
-        ax.annotate(shown[name], (trace[0][-1], trace[1][-1]), fontsize=8, color=shade)
+        plots.density_trace(ax, *trace, colour=shades[name], ended=ended)
+        ax.plot([], [], color=shades[name], label=shown[name])
     ax.set(title=f"{states[state].temperature_K:g} K", xlabel="time / ps")
+    ax.legend(fontsize=8)
 axes[0, 0].set_ylabel("density / g cm$^{-3}$")
-fig.supxlabel(foundation.MIXED, fontsize=9)
+foundation.footnote(fig, absent)
 lab.save(fig, "densities")
 
 # %% [markdown]
@@ -189,7 +192,7 @@ foundation.table(summaries.scores(scores).to_dict("index"), not_run)
 # %%
 fig, ax = plt.subplots(figsize=(8, 1.6 + 0.4 * len(scores)))
 plots.score_terms(ax, {(shown[name], state): score for (name, state), score in scores.items()})
-fig.supxlabel(foundation.MIXED, fontsize=9)
+foundation.footnote(fig, not_run)
 lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tolerance=rdf_tolerance)
 
 # %% [markdown]
@@ -202,14 +205,18 @@ lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tole
 # %%
 test, state = tests[0], tuning.states[0]
 fig, ax = plt.subplots(figsize=(6.4, 4.4))
-for name in (name for name in compared if (name, state) in runs):
-    at = step_s[name, state], fixed[name, test][foundation.INTER]
-    shade = figures.colour(models[name].params["architecture"])
-    ax.loglog(*at, "o", color=shade, markersize=9)
-    ax.annotate(shown[name], at, xytext=(6, 4), textcoords="offset points", fontsize=9)
-ax.set(xlabel="core time per step / s", ylabel=f"intermolecular force error on {test} / %")
-ax.margins(0.25)
-fig.supxlabel(foundation.MIXED, fontsize=9)
+points = {
+    shown[n]: (
+        models[n].params["architecture"],
+        step_s[n, state],
+        fixed[n, test][foundation.INTER],
+    )
+    for n in compared
+    if (n, state) in runs
+}
+foundation.price(ax, points)
+ax.set(title=f"on {test}", ylabel="intermolecular force error / %")
+foundation.footnote(fig, absent)
 lab.save(fig, "cost")
 
 # %% [markdown]
@@ -223,11 +230,11 @@ lab.save(fig, "cost")
 # are mixed.
 
 # %%
+trained = lab.each([models[n] for n in trained_on], lambda s: lab.read(s, "training.json"))
 learnt = {}
 for name, sets in trained_on.items():
     if sets in tuning.sizes:
-        record = lab.read(models[name], "training.json")
-        n_frames = record["n_training"] + record["n_validation"]
+        n_frames = trained[name]["n_training"] + trained[name]["n_validation"]
         learnt.setdefault(models[name].params["architecture"], {})[n_frames] = name
 curves = {
     (architecture, quantity): {n: fixed[name, test][quantity] for n, name in by_size.items()}
@@ -245,8 +252,8 @@ for architecture, by_size in learnt.items():
         foundation.size_curve(ax, list(curve), list(curve.values()), **style)
     found_scores = [scores[name, state] for name in by_size.values()]
     foundation.score_curve(axes[2], list(by_size), found_scores, **style)
-for ax, text in zip(axes, ("force RMSE / meV Å$^{-1}$", "intermolecular error / %"), strict=False):
-    ax.set_ylabel(f"{text} on {test}")
+axes[0].set(title=f"on {test}", ylabel="force RMSE / meV Å$^{-1}$")
+axes[1].set(title=f"on {test}", ylabel="intermolecular force error / %")
 axes[2].set_title(f"liquid at {state}")
 plots.architecture_legend(axes[0], labels)
 lab.save(fig, "sizes")
@@ -286,6 +293,19 @@ for name, at in ((key[0], key[1]) for key in runs if key[0] in published):
 for name, word in (verdicts | absent).items():
     print(f"{name}: {word}")
 print(f"Foundation models as they are need system-specific data: {foundation.claim(verdicts)}.")
+
+# %% [markdown]
+# Where the liquid leaves it open, and beside it in any case, forces speak:
+
+# %%
+for name in published:
+    mine, rivals = fixed[name, test][foundation.INTER], [n for n in compared if n in bespoke]
+    rival = min(rivals, key=lambda n: fixed[n, test][foundation.INTER])
+    best = fixed[rival, test][foundation.INTER]
+    print(
+        f"{name}: intermolecular force error {mine:.0f} % on {test}, against {best:.0f} % of "
+        f"{rival}. Level of theory: {notes[name] or foundation.SAME_THEORY}."
+    )
 
 # %%
 for architecture in lab.profile.training.architectures:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ase import Atoms
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
 from crosstrain.data import summaries
@@ -87,7 +88,7 @@ def table(rows: Mapping[Any, Mapping[str, Any]], not_run: Mapping[str, str]) -> 
     width = max((len(key) for key in rows if isinstance(key, tuple)), default=0)
     for name, reason in not_run.items():
         found[(name, *["-"] * (width - 1)) if width else name] = {STATUS: reason}
-    frame = pd.DataFrame.from_dict(found, orient="index").astype(object)
+    frame = pd.DataFrame.from_dict(found, orient="index", dtype=object)
     return frame.where(frame.notna(), "-")
 
 
@@ -113,15 +114,45 @@ def seconds_per_step(
     return cost["cpu_s"] / n_steps if n_steps else float("nan")
 
 
+def footnote(fig: Figure, not_run: Mapping[str, str]) -> None:
+    """Say below a figure what a star means, and which models are not in it because not run."""
+    lines = [MIXED]
+    if not_run:
+        lines.append(f"not run, for want of weights: {', '.join(not_run)}")
+    fig.supxlabel("\n".join(lines), fontsize=9)
+
+
+def price(ax: Axes, points: Mapping[str, tuple[str, float, float]]) -> None:
+    """Draw an error against the core time of a dynamics step (drawn in ms), both logarithmic.
+
+    Parameters
+    ----------
+    ax : Axes
+    points : mapping of str to tuple
+        By name for people: architecture, seconds per step, error.
+    """
+    for name, (architecture, seconds, error) in points.items():
+        ax.loglog(1e3 * seconds, error, "o", color=colour(architecture), markersize=9)
+        offset = {"xytext": (6, 4), "textcoords": "offset points"}
+        ax.annotate(name, (1e3 * seconds, error), fontsize=9, **offset)
+    ax.set_xlabel("core time per step / ms")
+    ax.margins(0.25)
+    _plain_numbers(ax)
+
+
+def _plain_numbers(ax: Axes) -> None:
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(LogFormatter())
+        axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+
+
 def size_curve(
     ax: Axes, sizes: Sequence[int], values: Sequence[float], *, architecture: str, label: str
 ) -> None:
     """Draw an error against the number of labelled frames, both axes logarithmic."""
     ax.loglog(sizes, values, "o-", color=colour(architecture), label=label)
     ax.set_xlabel("labelled frames")
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(LogFormatter())
-        axis.set_minor_formatter(LogFormatter())
+    _plain_numbers(ax)
 
 
 def score_curve(
