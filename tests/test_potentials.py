@@ -377,11 +377,22 @@ def test_names():
 @pytest.mark.parametrize("name", protocol.names())
 def test_every_architecture_offers_the_protocol(name):
     module = protocol.architecture(name)
-    offered = {n for n in vars(protocol.Architecture) if not n.startswith("_")}
-    offered |= set(protocol.Architecture.__annotations__)
+    is_trainable = hasattr(module, "train")
+    offered = set()
+    for part in (protocol.Potential, *([protocol.Architecture] if is_trainable else [])):
+        offered |= {n for n in vars(part) if not n.startswith("_")} | set(part.__annotations__)
     missing = {n for n in offered if not hasattr(module, n)}
     assert missing == set()
-    protocol.settings(name, {})  # has defaults
+    if is_trainable:
+        protocol.settings(name, {})  # has defaults
+    else:
+        with pytest.raises(ValueError, match="cannot be trained here"):
+            protocol.settings(name, {})
+
+
+def test_a_model_file_tells_its_architecture():
+    suffixes = [Path(protocol.architecture(n).MODEL_FILE).suffix for n in protocol.names()]
+    assert len(set(suffixes)) == len(suffixes)
 
 
 def test_an_architecture_is_one_file(tmp_path, monkeypatch):
@@ -400,7 +411,9 @@ def test_an_architecture_is_one_file(tmp_path, monkeypatch):
 
 
 def test_unknown_architecture_lists_what_there_is():
-    with pytest.raises(ValueError, match=r"architecture 'gap'; allowed are deep_potential, mace"):
+    with pytest.raises(
+        ValueError, match=r"architecture 'gap'; allowed are chgnet, deep_potential, mace"
+    ):
         protocol.architecture("gap")
     with pytest.raises(ValueError, match=r"architecture 'protocol'; allowed are"):
         protocol.settings("protocol", {})

@@ -1,5 +1,8 @@
 """The study as a whole: its profiles declare a campaign without computing anything."""
 
+import hashlib
+import json
+
 import pytest
 from crosstrain.data import profiles
 from crosstrain.data.profiles import Budget
@@ -13,7 +16,9 @@ def test_every_profile_declares_a_whole_campaign(name):
     steps = upstream(study.campaign())
     assert len({step.folder_name for step in steps}) == len(steps)
     trained = {step.params["architecture"] for step in steps if step.kind == "train"}
-    assert trained == {"deep_potential", "mace"}
+    foundation = study.profile.foundation
+    tuned = foundation.fine_tuning.architectures if foundation else []
+    assert {"deep_potential", "mace"} <= trained <= {"deep_potential", "mace", *tuned}
     assert {step.name for step in steps if step.kind == "reference"} == set(
         study.profile.liquid.states
     )
@@ -162,3 +167,70 @@ def test_generations_are_shown_if_a_training_set_asks_for_their_block(tiny):
     empty = study.profile.model_copy(update={"store": "runs/empty/data"})
     assert list(Study(empty).generations("dp_iterated")) == [1]
     assert with_training(Study(empty), sets=["classical"]).generations("dp_iterated") == {}
+
+
+# --- foundation models ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_weights(monkeypatch, tmp_path):
+    """No folder of weights, and an empty cache."""
+    monkeypatch.delenv("CROSSTRAIN_WEIGHTS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_models_without_weights_are_named_with_the_reason_and_no_step(no_weights):
+    study = Study("paper")
+    found, not_run = study.foundation_models()
+    assert {"so3lr", "chgnet", "so3lr-classical.100-s1"} <= set(found)
+    published = {"mace_mp_0", "mace_mp_0_d3", "mace_off23"}
+    assert {name for name in not_run if not name.startswith("mace_foundation")} == published
+    for reason in not_run.values():
+        assert reason.startswith("not run: weights not found (put ")
+        assert "CROSSTRAIN_WEIGHTS" in reason
+    known = {step.params.get("name") for step in upstream(study.compared())}
+    assert known & {"so3lr", "chgnet", *not_run} == {"so3lr", "chgnet"}
+
+
+def test_the_hash_of_the_weights_is_in_the_key(no_weights, monkeypatch, tmp_path):
+    from crosstrain.potentials.mace_foundation import OFF_SMALL
+
+    keys = []
+    for content in (b"one", b"other"):
+        (tmp_path / OFF_SMALL).write_bytes(content)
+        monkeypatch.setenv("CROSSTRAIN_WEIGHTS", str(tmp_path))
+        step = Study("smoke").pretrained("mace_off23")
+        assert step.params["sha256"] == hashlib.sha256(content).hexdigest()
+        assert str(tmp_path) not in json.dumps(step.to_json())
+        keys.append(step.key)
+    assert keys[0] != keys[1]
+    tuned = Study("smoke").fine_tuned("so3lr", "classical")
+    assert (
+        tuned.params["settings"]["base_sha256"]
+        == Study("smoke").pretrained("so3lr").params["sha256"]
+    )
+
+
+def test_a_published_model_is_run_for_its_own_time():
+    study = Study("paper")
+    liquid = study.profile.foundation.models["chgnet"].duration_ps
+    run = study.single_runs(study.pretrained("chgnet"))
+    assert set(run) == set(study.profile.liquid.states)
+    for step in run.values():
+        dynamics = step.params["dynamics"]
+        assert dynamics["n_steps"] * dynamics["timestep_fs"] == pytest.approx(1e3 * liquid)
+    bespoke = study.model("mace", "classical", 1)
+    assert study.single_runs(bespoke)["published"].key == study.liquid(bespoke, "published", 1).key
+    assert set(study.single_runs(study.fine_tuned("so3lr", "classical"))) == {"published"}
+
+
+def test_what_is_not_declared_is_refused():
+    study = Study("smoke")
+    with pytest.raises(ValueError, match=r"pretrained model 'gap'; allowed are chgnet, mace_mp_0"):
+        study.pretrained("gap")
+    with pytest.raises(ValueError, match=r"fine-tuned architecture 'mace'; allowed are so3lr"):
+        study.fine_tuned("mace", "classical")
+    bare = Study(study.profile.model_copy(update={"foundation": None}))
+    assert bare.compared() == []
+    with pytest.raises(ValueError, match="no section 'foundation'"):
+        bare.foundation_models()

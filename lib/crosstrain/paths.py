@@ -55,6 +55,12 @@ def published() -> Path | None:
     return root() / folder if folder else None
 
 
+def weights() -> Path | None:
+    """Return the user's folder of weights of models (``CROSSTRAIN_WEIGHTS``), if one is named."""
+    folder = os.environ.get("CROSSTRAIN_WEIGHTS")
+    return root() / folder if folder else None
+
+
 def inside(parent: Path, name: str) -> Path:
     """Return ``parent / name`` and refuse a name that leaves ``parent``.
 

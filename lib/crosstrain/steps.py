@@ -286,6 +286,18 @@ def _given(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     shutil.copyfile(file, out / architecture(params["architecture"]).MODEL_FILE)
 
 
+def _pretrained(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """The weights of a published model: brought here to be read, not to be shipped."""
+    from crosstrain.potentials import protocol
+
+    model = protocol.published(params["name"])
+    file, sha256 = protocol.checked_weights(model, params["sha256"])
+    module = protocol.architecture(params["architecture"])
+    shutil.copyfile(file, out / module.MODEL_FILE)
+    about = {"name": params["name"], "level_of_theory": model.level_of_theory, "sha256": sha256}
+    _write_json(out / protocol.RECORD, about | {"file": file.name})
+
+
 def _calculator(params: Params, model: Path) -> Any:
     from crosstrain.potentials.protocol import architecture
 
@@ -506,6 +518,7 @@ KINDS = {
     "stand_in": Kind(_stand_in, 1),
     "train": Kind(_train, 1),
     "given": Kind(_given, 1),
+    "pretrained": Kind(_pretrained, 1),
     "explore": Kind(_explore, 1),
     "select": Kind(_select, 1),
     "evaluate": Kind(_evaluate, 2),

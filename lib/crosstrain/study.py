@@ -423,6 +423,112 @@ class Study:
         }
         return self._step("given", re.sub(r"[^A-Za-z0-9._+-]", "_", name), params)
 
+    def pretrained(self, name: str) -> Step:
+        """A published model, by name; the hash of its weights is part of its key.
+
+        Raises
+        ------
+        ValueError
+            If there is none of that name.
+        crosstrain.potentials.protocol.WeightsNotFound
+            If its weights are not here.
+        """
+        model = potentials.published(name)
+        params = {
+            "architecture": potentials.pretrained()[name],
+            "name": name,
+            "sha256": potentials.checked_weights(model)[1],
+            "device": self.profile.compute.device,
+            "precision": self.profile.compute.precision,
+            "seed": 0,
+        }
+        return self._step("pretrained", name, params)
+
+    def fine_tuned(self, architecture: str, sets: str) -> Step:
+        """A published model trained further; the hash of the weights it starts from is in its key.
+
+        Parameters
+        ----------
+        architecture : str
+            Of those that the profile fine-tunes.
+        sets : str
+            As for `model`.
+
+        Raises
+        ------
+        ValueError
+            If the profile does not fine-tune it.
+        crosstrain.potentials.protocol.WeightsNotFound
+            If the weights are not here.
+        """
+        tuning = self.profile.foundation and self.profile.foundation.fine_tuning
+        known = tuning.architectures if tuning else {}
+        if architecture not in known:
+            allowed = ", ".join(known) or "none"
+            raise ValueError(f"fine-tuned architecture {architecture!r}; allowed are {allowed}")
+        chosen = known[architecture]
+        base = potentials.settings(architecture, chosen.settings).base
+        _, sha256 = potentials.checked_weights(potentials.published(base))
+        return self._trained(
+            architecture,
+            chosen.settings | {"base_sha256": sha256},
+            sets,
+            tuning.seed,
+            frame_cost_s=chosen.frame_cost_s,
+        )
+
+    def foundation_models(self) -> tuple[dict[str, Step], dict[str, str]]:
+        """Return the published and fine-tuned models of the profile by name, and why others lack.
+
+        Fine-tuned ones are named as their steps are, for example ``so3lr-classical.50-s1``.
+
+        Raises
+        ------
+        ValueError
+            If the profile has no foundation models.
+        """
+        foundation, found, not_run = self.profile.foundation, {}, {}
+        if foundation is None:
+            raise ValueError(f"profile {self.profile.name!r} has no section 'foundation'")
+        wanted = {name: (self.pretrained, (name,)) for name in foundation.models}
+        if tuning := foundation.fine_tuning:
+            wanted |= {
+                f"{architecture}-{sets}-s{tuning.seed}": (self.fine_tuned, (architecture, sets))
+                for sets in dict.fromkeys(tuning.sizes + tuning.sets)
+                for architecture in tuning.architectures
+            }
+        for name, (make, arguments) in wanted.items():
+            try:
+                found[name] = make(*arguments)
+            except potentials.WeightsNotFound as error:
+                not_run[name] = f"not run: {error}"
+        return found, not_run
+
+    def bespoke_models(self) -> list[Step]:
+        """The models trained from nothing on the sets that published ones are fine-tuned on."""
+        tuning = self.profile.foundation.fine_tuning
+        return [
+            self.model(architecture, sets, tuning.seed)
+            for sets in (dict.fromkeys(tuning.sizes + tuning.sets) if tuning else ())
+            for architecture in self.profile.training.architectures
+        ]
+
+    def single_runs(self, model: Step) -> dict[str, Step]:
+        """The first replica of a model's liquid at each state where it is run.
+
+        Published models are run at every state, fine-tuned ones where the profile says.
+        """
+        tuning, states = self.profile.foundation.fine_tuning, self.profile.liquid.states
+        is_tuned = tuning and model.params["architecture"] in tuning.architectures
+        names = tuning.states if is_tuned and model.kind == "train" else self.states_of(model)
+        return {name: self.liquid(model, name, states[name].replicas[0]) for name in names}
+
+    def level_of_theory(self, model: Step) -> str:
+        """The level of theory of the labels that a model was trained on."""
+        if model.kind == "pretrained":
+            return potentials.published(model.name).level_of_theory
+        return self.profile.reference.method
+
     def with_liquid(
         self, composition: Mapping[str, int] | None = None, state: State | None = None
     ) -> Study:
@@ -490,6 +596,9 @@ class Study:
     def liquid(self, model: Step, state: str, replica: int) -> Step:
         """A trajectory of the scoring liquid with a model at constant pressure."""
         dynamics, at = self.profile.dynamics, self.profile.liquid.states[state]
+        duration_ps = dynamics.duration_ps
+        if model.kind == "pretrained":
+            duration_ps = self.profile.foundation.models[model.name].duration_ps
         module = potentials.architecture(model.params["architecture"])
         n_atoms = _n_atoms(self.profile.liquid.composition)
         steps_per_frame = round(dynamics.save_every_fs / dynamics.timestep_fs)
@@ -498,7 +607,7 @@ class Study:
             "temperature_K": at.temperature_K,
             "pressure_bar": at.pressure_bar,
             "timestep_fs": dynamics.timestep_fs,
-            "n_steps": round(dynamics.duration_ps * 1e3 / dynamics.timestep_fs),
+            "n_steps": round(duration_ps * 1e3 / dynamics.timestep_fs),
             "save_every": steps_per_frame,
             "thermo_every": steps_per_frame,
             "seed": 100 * model.params["seed"] + replica,
@@ -633,6 +742,7 @@ class Study:
             steps += candidates.values()
         for model in self.models():
             steps += self.results(model)
+        steps += self.compared()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     def results(self, model: Step) -> list[Step]:
@@ -642,6 +752,18 @@ class Study:
             for liquid in self.liquids(model, state):
                 steps += [self.observed(liquid), self.evaluated(model, self.relabelled(liquid))]
             steps += self.diffused(model, state)
+        return steps
+
+    def compared(self) -> list[Step]:
+        """What foundation models are judged by, as they are and fine-tuned, beside bespoke ones."""
+        if self.profile.foundation is None:
+            return []
+        found, _ = self.foundation_models()
+        steps = []
+        for model in (*found.values(), *self.bespoke_models()):
+            steps += self.tested(model)
+            for run in self.single_runs(model).values():
+                steps += [self.observed(run), self.evaluated(model, self.relabelled(run))]
         return steps
 
     def plan(self) -> list[str]:

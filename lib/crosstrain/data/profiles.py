@@ -142,6 +142,29 @@ class Dynamics(_Part):
     relabelled_frames: int = Field(ge=2, description="frames of each run given to the reference")
 
 
+class ZeroShot(_Part):
+    """How a published model is run as it is."""
+
+    duration_ps: float = Field(gt=0, description="of its liquid at each state, one replica")
+
+
+class FineTuning(_Part):
+    """Published models trained further, beside bespoke ones on the same frames."""
+
+    architectures: dict[str, Candidate]
+    seed: int
+    sizes: list[str] = Field(description="growing parts of a block, for the learning curves")
+    sets: list[str] = Field([], description="further training sets, for the transfer matrix")
+    states: list[str] = Field(description="where all these models are run, one replica")
+
+
+class Foundation(_Part):
+    """Models that others have trained on much more."""
+
+    models: dict[str, ZeroShot]
+    fine_tuning: FineTuning | None = None
+
+
 class Reference(_Part):
     """The reference method."""
 
@@ -169,6 +192,7 @@ class Profile(_Part):
     iteration: Iteration | None = None
     liquid: Liquid
     dynamics: Dynamics
+    foundation: Foundation | None = None
 
     @model_validator(mode="after")
     def _names_are_not_blocks(self) -> Profile:

@@ -34,6 +34,7 @@ SECONDS_PER_ATOM = (1.1e-3, 6.0e-4)
 AGREEMENT = {"energy": 1e-4, "forces": 5e-4, "stress": 5e-6}
 # The radial functions become splines; with 1024 points forces are right to about 1e-6 eV/Å.
 SPLINE_POINTS = 1024
+REPLAY_HEAD = "pt_head"  # of mace-torch, where a published model is fine-tuned with replay
 
 
 class Settings(BaseModel):
@@ -84,8 +85,8 @@ def train(
     for name, frames in files.items():
         fr.write(folder / f"{name}.extxyz", frames)
     arguments = _arguments(settings, seed, atom_energies, device, precision)
-    _run_trainer(arguments, folder)
-    _check_counts(folder, training)
+    run_trainer(arguments, folder)
+    check_counts(folder, training)
     model = folder / "model_stagetwo.model"
     if not model.is_file():
         raise TrainingError(f"MACE left no model; the end of its log: {_log(folder)[-500:]}")
@@ -126,7 +127,8 @@ def _arguments(
     return flags + [f"--{name}={value}" for name, value in options.items()]
 
 
-def _run_trainer(arguments: list[str], folder: Path) -> None:
+def run_trainer(arguments: list[str], folder: Path) -> None:
+    """Run mace-torch's trainer in a folder."""
     from mace import tools
     from mace.cli.run_train import run
 
@@ -145,12 +147,15 @@ def _log(folder: Path) -> str:
     return "".join(path.read_text() for path in sorted((folder / "logs").glob("*.log")))
 
 
-def _check_counts(folder: Path, training: Sequence[Atoms]) -> None:
-    """Compare what the trainer says it read with what it was given: labels can go unseen."""
+def check_counts(folder: Path, training: Sequence[Atoms], heads: int = 1) -> None:
+    """Compare what the trainer says it read with what it was given: labels can go unseen.
+
+    With several `heads` the report on the first counts.
+    """
     report = re.findall(r"Total Training set \[([^\]]*)\]", _log(folder))
-    if not report:
+    if len(report) < heads:
         raise TrainingError("MACE did not report the labels of its training set")
-    seen = dict(item.split(": ") for item in report[-1].split(", "))
+    seen = dict(item.split(": ") for item in report[-heads].split(", "))
     n_periodic = sum(bool(f.pbc.all()) for f in training)
     given = {"energy": len(training), "forces": len(training), "stress": n_periodic}
     if any(int(seen.get(name, 0)) != count for name, count in given.items()):
@@ -276,10 +281,11 @@ def _check_agreement(fast: Calculator, slow: Calculator) -> None:
 
 def samples(settings: Settings, n_training: int) -> int:
     """Return how many frames a training sees: whole batches, every epoch."""
-    return settings.max_num_epochs * _per_epoch(settings, n_training)
+    return settings.max_num_epochs * per_epoch(settings, n_training)
 
 
-def _per_epoch(settings: Settings, n_training: int) -> int:
+def per_epoch(settings: Any, n_training: int) -> int:
+    """Return how many frames an epoch sees: whole batches."""
     return n_training // settings.batch_size * settings.batch_size
 
 
@@ -291,7 +297,7 @@ def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
     if n_training < settings.batch_size:
         raise ValueError(f"{n_training} training frames; batch_size is {settings.batch_size}")
     share = settings.start_stage_two / settings.max_num_epochs
-    epochs = max(3, round(n_samples / _per_epoch(settings, n_training)))
+    epochs = max(3, round(n_samples / per_epoch(settings, n_training)))
     update = {"max_num_epochs": epochs, "start_stage_two": max(1, round(share * epochs))}
     return settings.model_copy(update=update)
 
@@ -303,9 +309,9 @@ def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[Le
         for path in sorted((folder / "results").glob("*_train.txt"))
         for line in path.read_text().splitlines()
     ]
-    per_epoch = _per_epoch(settings, n_training)
+    seen = per_epoch(settings, n_training)
     return without_repeats(
-        LearningPoint((e["epoch"] + 1) * per_epoch, e["rmse_e_per_atom"], e["rmse_f"])
+        LearningPoint((e["epoch"] + 1) * seen, e["rmse_e_per_atom"], e["rmse_f"])
         for e in lines
-        if e["mode"] == "eval" and e["epoch"] is not None
+        if e["mode"] == "eval" and e["epoch"] is not None and e.get("head") != REPLAY_HEAD
     )

@@ -1,14 +1,17 @@
 """What an architecture offers. One module in this folder is one architecture.
 
 To add one, write a module with the names below; nothing else in the library changes. Its file
-name is its name on the command line and in profiles.
+name is its name on the command line and in profiles. A module whose models come from others names
+them in ``PRETRAINED``; one that cannot be trained here has the names of `Potential` only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Protocol
@@ -17,9 +20,34 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, ValidationError
 
+RECORD = "pretrained.json"  # beside the weights of a published model: which one it is
+
 
 class TrainingError(RuntimeError):
     """A training did not end with a usable model; the message gives the reason."""
+
+
+class WeightsNotFound(RuntimeError):
+    """The weights of a published model are not here; the message says how to provide them."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model that others have trained and published.
+
+    Attributes
+    ----------
+    label : str
+        Name for people.
+    level_of_theory : str
+        Of the labels that it was trained on.
+    file : callable
+        Returns the file of its weights, or raises `WeightsNotFound`.
+    """
+
+    label: str
+    level_of_theory: str
+    file: Callable[[], Path]
 
 
 @dataclass(frozen=True)
@@ -48,17 +76,28 @@ def without_repeats(points: Iterable[LearningPoint]) -> list[LearningPoint]:
     return list({point.samples: point for point in points}.values())
 
 
-class Architecture(Protocol):
-    """The names a module in this folder defines."""
+class Potential(Protocol):
+    """The names that every module in this folder defines."""
 
     LABEL: str
     """Name for people."""
-    VERSION: int
-    """Raised when the same settings would train another model."""
     MODEL_FILE: str
-    """File name of a trained model."""
+    """File name of a model; its suffix is that of no other architecture."""
     SECONDS_PER_ATOM: tuple[float, float]
     """Cost of a training frame and of a dynamics step, per atom on one core: for estimates only."""
+
+    def calculator(self, model: Path, *, device: str, precision: str) -> Calculator:
+        """Return an ASE calculator with energy, forces and stress.
+
+        Its attribute ``engine`` names the program that evaluates the model.
+        """
+
+
+class Architecture(Potential, Protocol):
+    """The names that a module also defines if its models can be trained, or fine-tuned."""
+
+    VERSION: int
+    """Raised when the same settings would train another model."""
     Settings: type[BaseModel]
     """Hyperparameters with their defaults; an unknown or impossible one is refused."""
 
@@ -103,12 +142,6 @@ class Architecture(Protocol):
             If the trainer fails or did not see the labels it was given.
         """
 
-    def calculator(self, model: Path, *, device: str, precision: str) -> Calculator:
-        """Return an ASE calculator with energy, forces and stress.
-
-        Its attribute ``engine`` names the program that evaluates the model.
-        """
-
     def learning_curve(self, folder: Path, settings: Any, n_training: int) -> list[LearningPoint]:
         """Return the validation errors recorded in the training folder."""
 
@@ -132,15 +165,77 @@ def architecture(name: str) -> Architecture:
     return import_module(f"crosstrain.potentials.{name}")  # type: ignore[return-value]
 
 
+def pretrained() -> dict[str, str]:
+    """Return the architecture of each published model, by the name of the model."""
+    return {
+        model: name for name in names() for model in getattr(architecture(name), "PRETRAINED", ())
+    }
+
+
+def published(model: str) -> Pretrained:
+    """Return a published model by name.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    known = pretrained()
+    if model not in known:
+        raise ValueError(f"pretrained model {model!r}; allowed are {', '.join(known)}")
+    return architecture(known[model]).PRETRAINED[model]  # type: ignore[attr-defined]
+
+
+def checked_weights(model: Pretrained, sha256: str | None = None) -> tuple[Path, str]:
+    """Return the file of a published model's weights and its SHA-256.
+
+    Parameters
+    ----------
+    model : Pretrained
+    sha256 : str, optional
+        What the hash must be.
+
+    Raises
+    ------
+    WeightsNotFound
+        If there is no such file.
+    ValueError
+        If it is another file.
+    """
+    path = model.file()
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 and found != sha256:
+        raise ValueError(f"weights of {model.label} have SHA-256 {found}; expected is {sha256}")
+    return path, found
+
+
+def packaged_weights(package: str, path: str, requirement: str) -> Path:
+    """Return a file inside an installed package, without importing it.
+
+    Raises
+    ------
+    WeightsNotFound
+        If the package is not installed or lacks the file.
+    """
+    spec = find_spec(package)
+    file = Path(spec.origin).parent / path if spec and spec.origin else None
+    if file is None or not file.is_file():
+        raise WeightsNotFound(f"weights not found (they come with 'pip install {requirement}')")
+    return file
+
+
 def settings(name: str, values: Mapping[str, Any]) -> BaseModel:
     """Return checked hyperparameters of an architecture.
 
     Raises
     ------
     ValueError
-        If a name is unknown or a value impossible.
+        If a name is unknown or a value impossible, or the architecture cannot be trained here.
     """
-    model = architecture(name).Settings
+    model = getattr(architecture(name), "Settings", None)
+    if model is None:
+        raise ValueError(f"architecture {name!r} cannot be trained here, only evaluated")
     try:
         return model(**values)
     except ValidationError as error:

@@ -40,6 +40,7 @@ ROOMS = {
     "build": None,
     "label": None,
     "explore": None,
+    "pretrained": None,
     "atoms": "sets",
     "set": "sets",
     "train": "models",

@@ -1,0 +1,97 @@
+"""CHGNet (Deng et al., Nat. Mach. Intell. 2023, 5, 1031), as published: evaluated, not trained.
+
+Its weights come inside the package. It was made for inorganic crystals (MPtrj) and knows neither
+dispersion nor long-range electrostatics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from crosstrain.potentials.protocol import Pretrained, packaged_weights
+
+LABEL = "CHGNet"
+MODEL_FILE = "chgnet.tar"
+SECONDS_PER_ATOM = (0.0, 4.5e-3)
+PRETRAINED = {
+    "chgnet": Pretrained(
+        label="CHGNet 0.3.0",
+        level_of_theory="PBE, PBE+U (MPtrj)",
+        file=partial(
+            packaged_weights,
+            "chgnet",
+            "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+            "chgnet==0.4.2",
+        ),
+    )
+}
+# No interaction reaches farther than this in CHGNet 0.3.0, so a vacuum as wide isolates.
+CUTOFF_A = 6.0
+
+
+def calculator(model: Path, *, device: str, precision: str) -> Calculator:
+    """Return an ASE calculator with energy, forces and stress.
+
+    Parameters
+    ----------
+    model : Path
+        A file of weights, a pickle: only that of the package.
+    device : str
+        ``cpu`` or ``cuda``.
+    precision : str
+        ``float32``: the package knows no other.
+
+    Raises
+    ------
+    ValueError
+        For another precision.
+    """
+    if precision != "float32":
+        raise ValueError(f"precision {precision!r}; CHGNet allows float32 only")
+    return _Boxed(model, device)
+
+
+class _Boxed(Calculator):
+    """CHGNet, which needs a periodic cell: an isolated molecule is put in a vacuum."""
+
+    implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
+    def __init__(self, model: Path, device: str) -> None:
+        super().__init__()
+        from chgnet import __version__
+        from chgnet.model.dynamics import CHGNetCalculator
+
+        self._inner = CHGNetCalculator.from_file(
+            str(model), use_device=device, on_isolated_atoms="ignore"
+        )
+        self.engine = f"chgnet {__version__}"
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Evaluate everything at once, but magnetic moments."""
+        super().calculate(atoms, properties, system_changes)
+        frame = self.atoms.copy()
+        is_periodic = frame.pbc.all()
+        if not is_periodic:
+            frame.set_cell(np.ptp(frame.positions, axis=0) + 2 * CUTOFF_A)
+            frame.pbc = True
+        self._inner.calculate(frame, task="efs")
+        found = self._inner.results
+        self.results = {
+            "energy": float(found["energy"]),
+            "free_energy": float(found["energy"]),
+            "forces": np.asarray(found["forces"], dtype=float),
+        }
+        if is_periodic:
+            self.results["stress"] = np.asarray(found["stress"], dtype=float)
