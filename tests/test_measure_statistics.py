@@ -6,6 +6,7 @@ from crosstrain.measure.statistics import (
     combine_replicas,
     correlated_error,
     equilibrated,
+    independent_samples,
     kaplan_meier,
     mean_with_error,
     statistical_inefficiency,
@@ -165,3 +166,13 @@ def test_bootstrap_interval_of_a_mean():
     assert again[0] == again[1]
     with pytest.raises(ValueError, match="at least 3"):
         bootstrap_interval([1.0, 2.0], rng=rng)
+
+
+def test_independent_samples_are_those_of_the_slowest_column():
+    rng = np.random.default_rng(4)
+    fast, slow = rng.normal(size=4000), np.repeat(rng.normal(size=400), 10)
+    both = np.column_stack([fast, np.zeros(4000), slow])
+    assert independent_samples(fast) == pytest.approx(4000, rel=0.1)
+    assert independent_samples(both) == independent_samples(slow)
+    assert independent_samples(slow) == pytest.approx(400, rel=0.25)
+    assert independent_samples(np.ones((50, 2))) == 50

@@ -52,7 +52,7 @@ def observe(
             r, g = _rdf(
                 trajectory.positions[kept], trajectory.cells[kept], trajectory.reference, pair, rdf
             )
-            errors = statistics.correlated_error(g)
+            errors, n_effective = statistics.correlated_error(g), statistics.independent_samples(g)
         except ValueError as error:
             seen["missing"][f"rdf:{pair}"] = str(error)
             continue
@@ -60,6 +60,7 @@ def observe(
             "r_A": r.tolist(),
             "g": g.mean(axis=0).tolist(),
             "error": errors.tolist(),
+            "n_effective": n_effective,
         }
     return seen
 
@@ -250,16 +251,21 @@ def mean_density(observed: Sequence[Mapping[str, Any]]) -> Estimate | None:
 
 
 def mean_rdf(observed: Sequence[Mapping[str, Any]], pair: str) -> dict[str, np.ndarray] | None:
-    """Return r (Å), g and its standard error over the replicas that gave one, or None."""
+    """Return r (Å), g, its standard error and independent samples over the replicas, or None."""
     known = [run["rdf"][pair] for run in observed if run["rdf"][pair]]
     if not known:
         return None
-    bins = np.array([[run["g"], run["error"]] for run in known]).transpose(2, 0, 1)
-    merged = [statistics.combine_replicas([Estimate(g, e, 1) for g, e in bin_]) for bin_ in bins]
+    merged = [
+        statistics.combine_replicas(
+            [Estimate(run["g"][k], run["error"][k], run["n_effective"]) for run in known]
+        )
+        for k in range(len(known[0]["g"]))
+    ]
     return {
         "r_A": np.array(known[0]["r_A"]),
         "g": np.array([m.value for m in merged]),
         "error": np.array([m.error for m in merged]),
+        "n_effective": np.array([m.n_effective for m in merged]),
     }
 
 
@@ -277,7 +283,10 @@ def _deviation(
     curve = mean_rdf(observed, name.removeprefix("rdf:"))
     if curve is None:
         return NOTHING_TO_MEASURE
-    return score.rdf_deviation(grid, curve["g"], curve["error"], value["value"], value["error"])
+    deviation = score.rdf_deviation(
+        grid, curve["g"], curve["error"], value["value"], value["error"]
+    )
+    return deviation._replace(n_effective=float(curve["n_effective"].min()))
 
 
 def _plain(estimate: Estimate) -> dict[str, float]:

@@ -157,7 +157,8 @@ def picture(base: Study, study: Study, model: Step) -> Path:
         for pair, ax in zip(pairs, row[1:], strict=True):
             curve = judge.mean_rdf(observed, pair)
             if curve:
-                plots.radial_distribution(ax, *curve.values(), colour=shade)
+                known = curve["r_A"], curve["g"], curve["error"]
+                plots.radial_distribution(ax, *known, colour=shade)
             if reference is not NO_REFERENCE:
                 plots.reference_rdf(ax, reference, pair)
             ax.set_title(f"{pair}, {at}")

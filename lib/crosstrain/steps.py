@@ -526,6 +526,6 @@ KINDS = {
     "simulate": Kind(_simulate, 4),
     "relabel": Kind(_relabel, 1),
     "diffuse": Kind(_diffuse, 1),
-    "observe": Kind(_observe, 1),
+    "observe": Kind(_observe, 2),
     "reference": Kind(_reference, 3),
 }

@@ -163,7 +163,8 @@ for state, row in zip(states, axes, strict=True):
             curve = judge.mean_rdf(observed.get((model.name, state), []), pair)
             if curve:
                 shade = figures.colour(model.params["architecture"])
-                plots.radial_distribution(ax, *curve.values(), colour=shade)
+                known = curve["r_A"], curve["g"], curve["error"]
+                plots.radial_distribution(ax, *known, colour=shade)
         plots.reference_rdf(ax, references[state], pair)
         ax.set_title(f"{pair}, {states[state].temperature_K:g} K")
 plots.architecture_legend(axes[0, 0], labels)

@@ -24,6 +24,8 @@ class Term:
     ----------
     deviation, deviation_error
         Δ from the reference liquid and its standard error.
+    n_effective
+        Independent samples of the model's own liquid behind Δ.
     tolerance
         τ, in the unit of Δ.
     weight
@@ -34,6 +36,7 @@ class Term:
 
     deviation: float
     deviation_error: float
+    n_effective: float
     tolerance: float
     weight: float
     value: float
@@ -289,6 +292,7 @@ def _terms(
         name: Term(
             deviation=float(deviation.value),
             deviation_error=float(deviation.error),
+            n_effective=float(deviation.n_effective),
             tolerance=float(tolerances[kinds[name]]),
             weight=shares[name] / total,
             value=float(_closeness(deviation.value, tolerances[kinds[name]])),

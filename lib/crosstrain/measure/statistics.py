@@ -171,16 +171,36 @@ def correlated_error(columns: ArrayLike) -> Floats:
         If there are too few samples or a value is not finite.
     """
     x = np.asarray(columns, dtype=float)
-    _check_length(x)
-    flat = x.reshape(len(x), -1)
-    spread = flat.std(axis=0)
-    # Rounding leaves a constant column a spread of order 1e-16 of its size.
-    varies = spread > 1e-12 * np.abs(flat).max(axis=0)
+    flat, n_effective = _columns(x)
     error = np.zeros(flat.shape[1])
-    for j in np.flatnonzero(varies):
-        n_effective = len(flat) / statistical_inefficiency(flat[:, j])
-        error[j] = _standard_error(spread[j], n_effective)
+    varies = np.isfinite(n_effective)
+    error[varies] = [
+        _standard_error(spread, n)
+        for spread, n in zip(flat[:, varies].std(axis=0), n_effective[varies], strict=True)
+    ]
     return error.reshape(x.shape[1:])
+
+
+def independent_samples(columns: ArrayLike) -> float:
+    """Number of independent samples of a correlated series, in its slowest column.
+
+    Parameters
+    ----------
+    columns
+        Shape (n_samples,) or (n_samples, n_columns).
+
+    Returns
+    -------
+    float
+        All samples, if every column is constant.
+
+    Raises
+    ------
+    ValueError
+        As `correlated_error`.
+    """
+    x = np.asarray(columns, dtype=float)
+    return float(min(_columns(x)[1].min(), len(x)))
 
 
 def combine_replicas(estimates: Sequence[Estimate]) -> Estimate:
@@ -315,6 +335,18 @@ def bootstrap_interval(
     tail = (1 - confidence) / 2
     low, high = np.quantile(statistic(draws, axis=-1), [tail, 1 - tail])
     return float(low), float(high)
+
+
+def _columns(x: Floats) -> tuple[Floats, Floats]:
+    """Columns of a series, and the independent samples of each: infinite if it is constant."""
+    _check_length(x)
+    flat = x.reshape(len(x), -1)
+    # Rounding leaves a constant column a spread of order 1e-16 of its size.
+    varies = flat.std(axis=0) > 1e-12 * np.abs(flat).max(axis=0)
+    n_effective = np.full(flat.shape[1], np.inf)
+    for j in np.flatnonzero(varies):
+        n_effective[j] = len(flat) / statistical_inefficiency(flat[:, j])
+    return flat, n_effective
 
 
 def _standard_error(spread: float, n_effective: float) -> float:
