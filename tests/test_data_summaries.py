@@ -84,6 +84,25 @@ def test_model_errors_without_frames_has_no_numbers():
     assert summaries.model_errors([], {}) == {"frames": 0}
 
 
+def test_spread_of_an_error_is_that_of_normal_numbers():
+    rng = np.random.default_rng(5)
+    frames = [two_waters() for _ in range(100)]
+    said = {
+        "energy_eV": [frame.info[ENERGY] for frame in frames],
+        "forces_eV_A": [f.arrays[FORCES] + 0.1 * rng.normal(size=(6, 3)) for f in frames],
+        "stress_eV_A3": [frame.info[STRESS] for frame in frames],
+    }
+    found = summaries.model_errors_with_spread(frames, said, n_blocks=20)
+    force = found["force / meV Å⁻¹"]
+    assert force.value == pytest.approx(100, rel=0.1)
+    # root mean square of n normal numbers: relative error 1/sqrt(2 n)
+    assert force.error == pytest.approx(force.value / np.sqrt(2 * 1800), rel=0.5)
+    assert found["energy / meV atom⁻¹"][:2] == (0, 0)
+    few = summaries.model_errors_with_spread(frames[:9], {k: v[:9] for k, v in said.items()})
+    assert np.isnan(few["force / meV Å⁻¹"].error)
+    assert few["force / meV Å⁻¹"].n_effective == 1
+
+
 def test_sets_table():
     row = summaries.sets({"a": [two_waters(), two_waters()]}).loc["a"]
     assert row["frames"] == 2

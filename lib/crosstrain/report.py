@@ -11,6 +11,7 @@ import numpy as np
 from crosstrain import judge, paths
 from crosstrain.data import figures, plots, summaries
 from crosstrain.data.profiles import Liquid, State
+from crosstrain.measure.statistics import Estimate
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, sha256
 from crosstrain.study import Study
@@ -111,21 +112,44 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
         said.append(f"  {run}: {seen['status']} {seen['detail']} ({seen['time_ps']:g} ps)")
     density = judge.mean_density(observed)
     if density:
-        value = summaries.plus_minus(density.value, density.error)
-        said.append(f"  density {value} g/cm³, {density.n_effective:.0f} independent samples")
+        said.append(f"  density {_estimate(density)} g/cm³")
     else:
         said.append(f"  density: not available ({observed[0]['missing'].get('density', '')})")
-    for run, said_there in visited.items():
-        errors = summaries.model_errors(said_there["frames"], said_there)
-        text = ", ".join(f"{key} {value:.3g}" for key, value in errors.items())
-        said.append(f"  own frames, {run}: {text}")
+    moved = study.each(study.diffused(model, name), lambda step: study.read(step, "diffusion.json"))
+    for seen in moved.values():
+        said += [f"  {line}" for line in _diffusion(seen)]
+    for run, said_there in zip(runs, visited.values(), strict=True):
+        frames = said_there["frames"]
+        errors = summaries.model_errors_with_spread(frames, said_there) if frames else {}
+        said.append(f"  errors on {len(frames)} own frames, {run}:")
+        said += [f"    {key}: {_estimate(value)}" for key, value in errors.items()]
     verdict = why or summaries.reference_verdict(reference, "density")
     said.append(f"  density of the reference: {verdict}")
     score = judge.liquid_score(observed, reference, rng=np.random.default_rng(0))
     for term, part in score.terms.items():
-        delta = summaries.plus_minus(part.deviation, part.deviation_error)
-        said.append(f"  {term}: deviation {delta}, term {part.value:.2f}")
-    return [*said, f"  {summaries.score_sentence(score)}"]
+        delta = Estimate(part.deviation, part.deviation_error, part.n_effective)
+        said.append(f"  {term}: deviation {_estimate(delta)}, term {part.value:.2f}")
+    lived = np.array([seen["time_ps"] / seen["planned_ps"] for seen in observed])
+    spread = lived.std(ddof=1) / np.sqrt(len(lived)) if len(lived) > 1 else np.nan
+    survival = Estimate(score.survival, spread, len(lived))
+    return [*said, f"  survival {_estimate(survival)}", f"  {summaries.score_sentence(score)}"]
+
+
+def _estimate(known: Estimate) -> str:
+    """A number with its standard error and its independent samples."""
+    if not known.n_effective > 1:
+        return f"{known.value:.3g} (a single sample, no error)"
+    return f"{known.value:.3g} ± {known.error:.2g} (n = {known.n_effective:.0f})"
+
+
+def _diffusion(seen: Mapping[str, Any]) -> list[str]:
+    """Self-diffusion by species, or why there is none."""
+    known = [
+        f"self-diffusion of {species} {_estimate(Estimate(**value))} cm²/s"
+        for species, value in seen["D_cm2_s"].items()
+    ]
+    lacking = [f"{name}: not available ({why})" for name, why in seen["missing"].items()]
+    return known + lacking
 
 
 def picture(base: Study, study: Study, model: Step) -> Path:

@@ -18,6 +18,7 @@ from crosstrain.measure import errors, observables
 from crosstrain.measure.forces import split_stress
 from crosstrain.measure.molecules import smallest_width
 from crosstrain.measure.score import LiquidScore
+from crosstrain.measure.statistics import Estimate
 from crosstrain.simulate.selection import REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
@@ -241,6 +242,49 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
         "molecular stress / %": 100 * parts["molecular"].relative,
         "pressure bias / kbar": 1e-3 * stress.pressure_bias_bar,
     }
+
+
+def model_errors_with_spread(
+    frames: Sequence[Atoms], predicted: Prediction, *, n_blocks: int = 5
+) -> dict[str, Estimate]:
+    """Return a model's errors on frames of a trajectory, each with its own standard error.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        Labelled frames in the order of time.
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it.
+    n_blocks : int
+        Blocks of consecutive frames that are left out in turn (jackknife [1]_); they count as the
+        independent samples. Without two frames in each the standard error is NaN.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By heading of `model_errors`.
+
+    References
+    ----------
+    .. [1] M. H. Quenouille, Biometrika 1956, 43, 353.
+    """
+    found = model_errors(frames, predicted)
+    del found["frames"]
+    if len(frames) < 2 * n_blocks:
+        return {name: Estimate(value, np.nan, 1) for name, value in found.items()}
+    without = []
+    for left_out in np.array_split(np.arange(len(frames)), n_blocks):
+        kept = np.setdiff1d(np.arange(len(frames)), left_out)
+        part = {
+            "energy_eV": np.asarray(predicted["energy_eV"])[kept],
+            "forces_eV_A": [predicted["forces_eV_A"][i] for i in kept],
+            "stress_eV_A3": np.asarray(predicted["stress_eV_A3"])[kept],
+        }
+        without.append(model_errors([frames[i] for i in kept], part))
+    spread = {
+        name: np.sqrt(n_blocks - 1) * np.std([each[name] for each in without]) for name in found
+    }
+    return {name: Estimate(value, spread[name], n_blocks) for name, value in found.items()}
 
 
 def force_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, errors.Deviation]:
@@ -514,8 +558,8 @@ def score_sentence(score: LiquidScore) -> str:
     """Return a score in words, or why there is none."""
     if score.terms:
         interval = f"{score.lower:.2f} to {score.upper:.2f}"
-        return f"score {score.value:.2f} ({interval}), survival {score.survival:.2f}"
-    return f"no score, for want of a trusted reference value; survival {score.survival:.2f}"
+        return f"score {score.value:.2f} ({interval}), n = {score.n_replicas} runs"
+    return "no score, for want of a trusted reference value"
 
 
 def training_set(model_name: str) -> str:
