@@ -11,6 +11,7 @@ from crosstrain.measure.transfer import (
     difference_of_gains,
     efficiency,
     gain,
+    logarithms,
 )
 from scipy import stats
 
@@ -276,3 +277,15 @@ def test_bad_contrasts():
         contrast([(1, [0.5, np.nan])], rng=rng())
     with pytest.raises(ValueError, match="confidence is 95"):
         contrast([(1, [0.5, 0.6])], rng=rng(), confidence=95)
+
+
+def test_a_gain_of_logarithms_is_that_of_the_factor():
+    done = [Run(State.DONE, value) for value in (80.0, 100.0)]
+    halved = [Run(State.DONE, run.value / 2) for run in done]
+    unstable = [Run(State.UNSTABLE)]
+    cells = logarithms({("a", "x"): done, ("b", "x"): halved, ("c", "x"): unstable})
+    assert cells["c", "x"] == unstable
+    gained = gain(cells, "b", "a", "x", rng=np.random.default_rng(0), better="lower")
+    assert gained.value == pytest.approx(np.log(2))
+    with pytest.raises(ValueError, match="value is 0"):
+        logarithms({("a", "x"): [Run(State.DONE, 0.0)]})

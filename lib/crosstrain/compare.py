@@ -156,12 +156,16 @@ def cells(found: Points, better: Better) -> transfer.Cells:
     counts as failed.
     """
 
-    def run(point: Point) -> transfer.Run:
-        if not np.isfinite(point.value):
-            return transfer.Run(State.FAILED)
-        return transfer.Run(point.state, np.log(point.value) if better == "lower" else point.value)
-
-    return {key: [run(point) for point in members] for key, members in found.items()}
+    raw = {
+        key: [
+            transfer.Run(point.state, point.value)
+            if np.isfinite(point.value)
+            else transfer.Run(State.FAILED)
+            for point in members
+        ]
+        for key, members in found.items()
+    }
+    return transfer.logarithms(raw) if better == "lower" else raw
 
 
 def gains(

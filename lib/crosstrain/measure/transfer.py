@@ -160,6 +160,25 @@ class Efficiency:
     receiver: Contrast | None
 
 
+def logarithms(cells: Cells) -> Cells:
+    """Cells of the natural logarithms: a gain is then that of the factor by which errors shrink.
+
+    Errors of two architectures can differ tenfold, and so would differences of them.
+
+    Raises
+    ------
+    ValueError
+        If a value is not positive.
+    """
+    values = [run.value for runs in cells.values() for run in runs if run.value is not None]
+    if values and min(values) <= 0:
+        raise ValueError(f"value is {min(values)}, allowed are values above 0")
+    return {
+        key: [Run(r.state, None if r.value is None else float(np.log(r.value))) for r in runs]
+        for key, runs in cells.items()
+    }
+
+
 def cell(cells: Cells, row: str, architecture: str) -> Cell:
     """Summarise one cell for a table; nothing is averaged in that has no value."""
     runs = cells.get((row, architecture), ())
