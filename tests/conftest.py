@@ -64,6 +64,7 @@ def tiny_profile() -> dict:
             "crushed": {"kind": "packed", "frames": 1, "seed": 2, "options": crushed},
         },
         "tests": {},
+        "foundation": None,
     }
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
