@@ -85,6 +85,9 @@ def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     from crosstrain.build import sets
 
     options = dict(params["options"])
+    if params["kind"] == "own":
+        fr.write(out / FRAMES, _brought(options)[slice(*params["numbers"])])
+        return
     options |= {"numbers": range(*params["numbers"]), "seed": params["seed"]}
     if "molecules" in options:
         names, most = options.pop("molecules"), options.pop("conformers")
@@ -98,6 +101,23 @@ def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         "molecules": sets.isolated,
     }
     fr.write(out / FRAMES, builders[params["kind"]](**options))
+
+
+def _brought(options: Mapping[str, Any]) -> list[Atoms]:
+    """Frames of a file that its owner has named: sound ones, without the labels they came with."""
+    from crosstrain.data import intake
+    from crosstrain.run.store import sha256
+
+    file = Path(options["file"])
+    if sha256(file) != options["sha256"]:
+        raise ValueError(f"{file.name} has changed since it was named")
+    frames = intake.read(file, keys=options["keys"], molecules=options["molecules"]).frames
+    for number, frame in enumerate(frames):
+        for label in (fr.ENERGY, fr.STRESS, "method"):
+            frame.info.pop(label, None)
+        frame.arrays.pop(fr.FORCES, None)
+        frame.info["seed"] = f"own/{number}"
+    return frames
 
 
 def _ensembles(names: list[str], most: int, params: Params) -> dict[str, Any]:

@@ -316,6 +316,8 @@ class Study:
     def _atoms_per_frame(self, block: Block) -> float:
         if "source" in block.options:
             return self._atoms_per_frame(self.recipe(block.options["source"]))
+        if "atoms_per_frame" in block.options:  # frames of one's own
+            return block.options["atoms_per_frame"]
         each = block.options.get("compositions") or [{m: 1} for m in block.options["molecules"]]
         return sum(map(_n_atoms, each)) / len(each)
 
