@@ -316,8 +316,12 @@ def test_an_interrupted_fit_begins_anew_and_ends_the_same(tmp_path):
     with subprocess.Popen(list(map(str, command))) as process:
         while not list(tmp_path.glob("*/training.xyz")) and process.poll() is None:
             time.sleep(0.02)
+        time.sleep(0.2)  # the fit begins
         process.send_signal(signal.SIGKILL)
     assert not (tmp_path / gap.MODEL_FILE).exists()
+    time.sleep(1)
+    places = [str(link.resolve()) for link in Path("/proc").glob("[0-9]*/cwd")]
+    assert not [place for place in places if str(tmp_path) in place]  # no fit runs on
     models = [train("gap", tmp_path / name, values=values) for name in ("", "other")]
     assert models[0].read_bytes() == models[1].read_bytes()
     assert models[0].parent == tmp_path

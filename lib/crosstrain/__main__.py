@@ -295,6 +295,7 @@ def _new(options: argparse.Namespace) -> int:
     from crosstrain import own
     from crosstrain.build.boxes import composition_counts
     from crosstrain.data import profiles
+    from crosstrain.study import Study
 
     path = own.path_of(options.name)
     if path.exists():
@@ -310,6 +311,7 @@ def _new(options: argparse.Namespace) -> int:
         data=options.data,
         keys=dict(_assignment(text) for text in options.key),
     )
+    own.needed(Study(profile, announce=False))  # refuses what cannot be before a file is written
     own.write(profile, path)
     return _judged(options.name)
 
@@ -337,7 +339,7 @@ def _judged(name: str) -> int:
     from crosstrain.study import Study
 
     study = Study(own.load(name), announce=False)
-    print(f"{own.path_of(name)}: about {own.core_hours_left(study):.1f} core hours to compute")
+    print(f"{own.path_of(name)}: about {own.core_hours(study):.1f} core hours from nothing")
     study.fill(own.needed(study))
     sets = study.profile.training.sets[-1]
     for model in study.models([sets]):

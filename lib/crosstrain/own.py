@@ -6,6 +6,7 @@ notebook takes.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -270,14 +271,14 @@ def with_block(profile: Profile, block: str) -> Profile:
     ValueError
         If there is no such block, or it is in the set already.
     """
-    last = profile.training.sets[-1]
-    iterated = list(profile.iteration.blocks) if profile.iteration else []
-    left = [b for b in [*profile.blocks, *iterated] if b not in last.split("+")]
-    added = [b for b in iterated if b in left] if block == ITERATED else [block]
-    if not added or not set(added) <= set(left):
-        allowed = [*left, ITERATED] if iterated else left
-        raise ValueError(f"block {block!r}; allowed are {', '.join(allowed) or 'none'}")
-    sets = [*profile.training.sets, "+".join([last, *added])]
+    last = profile.training.sets[-1].split("+")
+    iterated = [b for b in (profile.iteration.blocks if profile.iteration else ()) if b not in last]
+    known = {b: [b] for b in [*profile.blocks, *iterated] if b not in last}
+    if iterated:
+        known[ITERATED] = iterated
+    if block not in known:
+        raise ValueError(f"block {block!r}; allowed are {', '.join(known) or 'none'}")
+    sets = [*profile.training.sets, "+".join([*last, *known[block]])]
     training = profile.training.model_copy(update={"sets": sets})
     return profile.model_copy(update={"training": training})
 
@@ -291,9 +292,9 @@ def needed(study: Study) -> list[Step]:
     return steps + [study.reference(state) for state in study.profile.liquid.states]
 
 
-def core_hours_left(study: Study) -> float:
-    """Estimate of the core hours that are still to be computed."""
-    return sum(s.estimate_s for s in upstream(needed(study)) if not study.has(s)) / 3600
+def core_hours(study: Study) -> float:
+    """Estimate of the core hours of all that is needed, from nothing."""
+    return sum(step.estimate_s for step in upstream(needed(study))) / 3600
 
 
 def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) -> dict[str, Lack]:
@@ -436,6 +437,13 @@ def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "
     if found:
         said += [reach(base, state), f"to add it: crosstrain improve {study.profile.name}"]
     return said
+
+
+def in_a_line(thing: Any) -> str:
+    """Return what something is, for a table: the first line of its docstring, or its value."""
+    if callable(thing):
+        return (inspect.getdoc(thing) or "").partition("\n")[0]
+    return repr(thing)
 
 
 def most_wanted(found: Mapping[str, Lack]) -> str | None:

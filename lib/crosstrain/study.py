@@ -362,7 +362,13 @@ class Study:
         n_atoms = sum(n * self._atoms_per_frame(self.recipe(b)) for b, n in counts.items())
         n_samples = None
         if training.budget:
-            fixed, each = frame_cost_s or training.budget.frame_cost_s[architecture]
+            known_s = training.budget.frame_cost_s
+            if frame_cost_s is None and architecture not in known_s:
+                raise ValueError(
+                    f"training.budget.frame_cost_s has no {architecture!r}; it has "
+                    f"{', '.join(known_s)}"
+                )
+            fixed, each = frame_cost_s or known_s[architecture]
             n_samples = round(
                 (core_s or training.budget.core_s) / (fixed + each * n_atoms / n_frames)
             )

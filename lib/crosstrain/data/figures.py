@@ -18,7 +18,7 @@ MANIFEST = "manifest.json"
 # Okabe and Ito's palette, readable with any colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 REFERENCE_COLOUR = "#000000"
-ARCHITECTURE_COLOURS = {"deep_potential": PALETTE[0], "mace": PALETTE[1], "gap": PALETTE[2]}
+ARCHITECTURE_COLOURS = {"deep_potential": PALETTE[0], "mace": PALETTE[1]}
 SET_MARKERS = {
     "packed": "o",
     "classical": "s",

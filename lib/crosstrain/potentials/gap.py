@@ -11,9 +11,12 @@ QUIP is free for academic use only (GAP's part is under the Academic Software Li
 
 from __future__ import annotations
 
+import ctypes
 import json
 import re
+import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -81,7 +84,9 @@ def train(
     with tempfile.TemporaryDirectory(dir=folder) as place:
         write(Path(place) / TRAINING, [_with_labels(f) for f in training], format="extxyz")
         command = [_program(), *_arguments(settings, seed, atom_energies)]
-        done = subprocess.run(command, cwd=place, capture_output=True, text=True)
+        done = subprocess.run(
+            command, cwd=place, capture_output=True, text=True, preexec_fn=_end_with_parent
+        )
         fitted, target = Path(place) / MODEL_FILE, folder / MODEL_FILE
         if done.returncode or not fitted.is_file():
             said = " ".join((done.stderr or done.stdout)[-400:].split())
@@ -94,6 +99,12 @@ def train(
         write_atomically(folder / CURVE, curve.encode())
         fitted.replace(target)
     return target
+
+
+def _end_with_parent() -> None:
+    """Have a fit ended when this process is gone, so that nothing runs on unseen (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _check_labels(training: Sequence[Atoms], said: str) -> None:
