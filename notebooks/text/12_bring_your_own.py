@@ -65,7 +65,8 @@ labels = {name: protocol.architecture(name).LABEL for name in architectures}
 # Everything that is computed here is declared in a profile, one readable file, and a liquid of
 # your own is a profile too: the sizes and budgets of a known one with your molecules, your state,
 # and ranges of density and temperature moved to them. On the command line this is
-# `crosstrain new`. The example, 1,2-dimethoxyethane, is not in the study.
+# `crosstrain new`. The example is 1,2-dimethoxyethane, an ether: no model of the study is trained
+# on it.
 
 # %%
 mine = own.profile_for(
@@ -179,9 +180,8 @@ pd.Series({key: "; ".join(lines) for key, lines in said.items()}, name="the stud
 # %% [markdown]
 # ## An architecture is one file
 #
-# GAP stood in no profile of the study when this page was begun. It is a kernel method: no network,
-# no steps, one linear system; and the data that the paper builds on were made with it. To take
-# part, a file in `potentials/` defines these names, and nothing else in the library changes; its
+# GAP is not one of the study's two architectures. It is a kernel method: no network, no steps, one
+# linear system; and the parent data set of the paper was made with it. To take part, a file in `potentials/` defines these names, and nothing else in the library changes; its
 # package joins the requirements, and its cost per frame the budget of a profile that has one.
 
 # %%
