@@ -219,3 +219,28 @@ def test_build_refuses_what_cannot_be(crosstrain, tmp_path, option, value, words
 )
 def test_score_refuses_what_it_cannot_load(crosstrain, arguments, words):
     assert_one_line(crosstrain("score", *arguments, cwd=Path(__file__).parents[1]), *words)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"--composition": "[Na+]:1"}, ("unsupported element Na",)),
+        ({"--composition": "COCCOC"}, ("'EC:2 EMC:4'",)),
+        ({"--density": "0"}, ("density_g_cm3 0",)),
+        ({"--architecture": "maze"}, ("'maze'", "gap")),
+        ({"--data": "README.md"}, ("README.md",)),
+    ],
+)
+def test_new_refuses_what_cannot_be(crosstrain, tmp_path, changes, words):
+    options = {"--composition": "EC:2", "--density": "1", "--temperature": "300"} | changes
+    arguments = [word for pair in options.items() for word in pair]
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    root = Path(__file__).parents[1]
+    assert_one_line(crosstrain("new", "mine", *arguments, env=environment, cwd=root), *words)
+    assert not list(tmp_path.iterdir())
+
+
+def test_improve_names_the_liquids_that_there_are(crosstrain, tmp_path):
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    done = crosstrain("improve", "mine", "--add", "scan", env=environment)
+    assert_one_line(done, "'mine'", "none yet")

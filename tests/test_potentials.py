@@ -1,4 +1,4 @@
-"""Both architectures for real, tiny: a trained model is a potential, and what is wrong is told."""
+"""The architectures for real, tiny: a trained model is a potential, and what is wrong is told."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
-from crosstrain.potentials import deep_potential, mace, protocol
+from crosstrain.potentials import deep_potential, gap, mace, protocol
 from crosstrain.potentials.protocol import TrainingError
 
 DATA = Path(__file__).parent / "data"
@@ -35,8 +35,10 @@ TINY = {
         "start_stage_two": 4,
         "eval_interval": 1,
     },
+    "gap": {"cutoff": CUTOFF_A, "n_max": 3, "l_max": 2, "n_sparse": 20},
 }
 ARCHITECTURES = list(TINY)
+IN_STEPS = ["deep_potential", "mace"]  # the others are fitted at once
 MACHINE = {"device": "cpu", "precision": "float64"}
 ATOM_ENERGIES = json.loads((DATA / "energies_eV.json").read_text())
 
@@ -59,7 +61,7 @@ def frames():
     return fr.read(DATA / "frames.extxyz.gz", labelled=True)
 
 
-def train(name, folder, *, values=(), **changes):
+def train(name, folder, *, values=(), seed=1, **changes):
     """Train a tiny model, by default on ten frames with two to validate."""
     training, validation = fr.split(frames(), 6)
     given = {"training": training, "validation": validation} | changes
@@ -67,7 +69,7 @@ def train(name, folder, *, values=(), **changes):
         given["training"],
         given["validation"],
         protocol.settings(name, TINY[name] | dict(values)),
-        seed=1,
+        seed=seed,
         folder=folder,
         atom_energies=ATOM_ENERGIES,
         **MACHINE,
@@ -117,7 +119,8 @@ def test_stress_is_the_gradient_with_strain(trained):
     frame = smallest_box()
     frame.calc = trained.calculator
     stress = frame.get_stress()
-    step, numeric = 1e-5, np.zeros((3, 3))
+    # the large weights of a kernel fit leave noise in the last digits of the energy
+    step, numeric = 1e-4 if trained.name == "gap" else 1e-5, np.zeros((3, 3))
     for i, j in [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]:
         energies = []
         for size in (step, -step):
@@ -263,19 +266,20 @@ def test_learning_curve(trained):
     settings = protocol.settings(trained.name, TINY[trained.name])
     curve = trained.module.learning_curve(trained.folder, settings, 10)
     samples = [point.samples for point in curve]
-    assert len(curve) >= 6
+    assert len(curve) >= 6 if trained.name in IN_STEPS else len(curve) == 1
     assert samples == sorted(set(samples))
     assert samples[-1] == trained.module.samples(settings, 10)
     assert all(0 < p.energy_rmse_eV_atom < 1000 and 0 < p.forces_rmse_eV_A < 100 for p in curve)
     first, last = curve[0], curve[-1]
     assert (
-        last.energy_rmse_eV_atom < first.energy_rmse_eV_atom
+        first is last
+        or last.energy_rmse_eV_atom < first.energy_rmse_eV_atom
         or last.forces_rmse_eV_A < first.forces_rmse_eV_A
     )
     json.dumps([point.to_json() for point in curve])
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("name", IN_STEPS)
 def test_an_interrupted_training_is_continued(name, tmp_path):
     longer = {
         "deep_potential": {"steps": 300},
@@ -304,6 +308,78 @@ def test_an_interrupted_training_is_continued(name, tmp_path):
     samples = [point.samples for point in after]
     assert samples == sorted(set(samples))
     assert samples[-1] == module.samples(settings, 10)
+
+
+def test_an_interrupted_fit_begins_anew_and_ends_the_same(tmp_path):
+    values = TINY["gap"] | {"cutoff": 4.0}
+    command = [sys.executable, "-c", TRAIN, DATA, tmp_path, "gap", json.dumps(values)]
+    with subprocess.Popen(list(map(str, command))) as process:
+        while not list(tmp_path.glob("*/training.xyz")) and process.poll() is None:
+            time.sleep(0.02)
+        time.sleep(0.2)  # the fit begins
+        process.send_signal(signal.SIGKILL)
+    assert not (tmp_path / gap.MODEL_FILE).exists()
+    time.sleep(1)
+    places = [str(link.resolve()) for link in Path("/proc").glob("[0-9]*/cwd")]
+    assert not [place for place in places if str(tmp_path) in place]  # no fit runs on
+    models = [train("gap", tmp_path / name, values=values) for name in ("", "other")]
+    assert models[0].read_bytes() == models[1].read_bytes()
+    assert models[0].parent == tmp_path
+
+
+def test_the_seed_of_gap_draws_its_sparse_points(tmp_path):
+    values = {"cutoff": 3.0, "n_sparse": 5}
+    models = {train("gap", tmp_path / str(s), values=values, seed=s).read_bytes() for s in (1, 2)}
+    assert len(models) == 2
+
+
+def test_gap_tells_labels_that_its_trainer_does_not_see(tmp_path, monkeypatch):
+    ready = gap._with_labels
+
+    def as_a_matrix(frame):
+        copy = ready(frame)
+        copy.info["gap_virial"] = copy.info["gap_virial"].reshape(3, 3)
+        return copy
+
+    monkeypatch.setattr(gap, "_with_labels", as_a_matrix)
+    message = "gap_fit read labels .*'virials': 0.*, but was given .*'virials': 60"
+    with pytest.raises(TrainingError, match=message):
+        train("gap", tmp_path, values={"cutoff": 3.0})
+
+
+def test_gap_learns_stress_with_its_sign(tmp_path):
+    model = train("gap", tmp_path, values={"cutoff": 4.0, "virial_sigma": 1e-3})
+    potential = gap.calculator(model, **MACHINE)
+    given = np.concatenate([frame.info[fr.STRESS] for frame in frames()])
+    said = np.concatenate([potential.get_stress(frame) for frame in frames()])
+    assert np.corrcoef(given, said)[0, 1] > 0.8
+
+
+def test_gap_knows_frames_that_are_not_periodic(tmp_path):
+    alone = frames()[0][:10]
+    alone.info[fr.ENERGY] = sum(ATOM_ENERGIES[symbol] for symbol in alone.symbols) - 40.0
+    alone.set_cell(None)
+    alone.pbc = False
+    training, _ = fr.split(frames(), 6)
+    model = train("gap", tmp_path, values={"cutoff": 4.0}, training=[*training, alone])
+    potential = gap.calculator(model, **MACHINE)
+    boxed = alone.copy()
+    boxed.set_cell(np.eye(3) * 40)
+    boxed.pbc = True
+    assert potential.get_potential_energy(alone) == pytest.approx(
+        potential.get_potential_energy(boxed), abs=1e-6
+    )
+    assert potential.get_forces(alone) == pytest.approx(potential.get_forces(boxed), abs=1e-6)
+    with pytest.raises(NotImplementedError):
+        potential.get_stress(alone)
+
+
+def test_a_small_budget_takes_sparse_points_from_gap_and_a_large_one_adds_none():
+    settings = gap.Settings(n_sparse=400)
+    assert gap.sized(settings, 50, 100).n_sparse == 200
+    assert gap.sized(settings, 0, 100).n_sparse == 1
+    assert gap.sized(settings, 1000, 100) == settings
+    assert gap.samples(settings, 100) == 100
 
 
 def test_mace_tells_labels_that_its_trainer_does_not_see(tmp_path):
@@ -412,9 +488,9 @@ def test_an_architecture_is_one_file(tmp_path, monkeypatch):
 
 def test_unknown_architecture_lists_what_there_is():
     with pytest.raises(
-        ValueError, match=r"architecture 'gap'; allowed are chgnet, deep_potential, mace"
+        ValueError, match=r"architecture 'snap'; allowed are chgnet, deep_potential, gap, mace"
     ):
-        protocol.architecture("gap")
+        protocol.architecture("snap")
     with pytest.raises(ValueError, match=r"architecture 'protocol'; allowed are"):
         protocol.settings("protocol", {})
 
@@ -434,6 +510,7 @@ def test_unknown_architecture_lists_what_there_is():
             {"stepz": 1},
             "deep_potential setting 'stepz' = 1: .*allowed are rcut,",
         ),
+        ("gap", {"cutoff": 12.0}, "gap setting 'cutoff' = 12.0: .*less than or equal to 10"),
         ("deep_potential", {"rcut": -1}, "deep_potential setting 'rcut' = -1"),
         ("deep_potential", {"sel": [1, 2]}, r"deep_potential setting 'sel.2'"),
     ],

@@ -87,6 +87,25 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--composition", help="of the liquid, by name or SMILES: 'EC:2 EMC:4'")
     score.add_argument("--temperature", type=float, metavar="K")
     score.add_argument("--pressure", type=float, metavar="BAR", help="(1)")
+    new = command("new", _new, "a liquid of your own: train, score, and say what is lacking")
+    new.set_defaults(profile="smoke")
+    new.add_argument("name", help="of the liquid; its profile is written to runs/own/NAME.yml")
+    new.add_argument(
+        "--composition", required=True, help="of its box, by name or SMILES: 'COCCOC:3'"
+    )
+    new.add_argument("--temperature", type=float, required=True, metavar="K")
+    new.add_argument("--pressure", type=float, default=1.0, metavar="BAR", help="(1)")
+    new.add_argument("--density", type=float, required=True, metavar="G_CM3", help="a guess")
+    new.add_argument(
+        "--architecture", action="append", default=[], help="may be given again (the profile's)"
+    )
+    new.add_argument("--data", type=Path, help="an extxyz of your own, to train on its frames too")
+    new.add_argument("--key", action="append", default=[], metavar="LABEL=NAME", help="of --data")
+    improve = command(
+        "improve", _improve, "add what a liquid of your own lacks, and score again", profile=False
+    )
+    improve.add_argument("name", help="of the liquid, as given to 'new'")
+    improve.add_argument("--add", metavar="BLOCK", help="this instead: scan, molecules, iterated")
     command("check", _check, "verify stored results, rendered notebooks and figures")
     step = command("step", _step, "compute one step (used by the engine)", profile=False)
     step.add_argument("file", type=Path)
@@ -269,6 +288,63 @@ def _score(options: argparse.Namespace) -> int:
     for name in study.states_of(model):
         print("\n".join(report.lines(base, study, model, name)))
     print(report.picture(base, study, model))
+    return 0
+
+
+def _new(options: argparse.Namespace) -> int:
+    from crosstrain import own
+    from crosstrain.build.boxes import composition_counts
+    from crosstrain.data import profiles
+    from crosstrain.study import Study
+
+    path = own.path_of(options.name)
+    if path.exists():
+        raise ValueError(f"{path.name} exists: go on with 'crosstrain improve', or remove {path}")
+    profile = own.profile_for(
+        options.name,
+        composition=composition_counts(options.composition),
+        temperature_K=options.temperature,
+        pressure_bar=options.pressure,
+        density_g_cm3=options.density,
+        base=profiles.load(options.profile),
+        architectures=options.architecture,
+        data=options.data,
+        keys=dict(_assignment(text) for text in options.key),
+    )
+    own.needed(Study(profile, announce=False))  # refuses what cannot be before a file is written
+    own.write(profile, path)
+    return _judged(options.name)
+
+
+def _improve(options: argparse.Namespace) -> int:
+    from crosstrain import own
+    from crosstrain.study import Study
+
+    profile = own.load(options.name)
+    study, block = Study(profile, announce=False), options.add
+    if block is None:
+        study.fill(own.needed(study))
+        block = own.most_wanted(own.lacks(study, profile.training.sets[-1]))
+        if block is None:
+            raise ValueError(
+                f"{options.name} lacks nothing that is known of; --add says what to add"
+            )
+    own.write(own.with_block(profile, block), own.path_of(options.name))
+    return _judged(options.name)
+
+
+def _judged(name: str) -> int:
+    """Compute what a liquid of one's own needs, and report on its last training set."""
+    from crosstrain import own, report
+    from crosstrain.study import Study
+
+    study = Study(own.load(name), announce=False)
+    print(f"{own.path_of(name)}: about {own.core_hours(study):.1f} core hours from nothing")
+    study.fill(own.needed(study))
+    sets = study.profile.training.sets[-1]
+    for model in study.models([sets]):
+        print("\n".join(report.lines(study, study, model, own.STATE)))
+    print("\n".join(own.advice(study, sets)))
     return 0
 
 

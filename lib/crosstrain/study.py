@@ -316,6 +316,8 @@ class Study:
     def _atoms_per_frame(self, block: Block) -> float:
         if "source" in block.options:
             return self._atoms_per_frame(self.recipe(block.options["source"]))
+        if "atoms_per_frame" in block.options:  # frames of one's own
+            return block.options["atoms_per_frame"]
         each = block.options.get("compositions") or [{m: 1} for m in block.options["molecules"]]
         return sum(map(_n_atoms, each)) / len(each)
 
@@ -360,7 +362,13 @@ class Study:
         n_atoms = sum(n * self._atoms_per_frame(self.recipe(b)) for b, n in counts.items())
         n_samples = None
         if training.budget:
-            fixed, each = frame_cost_s or training.budget.frame_cost_s[architecture]
+            known_s = training.budget.frame_cost_s
+            if frame_cost_s is None and architecture not in known_s:
+                raise ValueError(
+                    f"training.budget.frame_cost_s has no {architecture!r}; it has "
+                    f"{', '.join(known_s)}"
+                )
+            fixed, each = frame_cost_s or known_s[architecture]
             n_samples = round(
                 (core_s or training.budget.core_s) / (fixed + each * n_atoms / n_frames)
             )

@@ -1,0 +1,471 @@
+"""A liquid of one's own: a profile for it, what its models lack, and what the study says of that.
+
+Everything else is the chain of the study: the profile is an ordinary one, which every command and
+notebook takes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import yaml
+
+from crosstrain import judge, matrix, paths
+from crosstrain.build.molecules import rdkit_molecule
+from crosstrain.data import evidence, intake, profiles, summaries
+from crosstrain.data.profiles import Block, Profile, State
+from crosstrain.measure import verdicts
+from crosstrain.measure.score import TOLERANCES
+from crosstrain.paths import write_atomically
+from crosstrain.run.store import Step, sha256, upstream
+from crosstrain.study import Study
+
+STATE = "own"
+OWN = "own"  # block of the frames that a user brings
+FIRST = "classical"  # the set to begin with
+TEST = "classical_test"
+BLOCKS = (FIRST, "scan", "molecules")
+ITERATED = "iterated"
+# What is lacking where a run ends early, by its reason (`simulate.dynamics.RunResult`).
+CURES = {
+    "bond broken": "molecules",
+    "bond formed": "molecules",
+    "temperature blow-up": "molecules",
+    "non-finite force": "molecules",
+    "boil-off": "scan",
+    "collapse": "scan",
+}
+# Where the study would show what a block is worth, the quantity that it is made for first.
+SEEN_IN = {
+    "scan": ("density_deviation", "own_error"),
+    "molecules": ("survival", "own_error"),
+    ITERATED: ("score", "own_error"),
+}
+
+
+class Lack(NamedTuple):
+    """Something that a model lacks.
+
+    Attributes
+    ----------
+    block : str
+        Block of frames that should help.
+    why : str
+        What was seen.
+    """
+
+    block: str
+    why: str
+
+
+# --- the profile --------------------------------------------------------------------------------
+
+
+def profile_for(
+    name: str,
+    *,
+    composition: Mapping[str, int],
+    temperature_K: float,
+    pressure_bar: float,
+    density_g_cm3: float,
+    base: Profile,
+    architectures: Sequence[str] = (),
+    data: Path | None = None,
+    keys: Mapping[str, str] | None = None,
+) -> Profile:
+    """Return the profile of a liquid of one's own, with the sizes of another profile.
+
+    Ranges of density are those of `base`, moved in proportion to the density of its liquid; ranges
+    of temperature are widened to hold the one asked for.
+
+    Parameters
+    ----------
+    name : str
+        Of the profile and its results, which are kept below ``runs/own``.
+    composition : mapping of str to int
+        Molecules of the liquid's box, by name or SMILES.
+    temperature_K, pressure_bar : float
+        Where models are judged.
+    density_g_cm3 : float
+        A guess.
+    base : Profile
+        Its budgets and sizes.
+    architectures : sequence of str
+        Default: those of `base`.
+    data : Path, optional
+        An extended XYZ file of one's own, examined as `crosstrain.data.intake` does; its frames
+        join the first training set and are labelled by the reference method as all others are.
+    keys : mapping, optional
+        Of its labels, as for `crosstrain.data.intake.examine`.
+
+    Raises
+    ------
+    ValueError
+        If a molecule is not supported, a number out of range, or the file not sound.
+    """
+    if not name.replace("_", "").isalnum():
+        raise ValueError(f"name {name!r}; allowed are letters, digits and _")
+    if not composition or min(composition.values()) < 1:
+        raise ValueError(f"composition {dict(composition)}; allowed are 1 or more of each molecule")
+    if not density_g_cm3 > 0 or not temperature_K > 0:
+        raise ValueError(
+            f"density_g_cm3 {density_g_cm3:g}, temperature_K {temperature_K:g}; "
+            "allowed are values above 0"
+        )
+    factor = density_g_cm3 / base.liquid.start_density_g_cm3
+    boxes = training_boxes(composition)
+    blocks = {block: _adapted(base.blocks[block], boxes, factor, temperature_K) for block in BLOCKS}
+    first = FIRST
+    if data is not None:
+        blocks[OWN] = _brought(data, keys, composition)
+        first = f"{FIRST}+{OWN}"
+    known = base.training.architectures
+    chosen = {a: known.get(a, {}) for a in (architectures or known)}
+    values = base.model_dump(mode="json", exclude_none=True) | {
+        "name": name,
+        "purpose": f"a liquid of one's own, at the size of '{base.name}'",
+        "store": f"runs/own/{name}/data",
+        "blocks": {block: about.model_dump() for block, about in blocks.items()},
+        "tests": {TEST: _adapted(base.tests[TEST], boxes, factor, temperature_K).model_dump()},
+        "training": base.training.model_dump(exclude_none=True)
+        | {"sets": [first], "rows": [], "names": {}, "architectures": chosen},
+        "liquid": _liquid(base, composition, temperature_K, pressure_bar, density_g_cm3),
+    }
+    values["training"].pop("search", None)
+    values["reference"].pop("stand_in_every", None)
+    values.pop("foundation", None)
+    if base.iteration:
+        makers = {maker: block for block, maker in base.iteration.blocks.items()}
+        values["iteration"] = _ranges(values["iteration"], factor, temperature_K) | {
+            "compositions": boxes,
+            "start": FIRST,
+            "blocks": {makers.get(a, f"{a}_{ITERATED}"): a for a in chosen},
+        }
+    return Profile.model_validate(values)
+
+
+def training_boxes(composition: Mapping[str, int]) -> list[dict[str, int]]:
+    """Return the boxes to train on: the liquid's own, and of a mixture each pure liquid too.
+
+    A pure box has about as many atoms as that of the liquid.
+    """
+    sizes = {name: rdkit_molecule(name).GetNumAtoms() for name in composition}
+    n_atoms = sum(sizes[name] * count for name, count in composition.items())
+    pure = [{name: max(1, round(n_atoms / size))} for name, size in sizes.items()]
+    return [dict(composition), *(pure if len(composition) > 1 else [])]
+
+
+def _adapted(
+    block: Block, boxes: list[dict[str, int]], factor: float, temperature_K: float
+) -> Block:
+    options = _ranges(block.options, factor, temperature_K)
+    if "compositions" in options:
+        options["compositions"] = boxes
+    if "molecules" in options:
+        options["molecules"] = sorted({name for box in boxes for name in box})
+    if "every" in options:  # frames take the compositions in turn, and all shall be scanned
+        options["every"] = _coprime(options["every"], len(boxes))
+    return block.model_copy(update={"options": options})
+
+
+def _coprime(number: int, other: int) -> int:
+    while np.gcd(number, other) > 1:
+        number += 1
+    return number
+
+
+def _ranges(values: Mapping[str, Any], factor: float, temperature_K: float) -> dict[str, Any]:
+    """Return values with their ranges of density and temperature moved to the liquid."""
+    moved = dict(values)
+    if "density_g_cm3" in moved:
+        moved["density_g_cm3"] = [round(factor * end, 3) for end in moved["density_g_cm3"]]
+    if "temperature_K" in moved:
+        low, high = moved["temperature_K"]
+        moved["temperature_K"] = [min(low, temperature_K), max(high, temperature_K)]
+    return moved
+
+
+def _liquid(
+    base: Profile,
+    composition: Mapping[str, int],
+    temperature_K: float,
+    pressure_bar: float,
+    density_g_cm3: float,
+) -> dict[str, Any]:
+    """The liquid, with radial distribution functions that fit its box as those of `base` do."""
+    liquid = base.liquid
+    edge = _edge_A(composition, density_g_cm3)
+    r_max = liquid.rdf.r_max_A * min(
+        1.0, edge / _edge_A(liquid.composition, liquid.start_density_g_cm3)
+    )
+    there = {a.GetSymbol() for name in composition for a in rdkit_molecule(name).GetAtoms()}
+    pairs = [pair for pair in liquid.rdf.pairs if set(pair.split("-")) <= there]
+    return {
+        "composition": dict(composition),
+        "states": {
+            STATE: State(temperature_K=temperature_K, pressure_bar=pressure_bar).model_dump(
+                exclude_none=True
+            )
+        },
+        "start_density_g_cm3": density_g_cm3,
+        "start_ps": liquid.start_ps,
+        "rdf": {
+            "pairs": pairs or ["C-H", "H-H"],
+            "r_max_A": round(r_max, 2),
+            "n_bins": liquid.rdf.n_bins,
+        },
+    }
+
+
+def _edge_A(composition: Mapping[str, int], density_g_cm3: float) -> float:
+    """Edge of the cube that holds some molecules at a density."""
+    from ase import units
+    from rdkit.Chem.Descriptors import MolWt
+
+    mass = sum(MolWt(rdkit_molecule(name)) * count for name, count in composition.items())
+    gram, cm = units.kg / 1e3, 1e8
+    return float(np.cbrt(mass / (density_g_cm3 * gram / cm**3)))
+
+
+def _brought(data: Path, keys: Mapping[str, str] | None, composition: Mapping[str, int]) -> Block:
+    options = {
+        "file": str(data.resolve()),
+        "sha256": sha256(data),
+        "keys": dict(keys or {}),
+        "molecules": sorted(composition),
+    }
+    frames = intake.read(data, keys=keys, molecules=options["molecules"]).frames
+    options["atoms_per_frame"] = round(float(np.mean([len(frame) for frame in frames])), 1)
+    return Block(kind=OWN, frames=len(frames), seed=0, options=options)
+
+
+def write(profile: Profile, path: Path) -> None:
+    """Write a profile as a file that every command takes."""
+    values = profile.model_dump(mode="json", exclude_none=True)
+    text = yaml.safe_dump(values, sort_keys=False, allow_unicode=True, default_flow_style=None)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, text.encode())
+
+
+def path_of(name: str) -> Path:
+    """Return where the profile of a liquid of one's own is kept."""
+    return paths.runs() / "own" / f"{name}.yml"
+
+
+def with_block(profile: Profile, block: str) -> Profile:
+    """Return a profile that also trains on its last training set with a block added.
+
+    Parameters
+    ----------
+    profile : Profile
+        Of `profile_for`.
+    block : str
+        One of its blocks, or ``iterated``: what its own models choose.
+
+    Raises
+    ------
+    ValueError
+        If there is no such block, or it is in the set already.
+    """
+    last = profile.training.sets[-1].split("+")
+    iterated = [b for b in (profile.iteration.blocks if profile.iteration else ()) if b not in last]
+    known = {b: [b] for b in [*profile.blocks, *iterated] if b not in last}
+    if iterated:
+        known[ITERATED] = iterated
+    if block not in known:
+        raise ValueError(f"block {block!r}; allowed are {', '.join(known) or 'none'}")
+    sets = [*profile.training.sets, "+".join([*last, *known[block]])]
+    training = profile.training.model_copy(update={"sets": sets})
+    return profile.model_copy(update={"training": training})
+
+
+# --- models and what they lack ------------------------------------------------------------------
+
+
+def needed(study: Study) -> list[Step]:
+    """Return the results of every model of a study, and the reference liquids."""
+    steps = [step for model in study.models() for step in study.results(model)]
+    return steps + [study.reference(state) for state in study.profile.liquid.states]
+
+
+def core_hours(study: Study) -> float:
+    """Estimate of the core hours of all that is needed, from nothing."""
+    return sum(step.estimate_s for step in upstream(needed(study))) / 3600
+
+
+def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) -> dict[str, Lack]:
+    """Return what the models of a training set lack, by model; those that lack nothing are absent.
+
+    A run that ended early tells by its reason. A density further than `tolerance` (g/cm³) and two
+    standard errors from the reference, or without a trusted one from that of another model of the
+    set, asks for scans. What is in the training set already did not help: then iterate.
+
+    Parameters
+    ----------
+    study : Study
+    sets : str
+        Training set, as named in the profile.
+    tolerance : float
+    """
+    (state,) = study.profile.liquid.states
+    models = study.models([sets])
+    observed = {
+        model.name: [
+            study.read(study.observed(run), "observed.json") for run in study.liquids(model, state)
+        ]
+        for model in models
+    }
+    densities = {name: judge.mean_density(runs) for name, runs in observed.items()}
+    reference = study.read(study.reference(state), "reference.json")
+    truth = None
+    if not summaries.why_not(reference, "density"):
+        truth = reference["observables"]["density"]
+    found = {}
+    for name, runs in observed.items():
+        ended = next((run for run in runs if run["status"] != "completed"), None)
+        others = {other: d for other, d in densities.items() if other != name and d}
+        if ended:
+            lack = Lack(CURES[ended["reason"]], f"{ended['reason']} at {ended['time_ps']:g} ps")
+        elif truth:
+            points = {"the reference": (truth["value"], truth["error"])}
+            lack = _off(densities[name], points, tolerance)
+        else:
+            lack = _off(
+                densities[name], {o: (d.value, d.error) for o, d in others.items()}, tolerance
+            )
+        if lack and lack.block in study.blocks_of(sets):
+            lack = Lack(ITERATED, f"{lack.why}, with {lack.block} in the set")
+        if lack:
+            found[name] = lack
+    return found
+
+
+def _off(density: Any, others: Mapping[str, tuple[float, float]], tolerance: float) -> Lack | None:
+    """A density that is not that of others."""
+    if density is None:
+        return Lack("scan", "the density does not settle")
+    for name, (value, error) in others.items():
+        away = abs(density.value - value)
+        if away > max(tolerance, 2 * np.hypot(density.error, error)):
+            mine = summaries.plus_minus(density.value, density.error)
+            said = f"density {mine} g/cm³, {name} {summaries.plus_minus(value, error)}"
+            return Lack("scan", said)
+    return None
+
+
+# --- what the study says --------------------------------------------------------------------------
+
+
+def guidance(
+    study: Study, block: str, architecture: str, state: str, *, seed: int = 0
+) -> list[str]:
+    """Return what the stored results of the study say of adding a block, a line per quantity.
+
+    Parameters
+    ----------
+    study : Study
+        Of the profile whose results are the guidance.
+    block : str
+        One of `SEEN_IN`.
+    architecture : str
+    state : str
+        Of the study's liquid.
+    seed : int
+        Of the bootstraps.
+    """
+    rows = [f"{FIRST}+{block}"]
+    if block == ITERATED:
+        iteration = study.profile.iteration
+        makers = iteration.blocks if iteration else {}
+        rows = [f"{FIRST}+{b}" for b, maker in makers.items() if maker == architecture]
+        rows = rows or [f"{FIRST}+{b}" for b in makers]
+    if architecture not in study.profile.training.architectures or not rows:
+        return [f"{block} on {architecture}: not run in the study"]
+    said = []
+    cells = matrix.read(study, state, seed=seed, rows=[FIRST, *rows])
+    for quantity in SEEN_IN[block]:
+        better = matrix.QUANTITIES[quantity].better
+        gains = evidence.gains(
+            cells[quantity], rows, FIRST, [architecture], better=better, seed=seed
+        )
+        for (row, _), gain in gains.items():
+            effect, finding = evidence.effect_text(gain), verdicts.of_one(gain)
+            said.append(f"{row} on {architecture}, gain in {quantity}: {effect}; {finding.verdict}")
+    return said
+
+
+def reach(study: Study, state: str) -> str:
+    """Return on what the study's guidance was measured: it is a hint elsewhere, not a law."""
+    liquid, at = study.profile.liquid, study.profile.liquid.states[state]
+    molecules = " ".join(f"{name}:{count}" for name, count in liquid.composition.items())
+    return (
+        f"measured on {molecules} at {at.temperature_K:g} K and {at.pressure_bar:g} bar against "
+        f"{study.profile.reference.method}, seeds {study.profile.training.seeds}: a hint for other "
+        "liquids, the more so the less they resemble this one"
+    )
+
+
+def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "hot") -> list[str]:
+    """Return what the models of a training set lack and what the study says of it, for people.
+
+    Parameters
+    ----------
+    study : Study
+        Of one's own liquid.
+    sets : str
+        Training set.
+    base : Study, optional
+        Whose stored results are the guidance (default: of the profile that is shipped).
+    state : str
+        Of its liquid.
+    """
+    base = base or Study(announce=False)
+    found = lacks(study, sets)
+    said = [
+        f"{model.name}: nothing lacking that these runs could show"
+        for model in study.models([sets])
+        if model.name not in found
+    ]
+    for name, lack in found.items():
+        said.append(f"{name} lacks {lack.block}: {lack.why}")
+        architecture = name.partition("-")[0]
+        said += [f"  {line}" for line in guidance(base, lack.block, architecture, state)]
+    if found:
+        said += [reach(base, state), f"to add it: crosstrain improve {study.profile.name}"]
+    return said
+
+
+def in_a_line(thing: Any) -> str:
+    """Return what something is, for a table: the first line of its docstring, or its value."""
+    if callable(thing):
+        return (inspect.getdoc(thing) or "").partition("\n")[0]
+    return repr(thing)
+
+
+def most_wanted(found: Mapping[str, Lack]) -> str | None:
+    """Return the block that most models lack; what keeps molecules whole comes first."""
+    wanted = [lack.block for lack in found.values()]
+    ranked = sorted(SEEN_IN, key=lambda block: (-wanted.count(block), block != "molecules"))
+    return ranked[0] if wanted else None
+
+
+def load(name: str) -> Profile:
+    """Return the profile of a liquid of one's own.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or the file is not one that `profile_for` made.
+    """
+    path = path_of(name)
+    if not path.is_file():
+        known = sorted(file.stem for file in path.parent.glob("*.yml"))
+        raise ValueError(f"liquid {name!r}; allowed are {', '.join(known) or 'none yet'}")
+    profile = profiles.load(str(path))
+    if list(profile.liquid.states) != [STATE] or FIRST not in profile.blocks:
+        raise ValueError(f"{path}: allowed is a profile that 'crosstrain new' has written")
+    return profile

@@ -1,0 +1,284 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Bring your own liquid, or your own architecture
+#
+# **Question.** What does it take to train a potential for another liquid, to find out what it
+# lacks, and to put a third architecture beside the two of this study?
+#
+# **What you will do.** Give a liquid by its SMILES, let the chain of the study build the smallest
+# sensible training set, train and score models, read what they lack and what the study knows of
+# the cure. Then walk through GAP, an architecture that is one file.
+#
+# **What you will learn.** Which training set to begin with, how a lack shows, how far the guidance
+# of one liquid carries to another, and what an architecture must offer to take part.
+#
+# **You need** notebooks [05](05_score_models.ipynb) for the score and
+# [08](08_read_the_transfer_matrix.ipynb) for the evidence behind the guidance.
+#
+# **Run time.** About ten minutes on two idle cores the first time, for the liquid is computed
+# here, at the size of the profile `smoke`; then it is stored and this page takes a minute.
+#
+# **Files made.** The profile of the liquid and its results below `runs/own`, and the figures
+# `12_bring_your_own__box`, `__density` and `__errors`.
+
+# %%
+import inspect
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from crosstrain import own, report
+from crosstrain.build.boxes import composition_counts
+from crosstrain.data import figures, plots, profiles, summaries, views
+from crosstrain.potentials import gap, protocol
+from crosstrain.study import Study
+
+# %% tags=["parameters"]
+profile: str = "laptop"  # study that the guidance is read from: laptop, smoke, or a .yml file
+liquid: str = "dme"  # name of your liquid: letters, digits and _
+composition: str = "COCCOC:3"  # molecules of its box, by name or SMILES
+temperature_K: float = 300.0  # where models are judged
+pressure_bar: float = 1.0
+density_g_cm3: float = 0.87  # a guess
+size: str = "smoke"  # profile whose sizes and budgets are used
+architectures: list = ["deep_potential", "mace", "gap"]  # what is trained
+data: str = ""  # path of an extxyz file of your own; its frames are trained on too
+add: str = ""  # block to add to the first set: scan, molecules, iterated
+
+# %%
+figures.use_style()
+pd.set_option("display.max_colwidth", None)
+study = Study(profile, announce=False)
+guide = "hot" if "hot" in study.profile.liquid.states else next(iter(study.profile.liquid.states))
+labels = {name: protocol.architecture(name).LABEL for name in architectures}
+
+# %% [markdown]
+# ## A liquid is a profile
+#
+# Everything that is computed here is declared in a profile, one readable file, and a liquid of
+# your own is a profile too: the sizes and budgets of a known one with your molecules, your state,
+# and ranges of density and temperature moved to them. On the command line this is
+# `crosstrain new`. The example is 1,2-dimethoxyethane, an ether: no model of the study is trained
+# on it.
+
+# %%
+mine = own.profile_for(
+    liquid,
+    composition=composition_counts(composition),
+    temperature_K=temperature_K,
+    pressure_bar=pressure_bar,
+    density_g_cm3=density_g_cm3,
+    base=profiles.load(size),
+    architectures=architectures,
+    data=Path(data) if data else None,
+)
+mine = own.with_block(mine, add) if add else mine
+lab = Study(mine, notebook="12_bring_your_own")
+print("trained on:", ", ".join(mine.training.sets))
+pd.DataFrame({name: dict(block)["options"] for name, block in mine.blocks.items()}).fillna("-")
+
+# %% [markdown]
+# The recommended first set is `classical`: snapshots of classical dynamics over a range of
+# densities and temperatures, no dynamics by a model. `scan` and `molecules` are declared but not
+# built before they are asked for. A file of your own goes through the same examination as
+# `crosstrain inspect`, and its frames are labelled anew, so that all labels are of one method.
+
+# %% [markdown]
+# ## Build, label, train, run
+#
+# One call computes whatever is not stored: frames, labels, models, their liquids, relabelled
+# frames of their own runs, and the liquid of the reference method.
+
+# %%
+print(f"estimated for everything from nothing: {own.core_hours(lab):.2f} core hours")
+lab.fill(own.needed(lab), quiet=True)
+sets = mine.training.sets[-1]
+models = lab.models([sets])
+
+# %%
+frames = lab.frames(own.FIRST)
+fig, ax = plt.subplots(figsize=(4.4, 4.4))
+views.picture(frames[0], ax, colour_by="molecule")
+ax.set_title(f"{composition}, a frame of {own.FIRST}")
+lab.save(fig, "box")
+
+# %% [markdown]
+# ## The models on frames they have not seen
+#
+# The test frames are drawn as the training frames were. The error between molecules is the one
+# that makes the liquid.
+
+# %%
+tested = lab.each([lab.evaluated(m, lab.block(own.TEST)) for m in models], lab.predicted)
+rows = {
+    labels[model.params["architecture"]]: summaries.model_errors(said["frames"], said)
+    for model, said in zip(models, tested.values(), strict=True)
+}
+pd.DataFrame.from_dict(rows, orient="index").round(1)
+
+# %% [markdown]
+# ## The liquid of each model
+
+# %%
+for model in models:
+    print("\n".join(report.lines(lab, lab, model, own.STATE)), "\n")
+
+# %% [markdown]
+# A score needs a reference that is trusted, and that needs models that agree after reweighting,
+# see notebook [05](05_score_models.ipynb). Runs as short as these seldom get that far, and then
+# the report says so and gives no number.
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 3.6))
+for model in models:
+    (run,) = lab.liquids(model, own.STATE)
+    seen, trajectory = lab.read(lab.observed(run), "observed.json"), lab.trajectory(run)
+    densities = summaries.densities_g_cm3(trajectory)
+    style = {"colour": figures.colour(model.params["architecture"])}
+    style |= {
+        "equilibrated_ps": seen.get("equilibrated_ps"),
+        "ended": seen["status"] != "completed",
+    }
+    plots.density_trace(ax, trajectory.thermo["time_ps"], densities, **style)
+plots.architecture_legend(ax, labels)
+ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$")
+lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
+
+# %% [markdown]
+# Pale: before equilibration. A cross: the run ended there.
+
+# %% [markdown]
+# ## What is lacking
+#
+# The rule is short. If molecules break, add `molecules`; if the liquid boils off or collapses, or
+# its density is off, add `scan`; if that is in the set already, let the models look for what they
+# do not know and `iterate`. Under each finding stands what the stored results of the study say of
+# that block.
+
+# %%
+found = own.lacks(lab, sets)
+print("\n".join(own.advice(lab, sets, base=study, state=guide)))
+
+# %% [markdown]
+# *Not run* and *undecided* are answers too: then the rule is no more than what people in the field
+# do. `crosstrain improve` with the name of the liquid adds the block and scores again, or set
+# `add` in the parameters. The whole matrix that guidance can come from:
+
+# %%
+blocks = [block for block in own.SEEN_IN if block != own.ITERATED]
+known = study.profile.training.architectures
+said = {(b, a): own.guidance(study, b, a, guide) for b in blocks for a in known}
+pd.Series({key: "; ".join(lines) for key, lines in said.items()}, name="the study").to_frame()
+
+# %% [markdown]
+# ## An architecture is one file
+#
+# GAP is not one of the study's two architectures. It is a kernel method: no network, no steps, one
+# linear system; and the parent data set of the paper was made with it. To take part, a file in `potentials/` defines these names, and nothing else in the library changes; its
+# package joins the requirements, and its cost per frame the budget of a profile that has one.
+
+# %%
+offered = [*vars(protocol.Potential), *vars(protocol.Architecture)]
+offered += [*protocol.Potential.__annotations__, *protocol.Architecture.__annotations__]
+names = [n for n in dict.fromkeys(offered) if not n.startswith("_") and hasattr(gap, n)]
+pd.DataFrame({"in gap.py": {n: own.in_a_line(getattr(gap, n)) for n in names}})
+
+# %% [markdown]
+# **Constants** say what it is called, what its model file is called (the suffix tells the
+# architecture of a file), and what it costs, for estimates only. `VERSION` is part of every key: it
+# is raised when the same settings would give another model, and the stored ones are then old.
+#
+# **Settings** are a checked table of hyperparameters with defaults. A profile gives the ones that
+# differ; a wrong name is refused with the list of those allowed.
+
+# %%
+print(inspect.getsource(gap.Settings))
+
+# %% [markdown]
+# **train** turns frames into what the trainer reads, calls it, and returns the model file. Two
+# traps are common to all: units and sign of the stress, and labels that a trainer passes over
+# without a word. GAP wants the virial, and reads a matrix as no label at all, so the counts that
+# it reports are compared with what it was given.
+
+# %%
+print(inspect.getsource(gap._with_labels))
+print(inspect.getsource(gap._check_labels))
+
+# %% [markdown]
+# **calculator** loads a model as an ASE calculator: energy, forces and stress, the same whatever
+# was evaluated before, and also for a molecule that is not periodic.
+#
+# **samples, sized** let all architectures be trained for equal time. A network takes as many steps
+# as the budget allows. A fit has no steps: a small budget takes sparse points away, and a large one
+# is not used up.
+
+# %%
+print(inspect.getsource(gap.sized))
+print(inspect.getsource(gap.learning_curve))
+
+# %% [markdown]
+# That is all. Listed under `training.architectures`, it is trained on every row of the matrix, run,
+# relabelled and scored, as it was above. The tests take it along in the same way: forces against
+# finite differences, stress, order of atoms, supercells, an interrupted training.
+
+# %%
+training = lab.each(models, lambda step: lab.read(step, "training.json"))
+fig, ax = plt.subplots(figsize=(6, 3.4))
+for model, record in zip(models, training.values(), strict=True):
+    name = model.params["architecture"]
+    style = {"label": labels[name], "colour": figures.colour(name)}
+    plots.learning_curve(ax, record["learning_curve"], "forces_rmse_eV_A", **style)
+ax.set_ylabel("validation force RMSE / meV Å$^{-1}$")
+ax.legend()
+lab.save(fig, "errors")
+
+# %% [markdown]
+# GAP is a point, not a curve: it sees each frame once.
+
+# %% [markdown]
+# ## What we found
+
+# %%
+for model in models:
+    lack = found.get(model.name)
+    said = f"lacks {lack.block} ({lack.why})" if lack else "nothing lacking that its run could show"
+    force = rows[labels[model.params["architecture"]]]["force / meV Å⁻¹"]
+    print(f"{model.name}: force RMSE {force:.0f} meV/Å on {own.TEST}; {said}")
+print(own.reach(study, guide))
+
+# %% [markdown]
+# ## Limits
+#
+# At the size `smoke` the numbers mean nothing but that the chain works: frames are few and small,
+# runs a fifth of a picosecond. A lack that needs longer to show is not seen, and a liquid that
+# lives that long is not thereby right. The rule knows three cures; a wrong reference method, a box
+# that is too small or a cutoff that is too short need others. The guidance comes from one liquid of
+# esters and carbonates; how much of it holds for another is not known before it is tried. The
+# hyperparameters of GAP are the first sensible ones and were not searched.
+#
+# **Try it.** `crosstrain new acetone --composition acetone:4 --temperature 300 --density 0.8`, then
+# `crosstrain improve acetone`. Or set `size = "laptop"` and let it run over night.
+#
+# ## Next
+#
+# Back to [00_start_here](00_start_here.ipynb) for the map of the study.
+#
+# ## References
+#
+# 1. A. P. Bartók et al., *Phys. Rev. Lett.* 2010, 104, 136403: GAP.
+# 2. A. P. Bartók et al., *Phys. Rev. B* 2013, 87, 184115: SOAP.
+# 3. J. P. Darby et al., *npj Comput. Mater.* 2022, 8, 166: compressed power spectra.
+# 4. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146: the parent data set, made with GAP.
+
+# %% [markdown]
+# ## Colophon
+
+# %%
+lab.colophon()

@@ -1,0 +1,278 @@
+"""A liquid of one's own: its profile, what its models lack, and what the study says of that."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crosstrain import own, steps
+from crosstrain.data import frames as fr
+from crosstrain.data import profiles
+from crosstrain.data.intake import BadFrames
+from crosstrain.study import Study
+
+FRAMES = Path(__file__).parent / "data" / "frames.extxyz.gz"
+ASKED = {"temperature_K": 300.0, "pressure_bar": 1.0, "density_g_cm3": 0.87}
+TRUSTED = {"value": 0.9, "error": 0.005, "problems": []}
+NO_MODEL_AGREES = {"value": 0.9, "error": 0.005, "problems": ["samplers disagree"]}
+
+
+def made(name="mine", composition=None, base="smoke", **changes):
+    return own.profile_for(
+        name,
+        composition=composition or {"COCCOC": 3},
+        base=profiles.load(base),
+        **ASKED | changes,
+    )
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path))
+    return Study(made(), announce=False)
+
+
+# --- the profile ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", profiles.names())
+def test_a_profile_of_ones_own_declares_a_whole_chain(base, tmp_path):
+    profile = made(composition={"CC(C)=O": 4, "EC": 2}, base=base)
+    own.write(profile, tmp_path / "mine.yml")
+    assert profiles.load(str(tmp_path / "mine.yml")) == profile
+    needed = own.needed(Study(profile, announce=False))
+    molecules = {name for step in needed for name in step.params.get("composition", {})}
+    assert molecules <= {"CC(C)=O", "EC"}
+    assert {step.kind for step in needed} >= {"evaluate", "observe", "reference"}
+    assert profile.store.startswith("runs/own/mine")
+    assert own.core_hours(Study(profile)) > 0
+
+
+def test_sizes_are_kept_and_ranges_moved():
+    base = profiles.load("smoke")
+    profile = made(temperature_K=1000.0, density_g_cm3=1.8)  # twice the density of the base
+    block, known = profile.blocks["classical"], base.blocks["classical"]
+    assert (block.frames, block.seed) == (known.frames, known.seed)
+    assert block.options["compositions"] == [{"COCCOC": 3}]
+    assert block.options["density_g_cm3"] == [2 * end for end in known.options["density_g_cm3"]]
+    assert block.options["temperature_K"] == [300, 1000]
+    assert profile.blocks["molecules"].options["molecules"] == ["COCCOC"]
+    assert profile.iteration.density_g_cm3 == tuple(2 * e for e in base.iteration.density_g_cm3)
+    assert profile.iteration.temperature_K == (300, 1000)
+    assert profile.training.sets == ["classical"]
+    assert profile.training.architectures == base.training.architectures
+    assert profile.foundation is None
+
+
+def test_a_mixture_is_trained_with_its_pure_liquids():
+    # 10 atoms each, so that a pure box has as many molecules
+    assert own.training_boxes({"EC": 2, "acetone": 1}) == [
+        {"EC": 2, "acetone": 1},
+        {"EC": 3},
+        {"acetone": 3},
+    ]
+    assert own.training_boxes({"EC": 2}) == [{"EC": 2}]
+    scan = made(composition={"EC": 2, "acetone": 1, "CO": 1}, base="laptop").blocks["scan"]
+    assert np.gcd(scan.options["every"], 4) == 1  # every composition is scanned
+
+
+def test_radial_distributions_fit_the_box_and_its_elements():
+    base = profiles.load("smoke").liquid
+    small = made(composition={"CO": 1}).liquid.rdf
+    assert small.r_max_A < 0.6 * base.rdf.r_max_A
+    assert made(composition={"COCCOC": 30}).liquid.rdf.r_max_A == base.rdf.r_max_A
+    assert made(composition={"CCCCC": 3}).liquid.rdf.pairs == ["C-H", "H-H"]
+
+
+def test_the_same_liquid_has_the_ranges_of_the_study():
+    base = profiles.load("laptop")
+    again = made(composition=base.liquid.composition, base="laptop", density_g_cm3=1.0)
+    options, known = again.blocks["classical"].options, base.blocks["classical"].options
+    assert options["density_g_cm3"] == known["density_g_cm3"]
+    assert options["temperature_K"] == known["temperature_K"]
+    assert again.liquid.rdf == base.liquid.rdf
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "a/b"}, "name 'a/b'; allowed are letters, digits and _"),
+        ({"composition": {"EC": 0}}, r"composition {'EC': 0}; allowed are 1 or more"),
+        ({"composition": {"[Na+]": 1}}, "unsupported element Na"),
+        ({"density_g_cm3": -1.0}, "density_g_cm3 -1"),
+        ({"temperature_K": 0.0}, "temperature_K 0"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        made(**changes)
+
+
+def test_a_third_architecture_takes_the_main_rows():
+    laptop = profiles.load("laptop")
+    architectures = laptop.training.architectures | {"gap": {"n_sparse": 100}}
+    training = laptop.training.model_copy(update={"architectures": architectures})
+    study = Study(laptop.model_copy(update={"training": training}), announce=False)
+    rows = [row for row in study.rows() if study.can_train(row)]
+    assert len(rows) >= 6
+    for row in rows:
+        model = study.model("gap", row, 1)
+        assert model.params["settings"]["n_sparse"] == 100
+        assert study.results(model)
+    budget = training.budget.model_copy(update={"frame_cost_s": {"mace": (0.0, 1.0)}})
+    without = training.model_copy(update={"budget": budget})
+    with pytest.raises(ValueError, match="frame_cost_s has no 'gap'; it has mace"):
+        Study(laptop.model_copy(update={"training": without})).model("gap", "classical", 1)
+
+
+# --- frames of one's own ----------------------------------------------------------------------
+
+
+def test_frames_of_ones_own_are_labelled_anew(tmp_path):
+    profile = made(composition={"EC": 1, "EMC": 1}, data=FRAMES)
+    assert profile.training.sets == ["classical+own"]
+    assert profile.blocks["own"].frames == 12
+    study = Study(profile, announce=False)
+    label = study.block("own").inputs["part000"]
+    build = label.inputs["frames"]
+    (tmp_path / "out").mkdir()
+    steps.KINDS["build"].function(build.params, {}, tmp_path / "out", tmp_path)
+    frames = fr.read(tmp_path / "out" / steps.FRAMES)
+    assert len(frames) == profile.reference.frames_per_piece
+    known = fr.read(FRAMES)
+    for frame, given in zip(frames, known, strict=False):
+        assert np.array_equal(frame.positions, given.positions)
+        assert fr.ENERGY not in frame.info
+        assert fr.FORCES not in frame.arrays
+    assert study.model("mace", "classical+own", 1).estimate_s > 0
+
+
+def test_an_unsound_file_is_refused_and_a_changed_one_too(tmp_path):
+    file = tmp_path / "mine.extxyz"
+    file.write_text('1\nLattice="9 0 0 0 9 0 0 0 9"\nNa 0 0 0\n')
+    with pytest.raises(BadFrames, match=r"mine.extxyz"):
+        made(data=file)
+    file.write_bytes(FRAMES.read_bytes())
+    gz = file.rename(tmp_path / "mine.extxyz.gz")
+    profile = made(composition={"EC": 1, "EMC": 1}, data=gz)
+    build = Study(profile).block("own").inputs["part000"].inputs["frames"]
+    gz.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"mine.extxyz.gz has changed since it was named"):
+        steps.KINDS["build"].function(build.params, {}, tmp_path, tmp_path)
+
+
+# --- what is lacking --------------------------------------------------------------------------
+
+
+def put(study, step, file, value):
+    with study.store.lock(step), study.store.publish(step, {}) as out:
+        (out / file).write_text(json.dumps(value))
+
+
+def put_runs(study, runs, density=NO_MODEL_AGREES, sets="classical"):
+    """Runs of each architecture (density, or the reason of an early end), and the reference."""
+    for architecture, seen in runs.items():
+        whole = isinstance(seen, float)
+        record = {
+            "status": "completed" if whole else "unstable",
+            "reason": "" if whole else seen,
+            "time_ps": 0.1,
+            "density_g_cm3": {"value": seen, "error": 0.002, "n_effective": 9} if whole else None,
+        }
+        liquid = study.liquid(study.model(architecture, sets, 1), own.STATE, 1)
+        put(study, study.observed(liquid), "observed.json", record)
+    reference = {"observables": {"density": density} if density else {}, "r_A": []}
+    put(study, study.reference(own.STATE), "reference.json", reference)
+
+
+@pytest.mark.parametrize(
+    ("mace", "density", "block", "why"),
+    [
+        (0.91, TRUSTED, None, ""),
+        (0.95, TRUSTED, "scan", "density 0.950 ± 0.002 g/cm³, the reference 0.900 ± 0.005"),
+        (0.95, NO_MODEL_AGREES, "scan", "deep_potential-classical-s1 0.910"),
+        (0.92, NO_MODEL_AGREES, None, ""),
+        (0.92, None, None, ""),
+        ("boil-off", TRUSTED, "scan", "boil-off at 0.1 ps"),
+        ("collapse", TRUSTED, "scan", "collapse"),
+        ("bond broken", TRUSTED, "molecules", "bond broken"),
+        ("temperature blow-up", TRUSTED, "molecules", "blow-up"),
+    ],
+)
+def test_the_rule(study, mace, density, block, why):
+    put_runs(study, {"mace": mace, "deep_potential": 0.91}, density)
+    found = own.lacks(study, "classical").get("mace-classical-s1")
+    assert (found.block if found else None) == block
+    assert found is None or why in found.why
+
+
+def test_every_way_to_end_early_has_a_cure():
+    from crosstrain.simulate import dynamics
+
+    reasons = {"model error"}  # a run that failed is no result
+    text = dynamics.RunResult.__doc__
+    named = {part for part in text.split('``"')[1:] for part in [part.split('"``')[0]]}
+    assert named - {"completed", "unstable", "failed"} - reasons == set(own.CURES)
+
+
+def test_what_is_in_the_set_already_did_not_help(study):
+    more = Study(own.with_block(study.profile, "scan"), announce=False)
+    put_runs(study, {"mace": "boil-off", "deep_potential": 0.9}, TRUSTED)
+    put_runs(more, {"mace": "boil-off", "deep_potential": 0.9}, TRUSTED, "classical+scan")
+    assert own.lacks(study, "classical")["mace-classical-s1"].block == "scan"
+    found = own.lacks(more, "classical+scan")
+    assert list(found) == ["mace-classical+scan-s1"]
+    assert found["mace-classical+scan-s1"].block == own.ITERATED
+
+
+def test_what_most_models_lack_comes_first():
+    scan, molecules = own.Lack("scan", ""), own.Lack("molecules", "")
+    assert own.most_wanted({"a": scan, "b": scan, "c": molecules}) == "scan"
+    assert own.most_wanted({"a": scan, "b": molecules}) == "molecules"
+    assert own.most_wanted({}) is None
+
+
+def test_blocks_are_added_to_the_last_set():
+    more = own.with_block(own.with_block(made(), "scan"), own.ITERATED)
+    assert more.training.sets == [
+        "classical",
+        "classical+scan",
+        "classical+scan+dp_iterated+mace_iterated",
+    ]
+    assert {s.kind for s in own.needed(Study(more))} >= {"evaluate"}
+    with pytest.raises(ValueError, match=r"allowed are molecules$"):
+        own.with_block(more, "scan")
+    with pytest.raises(ValueError, match="block 'more'; allowed are scan, molecules, dp_iterated"):
+        own.with_block(made(), "more")
+
+
+# --- what the study says ----------------------------------------------------------------------
+
+
+def test_guidance_says_what_was_not_run(study):
+    base = Study("smoke", announce=False)
+    (first, second) = own.guidance(base, "molecules", "mace", "hot")
+    assert first.startswith("classical+molecules on mace, gain in survival: ")
+    assert "gain in own_error" in second
+    assert "undecided" in first
+    assert own.guidance(base, "scan", "gap", "hot") == ["scan on gap: not run in the study"]
+    assert "classical+dp_iterated" in own.guidance(base, own.ITERATED, "deep_potential", "hot")[0]
+    assert "EC:1 EMC:2 at 500 K and 1000 bar against GFN2-xTB" in own.reach(base, "hot")
+
+
+def test_advice_names_the_lack_and_the_command(study):
+    put_runs(study, {"mace": "bond broken", "deep_potential": 0.9}, TRUSTED)
+    said = "\n".join(own.advice(study, "classical", base=Study("smoke", announce=False)))
+    assert "deep_potential-classical-s1: nothing lacking that these runs could show" in said
+    assert "mace-classical-s1 lacks molecules: bond broken at 0.1 ps" in said
+    assert "crosstrain improve mine" in said
+
+
+def test_the_file_is_found_by_its_name(study, tmp_path):
+    with pytest.raises(ValueError, match="liquid 'mine'; allowed are none yet"):
+        own.load("mine")
+    own.write(study.profile, own.path_of("mine"))
+    assert own.load("mine") == study.profile
+    own.write(profiles.load("smoke"), own.path_of("other"))
+    with pytest.raises(ValueError, match=r"other.yml: allowed is a profile that 'crosstrain new'"):
+        own.load("other")
