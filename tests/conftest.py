@@ -65,6 +65,7 @@ def tiny_profile() -> dict:
         },
         "tests": {},
     }
+    del values["unseen"]
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
     return values

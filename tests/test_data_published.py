@@ -77,6 +77,8 @@ def test_unknown_names():
         published.path("x")
     with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
         published.atom_energies_eV("x")
+    with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
+        published.read("x")
 
 
 def test_dft_set(published_file):

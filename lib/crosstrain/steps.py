@@ -189,6 +189,16 @@ def _stand_in(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     _write_json(out / "stand_in.json", {"frames": rows, "failures": failures})
 
 
+def _published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Frames of a published file in the project's form, with the energies of isolated atoms."""
+    from crosstrain.data import published
+
+    if published.FILES[params["file"]][1] != params["sha256"]:
+        raise ValueError(f"{params['file']} is another file than when this step was declared")
+    fr.write(out / FRAMES, published.read(params["file"]))
+    _write_json(out / "energies_eV.json", published.atom_energies_eV(params["file"]))
+
+
 def _labelled(folder: Path) -> list[Atoms]:
     """Labelled frames of a result; none if every label failed."""
     file = folder / FRAMES
@@ -516,6 +526,7 @@ KINDS = {
     "atoms": Kind(_atoms, 1),
     "label_cost": Kind(_label_cost, 1),
     "stand_in": Kind(_stand_in, 1),
+    "published": Kind(_published, 1),
     "train": Kind(_train, 1),
     "given": Kind(_given, 1),
     "pretrained": Kind(_pretrained, 1),

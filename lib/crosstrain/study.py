@@ -33,7 +33,9 @@ from crosstrain.steps import FRAMES, KINDS
 
 T = TypeVar("T")
 ELEMENTS = ["C", "H", "O"]
+CLUSTERS = "solvent_xtb_train_200.xyz"  # published with labels by the reference method
 GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
+LABELLED = ("set", "relabel", "published")
 PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", "numpy", "torch")
 
 
@@ -209,7 +211,7 @@ class Study:
             return Block(
                 kind="iterated", frames=n_frames, seed=0, options=options, purpose=iteration.purpose
             )
-        known = self.profile.blocks | self.profile.tests
+        known = self.profile.blocks | self.profile.tests | self.unseen_blocks()
         if name not in known:
             raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
         return known[name]
@@ -529,6 +531,78 @@ class Study:
             return potentials.published(model.name).level_of_theory
         return self.profile.reference.method
 
+    # --- unseen molecules ---------------------------------------------------------------------
+
+    def unseen_blocks(self) -> dict[str, Block]:
+        """How the classical snapshots of each pure liquid are made, by name (``unseen_DMC``)."""
+        unseen = self.profile.unseen
+        if unseen is None:
+            return {}
+        temperature_K = self.profile.liquid.states[unseen.state].temperature_K
+        purpose = "The pure liquid at its starting density: never trained on, group {!r}."
+        return {
+            f"unseen_{molecule}": Block(
+                kind="classical",
+                frames=unseen.frames,
+                seed=unseen.seed,
+                purpose=purpose.format(unseen.groups[molecule]),
+                options={
+                    "compositions": [self._pure(molecule)],
+                    "temperature_K": [temperature_K, temperature_K],
+                    "density_g_cm3": [density, density],
+                },
+            )
+            for molecule, density in unseen.densities_g_cm3.items()
+        }
+
+    def _pure(self, molecule: str) -> dict[str, int]:
+        return {molecule: max(1, round(self.profile.unseen.atoms / _size(molecule)))}
+
+    def unseen_models(self) -> list[Step]:
+        """The models that are tried on molecules they have not seen."""
+        unseen = self.profile.unseen
+        return [
+            self.model(architecture, sets, seed)
+            for sets in (unseen.sets if unseen else ())
+            for seed in unseen.seeds
+            for architecture in self.profile.training.architectures
+        ]
+
+    def unseen_run(self, model: Step, molecule: str) -> Step:
+        """A trajectory of the pure liquid of a molecule with a model."""
+        unseen, liquid = self.profile.unseen, self.profile.liquid
+        of_molecule = {
+            "composition": self._pure(molecule),
+            "states": {molecule: liquid.states[unseen.state]},
+            "start_density_g_cm3": unseen.densities_g_cm3[molecule],
+        }
+        times = {"duration_ps": unseen.duration_ps, "save_every_fs": unseen.save_every_fs}
+        changes = {
+            "liquid": liquid.model_copy(update=of_molecule),
+            "dynamics": self.profile.dynamics.model_copy(update=times),
+        }
+        return Study(self.profile.model_copy(update=changes)).liquid(model, molecule, 1)
+
+    def clusters(self) -> Step:
+        """Published gas-phase clusters with labels by the reference method."""
+        return self._published(CLUSTERS)
+
+    def _published(self, file: str) -> Step:
+        """Frames of a published file; the hash of the file is part of their key."""
+        from crosstrain.data import published
+
+        params = {"file": file, "sha256": published.FILES[file][1]}
+        return self._step("published", file.partition(".")[0], params, estimate_s=10)
+
+    def generalised(self) -> list[Step]:
+        """What models are judged by on unseen molecules: runs, forces, published clusters."""
+        unseen, steps = self.profile.unseen, []
+        for model in self.unseen_models():
+            steps += [self.unseen_run(model, molecule) for molecule in unseen.groups]
+            steps += [self.evaluated(model, self.block(name)) for name in self.unseen_blocks()]
+            steps += self._possible(self.evaluated(model, self.clusters()), CLUSTERS)
+        return steps
+
     def with_liquid(
         self, composition: Mapping[str, int] | None = None, state: State | None = None
     ) -> Study:
@@ -718,15 +792,16 @@ class Study:
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""
         blocks = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
-        return [*blocks, self.atoms(), self.label_cost(), *self._possible(self.stand_in())]
+        stand_in = self._possible(self.stand_in(), "ECEMC.xyz")
+        return [*blocks, self.atoms(), self.label_cost(), *stand_in]
 
-    def _possible(self, step: Step | None) -> list[Step]:
-        """Return a step on published data, if it is stored or the data are at hand."""
+    def _possible(self, step: Step | None, file: str) -> list[Step]:
+        """Return a step on a published file, if it is stored or the file is at hand."""
         from crosstrain.data import published
 
         if step is not None and not self.store.is_current(step):
             try:
-                published.path("ECEMC.xyz", download=False)
+                published.path(file, download=False)
             except published.NotAvailable:
                 step = None
         return [step] if step else []
@@ -742,7 +817,7 @@ class Study:
             steps += candidates.values()
         for model in self.models():
             steps += self.results(model)
-        steps += self.compared()
+        steps += self.compared() + self.generalised()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     def results(self, model: Step) -> list[Step]:
@@ -872,7 +947,7 @@ class Study:
     def frames_of(self, step: Step) -> list[Atoms]:
         """Return the frames of a result; none if every label failed."""
         file = self.get(step) / FRAMES
-        return fr.read(file, labelled=step.kind in ("set", "relabel")) if file.exists() else []
+        return fr.read(file, labelled=step.kind in LABELLED) if file.exists() else []
 
     def trajectory(self, liquid: Step) -> Trajectory:
         """Return the trajectory of a liquid."""

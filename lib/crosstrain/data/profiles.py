@@ -165,6 +165,35 @@ class Foundation(_Part):
     fine_tuning: FineTuning | None = None
 
 
+class Unseen(_Part):
+    """Pure liquids of molecules that no model was trained on, beside those of known ones."""
+
+    known: dict[str, float] = Field(
+        min_length=1, description="trained on: starting density, g/cm³, of each pure liquid"
+    )
+    shape: dict[str, float] = Field(min_length=1, description="small change of molecular shape")
+    chemistry: dict[str, float] = Field(min_length=1, description="other functional chemistry")
+    atoms: int = Field(ge=1, description="of a box, about")
+    state: str = Field(description="of the liquid's states")
+    duration_ps: float = Field(gt=0)
+    save_every_fs: float = Field(gt=0)
+    frames: int = Field(ge=1, description="labelled classical snapshots of each liquid")
+    seed: int = Field(description="of these snapshots")
+    sets: list[str] = Field(description="training sets whose models are tried")
+    seeds: list[int] = Field(min_length=1, description="of these models")
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each molecule, known ones first."""
+        groups = {"known": self.known, "shape": self.shape, "chemistry": self.chemistry}
+        return {molecule: name for name, members in groups.items() for molecule in members}
+
+    @property
+    def densities_g_cm3(self) -> dict[str, float]:
+        """The starting density of each molecule's liquid."""
+        return {**self.known, **self.shape, **self.chemistry}
+
+
 class Reference(_Part):
     """The reference method."""
 
@@ -193,6 +222,7 @@ class Profile(_Part):
     liquid: Liquid
     dynamics: Dynamics
     foundation: Foundation | None = None
+    unseen: Unseen | None = None
 
     @model_validator(mode="after")
     def _names_are_not_blocks(self) -> Profile:
@@ -200,6 +230,13 @@ class Profile(_Part):
         taken = self.training.names.keys() & (self.blocks.keys() | iterated.keys())
         if taken:
             raise ValueError(f"training.names: {', '.join(sorted(taken))} is the name of a block")
+        return self
+
+    @model_validator(mode="after")
+    def _unseen_state_is_known(self) -> Profile:
+        if self.unseen and self.unseen.state not in self.liquid.states:
+            allowed = ", ".join(self.liquid.states)
+            raise ValueError(f"unseen.state: {self.unseen.state!r}; allowed are {allowed}")
         return self
 
 

@@ -77,6 +77,22 @@ def path(name: str, *, download: bool = True) -> Path:
     )
 
 
+def read(name: str, *, download: bool = True) -> list[Atoms]:
+    """Return the labelled frames of a published file, in the project's form.
+
+    Raises
+    ------
+    NotAvailable
+        See `path`.
+    ValueError
+        If `name` is not known.
+    """
+    readers = {"ECEMC.xyz": read_dft, "solvent_xtb_train_200.xyz": read_clusters}
+    if name not in readers:
+        raise ValueError(f"published file {name!r}; allowed are {', '.join(readers)}")
+    return readers[name](download=download)
+
+
 def read_dft(*, download: bool = True) -> list[Atoms]:
     """Return 200 liquid frames of 4 EC and 8 EMC with DFT labels, in the project's form.
 
