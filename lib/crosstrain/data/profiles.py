@@ -194,6 +194,57 @@ class Unseen(_Part):
         return {**self.known, **self.shape, **self.chemistry}
 
 
+class Split(_Part):
+    """Blocks of the published DFT set, never divided within a block."""
+
+    train: list[int] = Field(min_length=1)
+    validate_on: list[int] = Field(min_length=1)
+    test: list[int] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_block_once(self) -> Split:
+        blocks = [*self.train, *self.validate_on, *self.test]
+        if len(set(blocks)) < len(blocks) or not set(blocks) <= set(range(10)):
+            raise ValueError(f"blocks {blocks}; allowed are 0 to 9, each once")
+        return self
+
+
+class OneLiquid(_Part):
+    """A liquid at a state, run once with each model."""
+
+    composition: dict[str, int]
+    temperature_K: float = Field(gt=0)
+    pressure_bar: float
+    start_density_g_cm3: float = Field(gt=0)
+    duration_ps: float = Field(gt=0)
+    save_every_fs: float = Field(gt=0)
+    labels: list[Literal["dft", "reference"]] = Field(
+        ["dft", "reference"], description="whose models are run"
+    )
+
+
+class PublishedData(_Part):
+    """Models of the published DFT frames, with their labels and with those of the reference."""
+
+    every: int = Field(1, ge=1, le=20, description="every nth frame of each block")
+    splits: dict[str, Split]
+    sizes: list[int] = Field(
+        [], description="training frames of the first split, for learning curves on DFT labels"
+    )
+    seed: int
+    core_s: float | None = Field(None, gt=0, description="of each training; needs a budget")
+    liquid_split: str = Field(description="whose models are run")
+    liquids: dict[str, OneLiquid]
+
+    @model_validator(mode="after")
+    def _liquid_split_is_known(self) -> PublishedData:
+        if self.liquid_split not in self.splits:
+            raise ValueError(
+                f"liquid_split: {self.liquid_split!r}; allowed are {', '.join(self.splits)}"
+            )
+        return self
+
+
 class Reference(_Part):
     """The reference method."""
 
@@ -223,6 +274,7 @@ class Profile(_Part):
     dynamics: Dynamics
     foundation: Foundation | None = None
     unseen: Unseen | None = None
+    published: PublishedData | None = None
 
     @model_validator(mode="after")
     def _names_are_not_blocks(self) -> Profile:
