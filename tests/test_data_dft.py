@@ -90,3 +90,9 @@ def test_labels_of_another_method_replace_those_of_the_file():
     assert (found.info["seed"], found.info[ENERGY], found.info["method"]) == ("20", -7, "GFN2-xTB")
     assert (found.arrays[FORCES] == 1).all()
     assert frames[1].info[ENERGY] == -1.0
+
+
+def test_densities_are_known_near_two_temperatures():
+    assert dft.known_density(300)[0] == 1.0948
+    assert dft.known_density(500)[0] == 0.924
+    assert dft.known_density(400) is None

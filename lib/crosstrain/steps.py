@@ -194,10 +194,12 @@ def _published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     from crosstrain.data import published
 
     frames = _published_frames(params)
-    if not inputs:
+    if inputs:
+        frames = published.with_labels(frames, [_labels_of(part) for part in inputs.values()])
+    else:
         _write_json(out / "energies_eV.json", published.atom_energies_eV(params["file"]))
-    elif not (frames := published.with_labels(frames, [_labels_of(p) for p in inputs.values()])):
-        raise ValueError("no frame of this part could be labelled")
+    if not frames:
+        raise ValueError("none of the asked frames could be labelled")
     fr.write(out / FRAMES, frames)
 
 

@@ -358,7 +358,7 @@ for (label, molecule), found in where.items():
 #
 # ## Next
 #
-# Notebook 11: the same two architectures on data
+# [11_train_on_published_dft](11_train_on_published_dft.ipynb): the same two architectures on data
 # that this project did not make.
 #
 # ## References

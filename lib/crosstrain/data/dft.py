@@ -22,10 +22,19 @@ TRAIN, VALIDATE, TEST = "train", "validate", "test"
 MARKERS = {TRAIN: "o", VALIDATE: "s", TEST: "o"}
 COMPONENTS = ("translation", "rotation", "vibration", "total")
 
-EXPERIMENT = (1.0948, 0.336, "25 °C, M. Wang et al. 2022, doi 10.1016/j.xcrp.2022.101047")
-"""Measured density of EC/EMC, g/cm³; mole fraction of EC; where from."""
-GROUP = (0.924, 0.02, "500 K, 1 atm, five-seed committee, digitised, A. Svahn et al. 2026")
-"""Density of the group's MACE of its full DFT set, g/cm³; scatter of its seeds; where from."""
+KNOWN_DENSITIES = {
+    298.15: (1.0948, "experiment, x_EC = 0.336, 25 °C: Wang et al. 2022"),
+    500.0: (0.924, "the group's MACE of its full set, ± 0.02 between seeds: Svahn et al. 2026"),
+}
+"""Density (g/cm³) of liquid EC/EMC near x_EC = 1/3 and 1 atm, and where it is from, by
+temperature (K). Doi 10.1016/j.xcrp.2022.101047 and, digitised, 10.1021/acs.jctc.5c02043."""
+NEAR_K = 5.0
+
+
+def known_density(temperature_K: float) -> tuple[float, str] | None:
+    """Return a density (g/cm³) to compare with, and where it is from; None if there is none."""
+    near = [T for T in KNOWN_DENSITIES if abs(T - temperature_K) <= NEAR_K]
+    return KNOWN_DENSITIES[near[0]] if near else None
 
 
 def roles(split: Split) -> dict[int, str]:
