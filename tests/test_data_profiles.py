@@ -106,3 +106,19 @@ def test_a_loaded_profile_cannot_be_changed_by_accident():
     profile = profiles.load("smoke")
     with pytest.raises(ValueError, match="frozen"):
         profile.compute.workers = 5
+
+
+def test_unseen_molecules_are_run_at_a_state_that_there_is(tmp_path, values):
+    values["unseen"]["state"] = "cold"
+    with pytest.raises(profiles.ProfileError, match=r"unseen.state: 'cold'; allowed are hot"):
+        load(tmp_path, values)
+
+
+def test_a_published_block_has_one_use(tmp_path, values):
+    values["published"]["splits"]["low"]["test"] = [3, 9]
+    with pytest.raises(profiles.ProfileError, match=r"published\.splits\.low: .*each once"):
+        load(tmp_path, values)
+    values["published"]["splits"]["low"]["test"] = [9]
+    values["published"]["liquid_split"] = "high"
+    with pytest.raises(profiles.ProfileError, match=r"liquid_split: 'high'; allowed are low"):
+        load(tmp_path, values)

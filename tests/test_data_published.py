@@ -1,6 +1,7 @@
 """Published files: only the very bytes, from the nearest place, and in the project's form."""
 
 import hashlib
+import json
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -9,6 +10,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.stress import full_3x3_to_voigt_6_stress
+from crosstrain import steps
 from crosstrain.build import boxes
 from crosstrain.data import frames as fr
 from crosstrain.data import published
@@ -77,6 +79,8 @@ def test_unknown_names():
         published.path("x")
     with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
         published.atom_energies_eV("x")
+    with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
+        published.read("x")
 
 
 def test_dft_set(published_file):
@@ -126,3 +130,33 @@ def test_isolated_atoms(published_file):
     published_file("solvent_xtb_train_200.xyz")
     energies = published.atom_energies_eV("solvent_xtb_train_200.xyz", download=False)
     assert energies == pytest.approx({"H": -10.70721, "C": -48.84745, "O": -102.57117}, abs=1e-5)
+
+
+def test_steps_take_frames_by_number_with_either_labels(published_file, tmp_path):
+    published_file("ECEMC.xyz")
+    file = {"file": "ECEMC.xyz", "sha256": published.FILES["ECEMC.xyz"][1]}
+    take = steps.KINDS["published"].function
+    outs = {name: tmp_path / name for name in ("dft", "other", "labels")}
+    for out in outs.values():
+        out.mkdir()
+    take({**file, "numbers": [0, 20]}, {}, outs["dft"], tmp_path)
+    frames = fr.read(outs["dft"] / steps.FRAMES, labelled=True)
+    assert [frame.info["block"] for frame in frames] == [0, 1]
+    assert json.loads((outs["dft"] / "energies_eV.json").read_text())["H"] < 0
+    np.savez(
+        outs["labels"] / "labels.npz",
+        number=[20],
+        energy_eV=[-5.0],
+        forces_eV_A=np.zeros((1, 160, 3)),
+        stress_eV_A3=np.zeros((1, 6)),
+        method=np.array("GFN2-xTB"),
+    )
+    inputs = {"labels0": outs["labels"]}
+    take({**file, "numbers": [0, 20]}, inputs, outs["other"], tmp_path)
+    (frame,) = fr.read(outs["other"] / steps.FRAMES, labelled=True)
+    assert (frame.info["seed"], frame.info[fr.ENERGY]) == (20, -5.0)
+    assert np.array_equal(frame.positions, frames[1].positions)
+    with pytest.raises(ValueError, match="none of the asked frames"):
+        take({**file, "numbers": [0]}, inputs, outs["other"], tmp_path)
+    with pytest.raises(ValueError, match=r"ECEMC\.xyz is another file"):
+        take({**file, "sha256": "0"}, {}, outs["dft"], tmp_path)

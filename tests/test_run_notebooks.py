@@ -79,6 +79,8 @@ print("after")
 """
 )
 
+LEAVING = FAILING.replace('raise ValueError("no such thing\\nand more")', "raise SystemExit(0)")
+
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
@@ -120,6 +122,17 @@ def test_the_same_text_gives_the_same_bytes(rendered):
     names = ["01_count.ipynb", "figures/01_count__line.pdf", "figures/01_count__line.png"]
     for name in [*names, "figures/manifest.json"]:
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_a_notebook_may_end_itself(folder, tmp_path):
+    assert "SystemExit" in LEAVING
+    (folder / "text" / "02_fail.py").write_text(LEAVING)
+    target = tmp_path / "02_fail.ipynb"
+    notebooks.execute("02_fail", {}, target=target, figures=tmp_path / "figures")
+    notebook = nbformat.read(target, as_version=4)
+    assert printed(notebook) == "before\n"
+    kinds = [out.output_type for c in notebook.cells if c.cell_type == "code" for out in c.outputs]
+    assert kinds == ["stream"]
 
 
 def test_what_a_rendered_notebook_holds(rendered):

@@ -169,6 +169,92 @@ def test_generations_are_shown_if_a_training_set_asks_for_their_block(tiny):
     assert with_training(Study(empty), sets=["classical"]).generations("dp_iterated") == {}
 
 
+# --- unseen molecules -------------------------------------------------------------------------
+
+
+def test_unseen_molecules_are_pure_liquids_at_the_state_that_the_profile_names():
+    study = Study("smoke")
+    unseen, state = study.profile.unseen, study.profile.liquid.states["hot"]
+    assert unseen.groups == {"EC": "known", "DMC": "shape", "ethanol": "chemistry"}
+    model = study.unseen_models()[0]
+    run = study.unseen_run(model, "ethanol")
+    start = run.inputs["start"].params
+    assert start["composition"] == {"ethanol": 3}  # 9 atoms each, about 30 in all
+    assert start["density_g_cm3"] == unseen.chemistry["ethanol"]
+    assert start["temperature_K"] == state.temperature_K
+    dynamics = run.params["dynamics"]
+    assert dynamics["n_steps"] * dynamics["timestep_fs"] == 1e3 * unseen.duration_ps
+    assert dynamics["pressure_bar"] == state.pressure_bar
+    block = study.recipe("unseen_ethanol")
+    assert block.options["compositions"] == [{"ethanol": 3}]
+    known = {step.folder_name for step in upstream(study.campaign())}
+    assert {step.folder_name for step in study.generalised()} <= known
+
+
+def test_published_clusters_are_asked_for_where_they_are_and_never_shipped(tiny, monkeypatch):
+    monkeypatch.delenv("CROSSTRAIN_PUBLISHED", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny.parent))
+    study = Study("smoke")  # with the store of this test
+    assert not study.clusters().is_shipped
+    asked = [step for step in study.generalised() if study.clusters() in step.inputs.values()]
+    assert asked == []
+
+
+def test_a_profile_need_not_ask_for_unseen_molecules():
+    study = Study("smoke")
+    study = Study(study.profile.model_copy(update={"unseen": None}))
+    assert (study.generalised(), study.unseen_blocks()) == ([], {})
+    with pytest.raises(ValueError, match=r"'unseen_DMC'; the profile has"):
+        study.block("unseen_DMC")
+
+
+# --- published DFT data -----------------------------------------------------------------------
+
+
+def test_published_blocks_are_never_divided_between_training_and_test():
+    study = Study("smoke")
+    split = study.profile.published.splits["low"]
+    assert list(study.dft_models()) == [
+        ("deep_potential", "dft", "low", None),
+        ("mace", "dft", "low", None),
+        ("deep_potential", "reference", "low", None),
+        ("mace", "reference", "low", None),
+        ("deep_potential", "dft", "low", 3),
+        ("mace", "dft", "low", 3),
+    ]
+    for model in study.dft_models().values():
+        numbers = {
+            name: model.inputs[name].params["numbers"] for name in ("training", "validation")
+        }
+        assert {n // 20 for n in numbers["training"]} <= set(split.train)
+        assert {n // 20 for n in numbers["validation"]} == set(split.validate_on)
+    fewer = study.dft_model("mace", "dft", "low", size=3)
+    assert fewer.inputs["training"].params["numbers"] == [0, 40, 100]
+    with pytest.raises(ValueError, match="size 6; allowed are up to 5 frames"):
+        study.dft_model("mace", "dft", "low", size=6)
+
+
+def test_labels_and_atoms_of_two_methods_are_not_mixed():
+    study = Study("smoke")
+    dft, reference = (study.dft_model("mace", labels, "low") for labels in ("dft", "reference"))
+    assert dft.inputs["atoms"].kind == "published"
+    assert reference.inputs["atoms"].key == study.atoms().key
+    assert not dft.inputs["training"].inputs
+    assert {s.kind for s in reference.inputs["training"].inputs.values()} == {"label_published"}
+    for step in upstream([dft, reference]):
+        assert step.is_shipped == (step.kind != "published")
+
+
+def test_without_published_data_nothing_of_them_is_asked_for(tiny, monkeypatch):
+    monkeypatch.delenv("CROSSTRAIN_PUBLISHED", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny.parent))
+    study = Study("smoke")  # with the store of this test
+    assert study.dft_runs()
+    assert study.dft_campaign() == []
+    without = study.profile.model_copy(update={"published": None})
+    assert Study(without).dft_models() == {}
+
+
 # --- foundation models ------------------------------------------------------------------------
 
 

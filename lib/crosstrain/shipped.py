@@ -26,7 +26,8 @@ def pages(study: Study) -> dict[Path, str]:
     root = study.store.root
     written = {root / REGISTRY: registry(study)}
     iterated = study.profile.iteration.blocks if study.profile.iteration else ()
-    for name in (*study.profile.blocks, *iterated, *study.profile.tests):
+    unseen = study.unseen_blocks()
+    for name in (*study.profile.blocks, *iterated, *study.profile.tests, *unseen):
         step, block = study.block(name), study.recipe(name)
         if not study.has(step):
             continue

@@ -211,6 +211,51 @@ def _stand_in(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     _write_json(out / "stand_in.json", {"frames": rows, "failures": failures})
 
 
+def _published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Frames of a published file, with its labels and atoms or with labels of the inputs."""
+    from crosstrain.data import published
+
+    frames = _published_frames(params)
+    if inputs:
+        frames = published.with_labels(frames, [_labels_of(part) for part in inputs.values()])
+    else:
+        _write_json(out / "energies_eV.json", published.atom_energies_eV(params["file"]))
+    if not frames:
+        raise ValueError("none of the asked frames could be labelled")
+    fr.write(out / FRAMES, frames)
+
+
+def _published_frames(params: Params) -> list[Atoms]:
+    """The asked frames of a published file, each with its number in it."""
+    from crosstrain.data import published
+
+    if published.FILES[params["file"]][1] != params["sha256"]:
+        raise ValueError(f"{params['file']} is another file than when this step was declared")
+    frames = published.read(params["file"])
+    for number, frame in enumerate(frames):
+        frame.info["seed"] = str(number)
+    return [frames[i] for i in params.get("numbers", range(len(frames)))]
+
+
+def _label_published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
+    """Reference labels of published frames: the numbers alone, for the frames are not ours."""
+    labelled, failures = _labels(_published_frames(params), params["method"], work)
+    _write_json(out / "failures.json", failures)
+    np.savez(
+        out / "labels.npz",
+        number=np.array([int(frame.info["seed"]) for frame in labelled], dtype=int),
+        energy_eV=np.array([frame.info[fr.ENERGY] for frame in labelled]),
+        forces_eV_A=np.array([frame.arrays[fr.FORCES] for frame in labelled]),
+        stress_eV_A3=np.array([frame.info[fr.STRESS] for frame in labelled]),
+        method=np.array(params["method"]),
+    )
+
+
+def _labels_of(folder: Path) -> dict[str, Any]:
+    with np.load(folder / "labels.npz") as file:
+        return dict(file)
+
+
 def _labelled(folder: Path) -> list[Atoms]:
     """Labelled frames of a result; none if every label failed."""
     file = folder / FRAMES
@@ -260,14 +305,7 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A trained model with its learning curve."""
     from crosstrain.potentials.protocol import architecture, settings
 
-    first = params.get("first_frames", {})
-    parts = [
-        fr.split(_labelled(folder)[: first.get(name)], params["validate_every"])
-        for name, folder in sorted(inputs.items())
-        if name != "atoms"
-    ]
-    training = [frame for part in parts for frame in part[0]]
-    validation = [frame for part in parts for frame in part[1]]
+    training, validation = _split(params, inputs)
     if not training or not validation:
         n_both = f"{len(training)} frames to train and {len(validation)} to validate"
         raise ValueError(f"{n_both}; allowed are more frames than validate_every")
@@ -295,6 +333,20 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         "learning_curve": curve,
     }
     _write_json(out / "training.json", summary)
+
+
+def _split(params: Params, inputs: Inputs) -> tuple[list[Atoms], list[Atoms]]:
+    """Training and validation frames: each as an input of its own, or split from every block."""
+    if "validation" in inputs:
+        return _labelled(inputs["training"]), _labelled(inputs["validation"])
+    first = params.get("first_frames", {})
+    parts = [
+        fr.split(_labelled(folder)[: first.get(name)], params["validate_every"])
+        for name, folder in sorted(inputs.items())
+        if name != "atoms"
+    ]
+    training, validation = ([f for part in parts for f in part[k]] for k in (0, 1))
+    return training, validation
 
 
 def _given(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -538,6 +590,8 @@ KINDS = {
     "atoms": Kind(_atoms, 1),
     "label_cost": Kind(_label_cost, 1),
     "stand_in": Kind(_stand_in, 1),
+    "published": Kind(_published, 1),
+    "label_published": Kind(_label_published, 1),
     "train": Kind(_train, 1),
     "given": Kind(_given, 1),
     "pretrained": Kind(_pretrained, 1),

@@ -24,6 +24,7 @@ from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import figures, profiles, summaries
 from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Candidate, Profile, State
+from crosstrain.data.published import BLOCK_FRAMES, DFT_COMPOSITION
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run import campaign
 from crosstrain.run.store import Step, Store, upstream
@@ -33,7 +34,11 @@ from crosstrain.steps import FRAMES, KINDS
 
 T = TypeVar("T")
 ELEMENTS = ["C", "H", "O"]
+DFT = "ECEMC.xyz"  # published with labels by density functional theory
+DFT_LABELS = ("dft", "reference")  # as published; by the reference method
+CLUSTERS = "solvent_xtb_train_200.xyz"  # published with labels by the reference method
 GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
+LABELLED = ("set", "relabel", "published")
 PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", "numpy", "torch")
 
 
@@ -209,7 +214,7 @@ class Study:
             return Block(
                 kind="iterated", frames=n_frames, seed=0, options=options, purpose=iteration.purpose
             )
-        known = self.profile.blocks | self.profile.tests
+        known = self.profile.blocks | self.profile.tests | self.unseen_blocks()
         if name not in known:
             raise ValueError(f"set {name!r}; the profile has {', '.join(known)}")
         return known[name]
@@ -537,6 +542,226 @@ class Study:
             return potentials.published(model.name).level_of_theory
         return self.profile.reference.method
 
+    # --- unseen molecules ---------------------------------------------------------------------
+
+    def unseen_blocks(self) -> dict[str, Block]:
+        """How the classical snapshots of each pure liquid are made, by name (``unseen_DMC``)."""
+        unseen = self.profile.unseen
+        if unseen is None:
+            return {}
+        temperature_K = self.profile.liquid.states[unseen.state].temperature_K
+        purpose = "The pure liquid at its starting density: never trained on, group {!r}."
+        return {
+            f"unseen_{molecule}": Block(
+                kind="classical",
+                frames=unseen.frames,
+                seed=unseen.seed,
+                purpose=purpose.format(unseen.groups[molecule]),
+                options={
+                    "compositions": [self._pure(molecule)],
+                    "temperature_K": [temperature_K, temperature_K],
+                    "density_g_cm3": [density, density],
+                },
+            )
+            for molecule, density in unseen.densities_g_cm3.items()
+        }
+
+    def _pure(self, molecule: str) -> dict[str, int]:
+        return {molecule: max(1, round(self.profile.unseen.atoms / _size(molecule)))}
+
+    def unseen_models(self) -> list[Step]:
+        """The models that are tried on molecules they have not seen."""
+        unseen = self.profile.unseen
+        return [
+            self.model(architecture, sets, seed)
+            for sets in (unseen.sets if unseen else ())
+            for seed in unseen.seeds
+            for architecture in self.profile.training.architectures
+        ]
+
+    def unseen_run(self, model: Step, molecule: str) -> Step:
+        """A trajectory of the pure liquid of a molecule with a model."""
+        unseen = self.profile.unseen
+        return self._elsewhere(
+            molecule,
+            self.profile.liquid.states[unseen.state],
+            composition=self._pure(molecule),
+            start_density_g_cm3=unseen.densities_g_cm3[molecule],
+            duration_ps=unseen.duration_ps,
+            save_every_fs=unseen.save_every_fs,
+        ).liquid(model, molecule, 1)
+
+    def _elsewhere(
+        self,
+        name: str,
+        state: State,
+        *,
+        composition: Mapping[str, int],
+        start_density_g_cm3: float,
+        duration_ps: float,
+        save_every_fs: float,
+    ) -> Study:
+        """The study of another liquid at one state, in the same store."""
+        of_liquid = {
+            "composition": dict(composition),
+            "states": {name: state},
+            "start_density_g_cm3": start_density_g_cm3,
+        }
+        times = {"duration_ps": duration_ps, "save_every_fs": save_every_fs}
+        changes = {
+            "liquid": self.profile.liquid.model_copy(update=of_liquid),
+            "dynamics": self.profile.dynamics.model_copy(update=times),
+        }
+        return Study(self.profile.model_copy(update=changes))
+
+    def clusters(self) -> Step:
+        """Published gas-phase clusters with labels by the reference method."""
+        return self._published(CLUSTERS, "clusters")
+
+    def _published(
+        self, file: str, name: str, *, labels: Mapping[str, Step] | None = None, **which: Any
+    ) -> Step:
+        """Frames of a published file; the hash of the file is part of their key."""
+        from crosstrain.data import published
+
+        params = {"file": file, "sha256": published.FILES[file][1], **which}
+        return self._step("published", name, params, dict(labels or {}), estimate_s=10)
+
+    def generalised(self) -> list[Step]:
+        """What models are judged by on unseen molecules: runs, forces, published clusters."""
+        unseen, steps = self.profile.unseen, []
+        for model in self.unseen_models():
+            steps += [self.unseen_run(model, molecule) for molecule in unseen.groups]
+            steps += [self.evaluated(model, self.block(name)) for name in self.unseen_blocks()]
+            steps += self._possible(self.evaluated(model, self.clusters()), CLUSTERS)
+        return steps
+
+    # --- published DFT data -------------------------------------------------------------------
+
+    def dft_frames(
+        self, labels: str, blocks: Sequence[int] = range(10), *, size: int | None = None
+    ) -> Step:
+        """Frames of some blocks of the published DFT set.
+
+        Parameters
+        ----------
+        labels : str
+            ``dft``: as published; ``reference``: by the reference method.
+        blocks : sequence of int
+        size : int, optional
+            So many of them, spread evenly (all).
+        """
+        allowed = range(0, BLOCK_FRAMES, self.profile.published.every)
+        numbers = [BLOCK_FRAMES * block + i for block in sorted(blocks) for i in allowed]
+        if size is not None:
+            if size > len(numbers):
+                raise ValueError(f"size {size}; allowed are up to {len(numbers)} frames")
+            numbers = [
+                numbers[k] for k in np.linspace(0, len(numbers) - 1, size).round().astype(int)
+            ]
+        parts = {}
+        if labels == "reference":
+            parts = {f"labels{block}": self._dft_labels(block) for block in sorted(blocks)}
+        name = f"{labels}-{'_'.join(map(str, sorted(blocks)))}" + (f"-{size}" if size else "")
+        return self._published(DFT, name, labels=parts, numbers=numbers)
+
+    def _dft_labels(self, block: int) -> Step:
+        """Labels of the frames of a block by the reference method."""
+        frames, method = self.dft_frames("dft", [block]), self.profile.reference.method
+        estimate_s = len(frames.params["numbers"]) * _label_s(_n_atoms(DFT_COMPOSITION))
+        params = {**frames.params, "method": method}
+        return self._step("label_published", f"block{block}", params, estimate_s=estimate_s)
+
+    def dft_model(
+        self, architecture: str, labels: str, split: str, *, size: int | None = None
+    ) -> Step:
+        """A model of published frames; a whole block trains, validates or tests.
+
+        Parameters
+        ----------
+        architecture : str
+        labels : str
+            As for `dft_frames`.
+        split : str
+            Of the profile.
+        size : int, optional
+            Training frames (all).
+        """
+        asked, training = self.profile.published, self.profile.training
+        blocks, compute = asked.splits[split], self.profile.compute
+        parts = {
+            "training": self.dft_frames(labels, blocks.train, size=size),
+            "validation": self.dft_frames(labels, blocks.validate_on),
+        }
+        # a published file begins with the energies of its atoms
+        atoms = {"atoms": parts["training"] if labels == "dft" else self.atoms()}
+        module = potentials.architecture(architecture)
+        chosen = potentials.settings(architecture, training.architectures[architecture])
+        n_frames, n_atoms = len(parts["training"].params["numbers"]), _n_atoms(DFT_COMPOSITION)
+        if asked.core_s:
+            fixed, each = training.budget.frame_cost_s[architecture]
+            chosen = module.sized(chosen, round(asked.core_s / (fixed + each * n_atoms)), n_frames)
+        params = {
+            "architecture": architecture,
+            "architecture_version": module.VERSION,
+            "settings": chosen.model_dump(),
+            "seed": asked.seed,
+            "device": compute.device,
+            "precision": compute.precision,
+        }
+        estimate_s = module.samples(chosen, n_frames) * module.SECONDS_PER_ATOM[0] * n_atoms
+        name = f"{architecture}-{labels}_{split}" + (f"_{size}" if size else "")
+        name = f"{name}-s{asked.seed}"
+        return self._step("train", name, params, parts | atoms, estimate_s)
+
+    def dft_models(self) -> dict[tuple[str, str, str, int | None], Step]:
+        """All models of published frames, by architecture, labels, split and number of frames."""
+        asked = self.profile.published
+        if asked is None:
+            return {}
+        wanted = [
+            (labels, split, None) for labels in ("dft", "reference") for split in asked.splits
+        ]
+        wanted += [("dft", next(iter(asked.splits)), size) for size in asked.sizes]
+        return {
+            (architecture, labels, split, size): self.dft_model(
+                architecture, labels, split, size=size
+            )
+            for labels, split, size in wanted
+            for architecture in self.profile.training.architectures
+        }
+
+    def dft_run(self, model: Step, liquid: str) -> Step:
+        """The observed density of a liquid with a model of published frames."""
+        at = self.profile.published.liquids[liquid]
+        state = State(temperature_K=at.temperature_K, pressure_bar=at.pressure_bar)
+        study = self._elsewhere(
+            liquid,
+            state,
+            composition=at.composition,
+            start_density_g_cm3=at.start_density_g_cm3,
+            duration_ps=at.duration_ps,
+            save_every_fs=at.save_every_fs,
+        )
+        return study.observed(study.liquid(model, liquid, 1))
+
+    def dft_runs(self) -> dict[tuple[str, str, str], Step]:
+        """Observed densities by architecture, labels and liquid."""
+        asked = self.profile.published
+        return {
+            (architecture, labels, name): self.dft_run(model, name)
+            for (architecture, labels, split, size), model in self.dft_models().items()
+            for name, liquid in asked.liquids.items()
+            if split == asked.liquid_split and size is None and labels in liquid.labels
+        }
+
+    def dft_campaign(self) -> list[Step]:
+        """All results on the published DFT set that are stored, or can be had from it here."""
+        steps = [*self.dft_runs().values()]
+        for (_, labels, _, _), model in self.dft_models().items():
+            steps.append(self.evaluated(model, self.dft_frames(labels)))
+        return [step for each in steps for step in self._possible(each, DFT)]
+
     def with_liquid(
         self, composition: Mapping[str, int] | None = None, state: State | None = None
     ) -> Study:
@@ -726,15 +951,16 @@ class Study:
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""
         blocks = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
-        return [*blocks, self.atoms(), self.label_cost(), *self._possible(self.stand_in())]
+        stand_in = self._possible(self.stand_in(), DFT)
+        return [*blocks, self.atoms(), self.label_cost(), *stand_in]
 
-    def _possible(self, step: Step | None) -> list[Step]:
-        """Return a step on published data, if it is stored or the data are at hand."""
+    def _possible(self, step: Step | None, file: str) -> list[Step]:
+        """Return a step on a published file, if it is stored or the file is at hand."""
         from crosstrain.data import published
 
         if step is not None and not self.store.is_current(step):
             try:
-                published.path("ECEMC.xyz", download=False)
+                published.path(file, download=False)
             except published.NotAvailable:
                 step = None
         return [step] if step else []
@@ -750,7 +976,7 @@ class Study:
             steps += candidates.values()
         for model in self.models():
             steps += self.results(model)
-        steps += self.compared()
+        steps += self.compared() + self.generalised() + self.dft_campaign()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     def results(self, model: Step) -> list[Step]:
@@ -880,7 +1106,7 @@ class Study:
     def frames_of(self, step: Step) -> list[Atoms]:
         """Return the frames of a result; none if every label failed."""
         file = self.get(step) / FRAMES
-        return fr.read(file, labelled=step.kind in ("set", "relabel")) if file.exists() else []
+        return fr.read(file, labelled=step.kind in LABELLED) if file.exists() else []
 
     def trajectory(self, liquid: Step) -> Trajectory:
         """Return the trajectory of a liquid."""

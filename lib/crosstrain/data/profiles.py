@@ -165,6 +165,86 @@ class Foundation(_Part):
     fine_tuning: FineTuning | None = None
 
 
+class Unseen(_Part):
+    """Pure liquids of molecules that no model was trained on, beside those of known ones."""
+
+    known: dict[str, float] = Field(
+        min_length=1, description="trained on: starting density, g/cm³, of each pure liquid"
+    )
+    shape: dict[str, float] = Field(min_length=1, description="small change of molecular shape")
+    chemistry: dict[str, float] = Field(min_length=1, description="other functional chemistry")
+    atoms: int = Field(ge=1, description="of a box, about")
+    state: str = Field(description="of the liquid's states")
+    duration_ps: float = Field(gt=0)
+    save_every_fs: float = Field(gt=0)
+    frames: int = Field(ge=1, description="labelled classical snapshots of each liquid")
+    seed: int = Field(description="of these snapshots")
+    sets: list[str] = Field(description="training sets whose models are tried")
+    seeds: list[int] = Field(min_length=1, description="of these models")
+
+    @property
+    def groups(self) -> dict[str, str]:
+        """The group of each molecule, known ones first."""
+        groups = {"known": self.known, "shape": self.shape, "chemistry": self.chemistry}
+        return {molecule: name for name, members in groups.items() for molecule in members}
+
+    @property
+    def densities_g_cm3(self) -> dict[str, float]:
+        """The starting density of each molecule's liquid."""
+        return {**self.known, **self.shape, **self.chemistry}
+
+
+class Split(_Part):
+    """Blocks of the published DFT set, never divided within a block."""
+
+    train: list[int] = Field(min_length=1)
+    validate_on: list[int] = Field(min_length=1)
+    test: list[int] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _each_block_once(self) -> Split:
+        blocks = [*self.train, *self.validate_on, *self.test]
+        if len(set(blocks)) < len(blocks) or not set(blocks) <= set(range(10)):
+            raise ValueError(f"blocks {blocks}; allowed are 0 to 9, each once")
+        return self
+
+
+class OneLiquid(_Part):
+    """A liquid at a state, run once with each model."""
+
+    composition: dict[str, int]
+    temperature_K: float = Field(gt=0)
+    pressure_bar: float
+    start_density_g_cm3: float = Field(gt=0)
+    duration_ps: float = Field(gt=0)
+    save_every_fs: float = Field(gt=0)
+    labels: list[Literal["dft", "reference"]] = Field(
+        ["dft", "reference"], description="whose models are run"
+    )
+
+
+class PublishedData(_Part):
+    """Models of the published DFT frames, with their labels and with those of the reference."""
+
+    every: int = Field(1, ge=1, le=20, description="every nth frame of each block")
+    splits: dict[str, Split]
+    sizes: list[int] = Field(
+        [], description="training frames of the first split, for learning curves on DFT labels"
+    )
+    seed: int
+    core_s: float | None = Field(None, gt=0, description="of each training; needs a budget")
+    liquid_split: str = Field(description="whose models are run")
+    liquids: dict[str, OneLiquid]
+
+    @model_validator(mode="after")
+    def _liquid_split_is_known(self) -> PublishedData:
+        if self.liquid_split not in self.splits:
+            raise ValueError(
+                f"liquid_split: {self.liquid_split!r}; allowed are {', '.join(self.splits)}"
+            )
+        return self
+
+
 class Reference(_Part):
     """The reference method."""
 
@@ -193,6 +273,8 @@ class Profile(_Part):
     liquid: Liquid
     dynamics: Dynamics
     foundation: Foundation | None = None
+    unseen: Unseen | None = None
+    published: PublishedData | None = None
 
     @model_validator(mode="after")
     def _names_are_not_blocks(self) -> Profile:
@@ -200,6 +282,13 @@ class Profile(_Part):
         taken = self.training.names.keys() & (self.blocks.keys() | iterated.keys())
         if taken:
             raise ValueError(f"training.names: {', '.join(sorted(taken))} is the name of a block")
+        return self
+
+    @model_validator(mode="after")
+    def _unseen_state_is_known(self) -> Profile:
+        if self.unseen and self.unseen.state not in self.liquid.states:
+            allowed = ", ".join(self.liquid.states)
+            raise ValueError(f"unseen.state: {self.unseen.state!r}; allowed are {allowed}")
         return self
 
 

@@ -6,13 +6,17 @@ licence), each at a fixed commit and with its SHA-256.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pooch
 from ase import Atoms
 
 from crosstrain import paths
 from crosstrain.data import intake
+from crosstrain.data.frames import ENERGY, FORCES, STRESS
 
 _TUTORIALS = "https://raw.githubusercontent.com/imagdau/Tutorials"
 # name: address, SHA-256
@@ -29,6 +33,7 @@ FILES = {
 # Not written in the file; the paper's own set has it.
 DFT_METHOD = "PBE-D2 (CASTEP, likely)"
 BLOCK_FRAMES = 20
+DFT_COMPOSITION = {"EC": 4, "EMC": 8}
 
 
 class NotAvailable(RuntimeError):
@@ -77,6 +82,22 @@ def path(name: str, *, download: bool = True) -> Path:
     )
 
 
+def read(name: str, *, download: bool = True) -> list[Atoms]:
+    """Return the labelled frames of a published file, in the project's form.
+
+    Raises
+    ------
+    NotAvailable
+        See `path`.
+    ValueError
+        If `name` is not known.
+    """
+    readers = {"ECEMC.xyz": read_dft, "solvent_xtb_train_200.xyz": read_clusters}
+    if name not in readers:
+        raise ValueError(f"published file {name!r}; allowed are {', '.join(readers)}")
+    return readers[name](download=download)
+
+
 def read_dft(*, download: bool = True) -> list[Atoms]:
     """Return 200 liquid frames of 4 EC and 8 EMC with DFT labels, in the project's form.
 
@@ -113,6 +134,34 @@ def read_clusters(*, download: bool = True) -> list[Atoms]:
         for tag in ("Nmols", "Comp"):  # what molecule and composition say
             del frame.info[tag]
     return frames
+
+
+def with_labels(frames: Sequence[Atoms], labels: Sequence[Mapping[str, Any]]) -> list[Atoms]:
+    """Return frames with labels of another method; without those that it could not label.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        With ``info["seed"]``, their number in the file.
+    labels : sequence of mapping
+        Parts with ``method``, and by frame ``number``, ``energy_eV``, ``forces_eV_A`` and
+        ``stress_eV_A3``.
+    """
+    known = {str(number): (part, i) for part in labels for i, number in enumerate(part["number"])}
+    found = []
+    for frame in frames:
+        if frame.info["seed"] not in known:
+            continue
+        part, i = known[frame.info["seed"]]
+        copy = frame.copy()
+        copy.info |= {
+            ENERGY: float(part["energy_eV"][i]),
+            STRESS: np.array(part["stress_eV_A3"][i]),
+            "method": str(part["method"]),
+        }
+        copy.arrays[FORCES] = np.array(part["forces_eV_A"][i])
+        found.append(copy)
+    return found
 
 
 def atom_energies_eV(name: str, *, download: bool = True) -> dict[str, float]:

@@ -57,7 +57,11 @@ def of_all(effects: Sequence[Effect]) -> Finding:
     It is supported if every interval is above zero, which needs no correction for their number
     (intersection-union test).
     """
-    findings = [of_one(effect) for effect in effects]
+    return all_hold([of_one(effect) for effect in effects])
+
+
+def all_hold(findings: Sequence[Finding]) -> Finding:
+    """Judge a claim that needs all of several findings, as `of_all`."""
     verdicts = {found.verdict for found in findings}
     if Verdict.NOT_SUPPORTED in verdicts:
         return Finding(Verdict.NOT_SUPPORTED)

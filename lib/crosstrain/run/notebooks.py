@@ -231,8 +231,9 @@ def readme() -> str:
 def normalise(notebook: NotebookNode) -> None:
     """Take out of an executed notebook what differs between two equal runs, in place.
 
-    Cell ids become numbers; papermill's stamps, widget states with their random ids, and what was
-    written to the error stream (progress, warnings with paths) go.
+    Cell ids become numbers; papermill's stamps, widget states with their random ids, what was
+    written to the error stream (progress, warnings with paths), and the trace of a notebook that
+    ended itself by ``SystemExit(0)`` go.
     """
     notebook.metadata = nbformat.from_dict(
         {
@@ -250,7 +251,8 @@ def normalise(notebook: NotebookNode) -> None:
 
 
 def _is_noise(output: NotebookNode) -> bool:
-    return output.get("name") == "stderr" or WIDGET in output.get("data", {})
+    is_exit = output.get("ename") == "SystemExit"
+    return is_exit or output.get("name") == "stderr" or WIDGET in output.get("data", {})
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:

@@ -41,6 +41,7 @@ ROOMS = {
     "label": None,
     "explore": None,
     "pretrained": None,
+    "published": None,  # data of others are never shipped
     "atoms": "sets",
     "set": "sets",
     "train": "models",

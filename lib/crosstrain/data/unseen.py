@@ -1,0 +1,333 @@
+"""Molecules that no model was trained on: where they break, how far they are, what is claimed."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.image
+import numpy as np
+from ase import Atoms
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+from pandas import DataFrame
+
+from crosstrain.build.boxes import composition_counts
+from crosstrain.build.molecules import rdkit_molecule
+from crosstrain.data import summaries
+from crosstrain.data.figures import PALETTE
+from crosstrain.measure.errors import COMPONENTS
+from crosstrain.measure.transfer import NotComparable, contrast
+from crosstrain.measure.verdicts import (
+    Finding,
+    RankCorrelation,
+    Verdict,
+    all_hold,
+    of_one,
+    rank_correlation,
+)
+from crosstrain.simulate.topology import bond_events
+
+GROUPS = {
+    "known": "known: trained on",
+    "shape": "small change of shape",
+    "chemistry": "other functional chemistry",
+}
+GROUP_COLOURS = {"known": "#7F7F7F", "shape": PALETTE[2], "chemistry": PALETTE[3]}
+GROUP_MARKERS = {"known": "s", "shape": "o", "chemistry": "^"}
+BROKEN_COLOUR, FORMED_COLOUR = "#CC3311", "#E69F00"
+
+Change = tuple[str, tuple[int, int]]
+"""``broken`` with the two atoms of a bond, or ``formed`` with those of a new one, counted within
+their molecules."""
+
+
+# --- where molecules break ------------------------------------------------------------------------
+
+
+def changes(last: Atoms) -> Counter[Change]:
+    """Count the bonds of a pure liquid that differ from its graph, by their place in the molecule.
+
+    Parameters
+    ----------
+    last : Atoms
+        Frame with ``info["bonds"]`` and ``arrays["molecule"]``, each molecule with its atoms in
+        the order of `crosstrain.build.molecules`.
+
+    Returns
+    -------
+    Counter
+        Number of molecules by `Change`; a bond formed between two molecules counts once.
+    """
+    molecule = last.arrays["molecule"]
+    first = np.array([np.flatnonzero(molecule == k)[0] for k in range(molecule.max() + 1)])
+    place = np.arange(len(last)) - first[molecule]
+    formed, broken = bond_events(last, last.info["bonds"])
+    return Counter(
+        (kind, tuple(sorted(int(i) for i in place[pair])))
+        for kind, pairs in (("broken", broken), ("formed", formed))
+        for pair in pairs
+    )
+
+
+def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
+    """Draw a molecule with the bonds that broke in red, and the atoms that bonded anew in orange.
+
+    Parameters
+    ----------
+    ax : Axes
+    name : str
+        A name of `crosstrain.build.molecules.NAMED` or a SMILES string.
+    found : mapping of Change to int
+        How often; written beside each broken bond.
+    """
+    from rdkit.Chem import AllChem
+    from rdkit.Chem.Draw import rdMolDraw2D
+
+    mol = rdkit_molecule(name)
+    AllChem.Compute2DCoords(mol)
+    broken = {}
+    for (kind, pair), count in found.items():
+        if kind == "broken":
+            bond = mol.GetBondBetweenAtoms(*pair)
+            bond.SetProp("bondNote", f"{count}")
+            broken[bond.GetIdx()] = to_rgb(BROKEN_COLOUR)
+    formed = {i for (kind, pair) in found if kind == "formed" for i in pair}
+    canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
+    canvas.drawOptions().annotationFontScale = 0.9
+    rdMolDraw2D.PrepareAndDrawMolecule(
+        canvas,
+        mol,
+        highlightAtoms=sorted(formed),
+        highlightAtomColors={i: to_rgb(FORMED_COLOUR) for i in formed},
+        highlightBonds=list(broken),
+        highlightBondColors=broken,
+    )
+    ax.imshow(matplotlib.image.imread(io.BytesIO(canvas.GetDrawingText())))
+    ax.set_axis_off()
+
+
+def in_words(name: str, found: Mapping[Change, int]) -> str:
+    """Return changed bonds in words, such as ``C1-O2 broken (3), O2-O2 formed (1)``."""
+    symbols = [atom.GetSymbol() for atom in rdkit_molecule(name).GetAtoms()]
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
+    said = [
+        f"{'-'.join(f'{symbols[i]}{i}' for i in pair)} {kind} ({n})" for (kind, pair), n in ordered
+    ]
+    return ", ".join(said) or "none"
+
+
+def pure_clusters(frames: Sequence[Atoms]) -> dict[str, list[int]]:
+    """Return the numbers of the frames that hold one kind of molecule, by its name."""
+    found: dict[str, list[int]] = {}
+    for number, frame in enumerate(frames):
+        kinds = list(composition_counts(frame.info["composition"]))
+        if len(kinds) == 1:
+            found.setdefault(kinds[0], []).append(number)
+    return found
+
+
+def part_of(predicted: Mapping[str, Any], numbers: Sequence[int]) -> dict[str, Any]:
+    """Return a prediction (`crosstrain.study.Study.predicted`) for some of its frames."""
+    lists = {key: [predicted[key][i] for i in numbers] for key in ("frames", "forces_eV_A")}
+    arrays = {key: predicted[key][list(numbers)] for key in ("energy_eV", "stress_eV_A3")}
+    return lists | arrays
+
+
+def relative_errors(predicted: Mapping[str, Any]) -> dict[str, float]:
+    """Return force errors by component, percent of the component; NaN without a labelled frame.
+
+    Parameters
+    ----------
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it.
+    """
+    if not predicted["frames"]:
+        return dict.fromkeys(COMPONENTS, np.nan)
+    found = summaries.force_errors(predicted["frames"], predicted)
+    return {name: 100 * deviation.relative for name, deviation in found.items()}
+
+
+def by_molecule(
+    ax: Axes,
+    table: DataFrame,
+    column: str,
+    molecules: Sequence[str],
+    colours: Mapping[str, str],
+) -> None:
+    """Draw the mean of a column for each molecule, an architecture in each colour.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        With ``molecule``, ``architecture`` and the column.
+    column : str
+    molecules : sequence of str
+        From left to right; one without a value has no point.
+    colours : mapping of str to str
+        By architecture.
+    """
+    for architecture, shade in colours.items():
+        mine = table[table["architecture"] == architecture]
+        means = mine.groupby("molecule")[column].mean().reindex(molecules)
+        ax.plot(range(len(means)), means, "o-", color=shade, linewidth=0.8)
+    ax.set_xticks(range(len(molecules)), molecules, rotation=90)
+
+
+# --- how far a molecule is ----------------------------------------------------------------------
+
+
+def against_distance(
+    ax: Axes,
+    distance: Mapping[str, float],
+    table: DataFrame,
+    column: str,
+    *,
+    groups: Mapping[str, str],
+    colours: Mapping[str, str],
+) -> None:
+    """Draw the mean of a column against the distance of each molecule.
+
+    Parameters
+    ----------
+    ax : Axes
+    distance : mapping of str to float
+        By molecule, 1/Å.
+    table, column, colours
+        As for `by_molecule`; a mean that is not finite is left out.
+    groups : mapping of str to str
+        The group of each molecule, which gives its marker.
+    """
+    means = table.groupby(["molecule", "architecture"])[column].mean()
+    for (molecule, architecture), value in means[np.isfinite(means)].items():
+        style = {"color": colours[architecture], "markersize": 8, "alpha": 0.85}
+        ax.plot(distance[molecule], value, GROUP_MARKERS[groups[molecule]], **style)
+    for molecule, x in distance.items():
+        label = {"rotation": 90, "fontsize": 8, "ha": "center", "va": "bottom", "color": "0.4"}
+        ax.text(x, 1.01, molecule, transform=ax.get_xaxis_transform(), **label)
+    ax.set_xlabel("distance from the training set / Å$^{-1}$")
+
+
+def rank_with_distance(
+    distance: Mapping[str, float],
+    table: DataFrame,
+    column: str,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> RankCorrelation:
+    """Return Spearman's rank correlation of the distance with the mean of a column by molecule."""
+    means = table.groupby("molecule")[column].mean()
+    means = means[np.isfinite(means)]
+    x = [distance[molecule] for molecule in means.index]
+    return rank_correlation(x, means.to_numpy(), rng=rng, confidence=confidence)
+
+
+# --- the claim ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Generalisation:
+    """What runs of unseen molecules say of one architecture.
+
+    Attributes
+    ----------
+    survival
+        Mean survival fraction of each group.
+    kept
+        Whether molecules of another shape live as long as the known ones, within the margin.
+    lost
+        Whether molecules of another chemistry live shorter, by more than the margin.
+    claim
+        Both together.
+    """
+
+    survival: Mapping[str, float]
+    kept: Finding
+    lost: Finding
+    claim: Finding
+
+
+def generalisation(
+    survival: Mapping[str, Sequence[float]],
+    *,
+    margin: float,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+) -> Generalisation:
+    r"""Judge the claim that stability is kept for other shapes and lost for other chemistry.
+
+    With the mean survival S of each group the two effects, positive if the claim is true, are
+
+    .. math:: S_{shape} - S_{known} + m \quad\text{and}\quad S_{known} - S_{chemistry} - m ,
+
+    m being the margin. Each molecule is one datum, so the intervals (Welch's) are those of other
+    molecules drawn from the same group. Where no molecule scatters in either group, the plain
+    difference decides and the finding says so. Where the known liquids themselves live less than
+    1 - m, nothing can be kept or lost, and all is undecided.
+
+    Parameters
+    ----------
+    survival : mapping of str to sequence of float
+        For ``known``, ``shape`` and ``chemistry`` the survival fraction of each molecule, the mean
+        over the models of one architecture.
+    margin : float
+        Difference of survival that counts as none, in (0, 1).
+    rng : Generator
+        As for `crosstrain.measure.transfer.contrast`.
+    confidence : float
+
+    Raises
+    ------
+    ValueError
+        If a group is missing or empty, or the margin is out of range.
+    """
+    if not 0 < margin < 1:
+        raise ValueError(f"margin is {margin}, allowed are values between 0 and 1")
+    lacking = [name for name in GROUPS if not len(survival.get(name, ()))]
+    if lacking:
+        raise ValueError(f"survival has nothing for {lacking[0]!r}; allowed are all of {[*GROUPS]}")
+    means = {name: float(np.mean(survival[name])) for name in GROUPS}
+    if means["known"] < 1 - margin:
+        reason = f"the known liquids live {means['known']:.2f} of the planned time"
+        nothing = Finding(Verdict.UNDECIDED, reason)
+        return Generalisation(means, nothing, nothing, nothing)
+    known, shape, chemistry = (np.asarray(survival[name], dtype=float) for name in GROUPS)
+    kept = _is_longer(shape + margin, known, rng, confidence)
+    lost = _is_longer(known - margin, chemistry, rng, confidence)
+    return Generalisation(means, kept, lost, all_hold([kept, lost]))
+
+
+def _is_longer(
+    one: NDArray[np.float64],
+    other: NDArray[np.float64],
+    rng: np.random.Generator,
+    confidence: float,
+) -> Finding:
+    try:
+        return of_one(contrast([(1.0, one), (-1.0, other)], rng=rng, confidence=confidence))
+    except NotComparable as error:
+        if error.cause != "no scatter":
+            return Finding(Verdict.UNDECIDED, "fewer than two molecules in a group")
+    is_longer = one.mean() > other.mean()
+    verdict = Verdict.SUPPORTED if is_longer else Verdict.NOT_SUPPORTED
+    return Finding(verdict, "all molecules of a group alike")
+
+
+def claim_table(judged: Mapping[Any, Generalisation]) -> DataFrame:
+    """Return survival by group and what is said of the claim, a row each."""
+    rows = {
+        key: {
+            **{f"S({group})": round(value, 2) for group, value in found.survival.items()},
+            "kept": str(found.kept),
+            "lost": str(found.lost),
+            "claim": str(found.claim),
+        }
+        for key, found in judged.items()
+    }
+    return DataFrame.from_dict(rows, orient="index")
