@@ -65,6 +65,7 @@ def tiny_profile() -> dict:
         },
         "tests": {},
     }
+    del values["foundation"]  # of sets that are not here
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
     return values

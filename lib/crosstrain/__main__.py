@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"crosstrain: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:  # such as a full or a read-only disk
         print(f"crosstrain: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
@@ -45,7 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     command("plan", _plan, "show what is done, running, failed and to do, and the hours left")
     study = command("study", _study, "compute everything that is missing, in parallel")
     study.add_argument("--only", choices=["sets", "models"], help="stop after these")
-    study.add_argument("--engine", help="local, serial, or a Python file with a Parsl config")
+    study.add_argument(
+        "--engine", help="serial, local, slurm, slurm_gpu, or a Python file with a Parsl config"
+    )
+    study.add_argument("--workers", type=int, metavar="N", help="steps at a time (the profile's)")
+    study.add_argument("--dry-run", action="store_true", help="only list what would be computed")
     run = command("run", _run, "fill the store, then execute the notebooks of notebooks/runs.yml")
     run.add_argument("notebooks", nargs="*", help="only these (default: all of runs.yml)")
     run.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
@@ -104,8 +109,10 @@ def _study(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
     study = Study(options.profile)
-    if options.engine:
-        study.use_engine(options.engine)
+    study.use_engine(options.engine, options.workers)
+    if options.dry_run:
+        print("\n".join([*study.plan(), *study.places()]))
+        return 0
     steps = study.campaign()
     if options.only:
         steps = study.sets()
@@ -291,7 +298,8 @@ def _step(options: argparse.Namespace) -> int:
         steps.run(options.file)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        options.file.with_name(FAILURE).write_text(text)
+        with contextlib.suppress(OSError):  # no room even for that: it is in the log
+            options.file.with_name(FAILURE).write_text(text)
         raise
     return 0
 
