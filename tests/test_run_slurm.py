@@ -52,14 +52,15 @@ def slurm(tmp_path_factory):
 
 
 def small_profile(folder: Path) -> Path:
-    """The smoke profile with fewer steps: one model of each architecture and its liquid."""
+    """The smoke profile with fewer steps: one model and its liquid."""
     values = yaml.safe_load((profiles.paths.PROFILES / "smoke.yml").read_text())
     del values["iteration"], values["foundation"]
+    values["reference"] |= {"frames_per_piece": 6, "cost_multiples": [1]}
     values["blocks"] = {"packed": values["blocks"]["packed"] | {"frames": 12}}
     values["tests"] = {}
     values["training"] |= {"sets": ["packed"], "rows": [], "names": {}, "validate_every": 6}
-    values["training"]["architectures"]["deep_potential"] |= {"steps": 60, "report_every": 20}
-    values["training"]["architectures"]["mace"] |= {"max_num_epochs": 4, "start_stage_two": 3}
+    settings = {"rcut": 4.0, "steps": 60, "report_every": 20}
+    values["training"]["architectures"] = {"deep_potential": settings}
     values["liquid"]["states"] = {"hot": {"temperature_K": 500, "pressure_bar": 1000}}
     values["dynamics"] |= {"duration_ps": 0.01, "save_every_fs": 2, "relabelled_frames": 2}
     path = folder / "small.yml"
@@ -102,16 +103,16 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path)
     )
     try:
         work = tmp_path / "runs" / "scratch" / "smoke" / "work"
-        wait_for(lambda: [*work.glob("train-*/log.txt")], 300, driver)
+        wait_for(lambda: [*work.glob("train-*/log.txt")], 1200, driver)
         slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
         lost = jobs("running")
         assert len(lost) == 1
         before = results(tmp_path / "runs")
         slurm("scancel", *lost)
-        wait_for(lambda: jobs("pending"), 120, driver)  # the campaign asks for another job
+        wait_for(lambda: jobs("pending"), 300, driver)  # the campaign asks for another job
         assert not jobs("running")
         slurm("scontrol", "update", f"nodename={node}", "state=resume")
-        _, complaints = driver.communicate(timeout=540)
+        _, complaints = driver.communicate(timeout=1200)
     finally:
         if driver.poll() is None:
             driver.send_signal(signal.SIGKILL)
@@ -122,7 +123,7 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path)
     assert not [*(tmp_path / "runs").rglob(".staging*")]
     again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.stdout.startswith("0 steps computed"), again.stderr
-    wait_for(lambda: not jobs("running,pending"), 60)
+    wait_for(lambda: not jobs("running,pending"), 120)
 
 
 GPU_SEEN = "import os, time; time.sleep(2); print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"

@@ -41,9 +41,12 @@ def store_of(profile: Profile) -> Store:
     """Return the store that a profile keeps its results in."""
     root = Path(profile.store)
     if not root.is_absolute():
-        first, *rest = root.parts
+        first, *rest = root.parts or ("",)
         # runs/ may be moved elsewhere (CROSSTRAIN_RUNS), data/ is part of the checkout
-        root = paths.runs().joinpath(*rest) if first == "runs" else paths.root() / root
+        below, name = (
+            (paths.runs(), "/".join(rest)) if first == "runs" else (paths.root(), str(root))
+        )
+        root = paths.inside(below, name)
     return Store(root, paths.runs() / "scratch" / profile.name)
 
 
@@ -828,10 +831,33 @@ class Study:
             quiet=quiet,
         )
 
-    def use_engine(self, engine: str) -> None:
-        """Use another engine than the profile's: local, serial, or a file with a Parsl config."""
-        compute = self.profile.compute.model_copy(update={"engine": engine})
+    def use_engine(self, engine: str | None = None, workers: int | None = None) -> None:
+        """Use another engine or number of workers than the profile's.
+
+        Parameters
+        ----------
+        engine : str, optional
+            ``serial``, a module of `crosstrain.run.engines`, or a file with a Parsl config.
+        workers : int, optional
+            Steps at a time.
+
+        Raises
+        ------
+        ValueError
+            If there are no workers.
+        """
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers {workers}; allowed are 1 or more")
+        asked = {"engine": engine, "workers": workers}
+        changes = {name: value for name, value in asked.items() if value is not None}
+        compute = self.profile.compute.model_copy(update=changes)
         self.profile = self.profile.model_copy(update={"compute": compute})
+
+    def places(self) -> list[str]:
+        """Return where steps would be computed, a line per kind of node."""
+        from crosstrain.run.engine import described
+
+        return described(self.profile.compute)
 
     def costs(self) -> list[str]:
         """Return a line per kind of stored step: number, core time, largest memory."""
@@ -850,7 +876,7 @@ class Study:
         """Return the folder of a verified result; compute it and what it needs if missing."""
         if not self.store.is_current(step):
             self.fill([step])
-        folder = self.store.verify(step)
+        folder = self.store.checked(step)
         is_new = step.folder_name not in self.used
         self.used[step.folder_name] = str(self.store.digest(step))
         if self._announce and is_new:

@@ -24,7 +24,9 @@ class Compute(_Part):
 
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float32", "float64"] = "float32"
-    engine: str = Field("local", description="local, serial, or a Python file with a Parsl config")
+    engine: str = Field(
+        "local", description="serial, local, slurm, slurm_gpu, or a Python file with a Parsl config"
+    )
     workers: int = Field(2, ge=1)
     threads: int = Field(1, ge=1, description="threads of each worker")
 
@@ -181,7 +183,7 @@ class Reference(_Part):
 class Profile(_Part):
     """All settings of a run."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", description="also of a folder")
     purpose: str
     store: str = Field(description="folder of results, below the project's root")
     compute: Compute

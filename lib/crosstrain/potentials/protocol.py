@@ -8,6 +8,8 @@ them in ``PRETRAINED``; one that cannot be trained here has the names of `Potent
 from __future__ import annotations
 
 import hashlib
+import sys
+import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -144,6 +146,27 @@ class Architecture(Potential, Protocol):
 
     def learning_curve(self, folder: Path, settings: Any, n_training: int) -> list[LearningPoint]:
         """Return the validation errors recorded in the training folder."""
+
+
+def whole_checkpoints(files: Iterable[Path]) -> list[Path]:
+    """Return those files of torch that are as they were written, and delete the others.
+
+    They are archives with a checksum of every member, which torch does not look at: it would go on
+    from altered weights.
+    """
+    whole = []
+    for file in files:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                bad = archive.testzip()
+        except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
+            bad = str(error)
+        if bad is None:
+            whole.append(file)
+        else:
+            print(f"damaged checkpoint deleted: {file.name} ({bad})", file=sys.stderr)
+            file.unlink()
+    return whole
 
 
 def names() -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -157,10 +156,10 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from crosstrain.data.figures import prune
+    from crosstrain.data.figures import prune, stamps
 
     check_parameters(name, parameters)
-    begun = time.time() - 1.0  # clocks of file systems are coarse
+    before = stamps(figures)
     notebook = jupytext.read(twin(name), fmt="py:percent")
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
@@ -190,7 +189,7 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
         "parameters": dict(parameters),
     }
     paths.write_atomically(target, (nbformat.writes(executed) + "\n").encode())
-    prune(figures, name, begun)
+    prune(figures, name, before)
 
 
 @contextmanager

@@ -228,6 +228,33 @@ class Store:
                 )
         return folder
 
+    def checked(self, step: Step) -> Path:
+        """Return what `verify` does, and move a damaged result away so that it is computed again.
+
+        Raises
+        ------
+        StoreError
+            If the result is missing or was damaged.
+        """
+        try:
+            return self.verify(step)
+        except StoreError:
+            if not self.folder(step).exists():
+                raise
+        with self.lock(step):  # another process may have put it right meanwhile
+            try:
+                return self.verify(step)
+            except StoreError as error:
+                place = self.scratch / "damaged" / step.folder_name
+                shutil.rmtree(place, ignore_errors=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(self.folder(step), place)
+                what = str(error).partition(";")[0]
+                raise StoreError(
+                    f"{what}; moved to {_where(place)}, so that the same command computes it "
+                    "again, unless you restore it (from git, if it is shipped)"
+                ) from None
+
     def to_compute(self, targets: Iterable[Step]) -> list[Step]:
         """Return the steps to compute so that all targets are current, inputs first.
 
