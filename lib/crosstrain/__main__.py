@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import signal
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -261,15 +262,20 @@ def _score(options: argparse.Namespace) -> int:
 
     state = None
     if options.temperature is not None:
+        if not 0 < options.temperature < inf:
+            raise ValueError(f"--temperature {options.temperature:g}; allowed are values above 0")
         pressure = 1.0 if options.pressure is None else options.pressure
         state = State(temperature_K=options.temperature, pressure_bar=pressure)
     elif options.pressure is not None:
         raise ValueError("--pressure: needs --temperature too")
     base = Study(options.profile, announce=False)
+    composition = None
+    if options.composition is not None:
+        composition = composition_counts(options.composition)
     study, model = report.study_of(
         base,
         options.model,
-        composition=composition_counts(options.composition) if options.composition else None,
+        composition=composition,
         state=state,
         is_trusted=options.trust,
     )
@@ -294,6 +300,7 @@ def _step(options: argparse.Namespace) -> int:
     from crosstrain import steps
     from crosstrain.run.store import FAILURE
 
+    steps.read_order(options.file)  # no reason is left beside what is no order
     try:
         steps.run(options.file)
     except Exception as error:

@@ -43,9 +43,7 @@ class Kind:
 
 def run(order_file: Path) -> None:
     """Compute the step described in a file written by the engine, unless it is there already."""
-    order = json.loads(order_file.read_text())
-    step = Step.from_json(order["step"])
-    store = Store(Path(order["root"]), Path(order["scratch"]))
+    step, store = read_order(order_file)
     _die_with_parent()
     with store.lock(step):
         if store.is_current(step):
@@ -61,6 +59,24 @@ def run(order_file: Path) -> None:
             cost["cpu_s"] = round(time.process_time() - cpu, 1)
             cost["peak_memory_MB"] = round(usage.ru_maxrss / 1024)
     shutil.rmtree(work)
+
+
+def read_order(file: Path) -> tuple[Step, Store]:
+    """Return the step that an engine wants computed, and the store.
+
+    Raises
+    ------
+    ValueError
+        If it is not a file of the engine.
+    """
+    try:
+        order = json.loads(file.read_text())
+        step = Step.from_json(order["step"])
+        if step.kind in KINDS:
+            return step, Store(Path(order["root"]), Path(order["scratch"]))
+    except (ValueError, KeyError, TypeError, IndexError, UnboundLocalError):
+        pass
+    raise ValueError(f"{file.name}: not written by the engine; use 'crosstrain study'")
 
 
 def _die_with_parent() -> None:

@@ -90,7 +90,7 @@ def labelled_set(
         If a molecule is not known or supported, or a number is out of range.
     """
     for name, (low, high) in (("density_g_cm3", density_g_cm3), ("temperature_K", temperature_K)):
-        if not 0 < low <= high:
+        if not 0 < low <= high < np.inf:
             raise ValueError(f"{name} {low:g} to {high:g}; allowed are values above 0, rising")
     if frames < 1:
         raise ValueError(f"frames {frames}; allowed are 1 or more")
@@ -359,6 +359,9 @@ class Study:
         if core_s and not training.budget:
             raise ValueError(f"profile {self.profile.name!r}: core_s needs training.budget")
         counts = {name: size or self.recipe(name).frames for name, size in sizes.items()}
+        for name, count in counts.items():
+            if count > self.recipe(name).frames:
+                raise ValueError(f"sets {sets!r}: {name} has {self.recipe(name).frames} frames")
         n_frames = sum(counts.values())
         n_atoms = sum(n * self._atoms_per_frame(self.recipe(b)) for b, n in counts.items())
         n_samples = None
@@ -975,7 +978,7 @@ def _size(name: str) -> int:
 def _part(text: str) -> tuple[str, str]:
     """Split ``classical.50`` into the block and the number of its frames ('' for all)."""
     name, _, size = text.partition(".")
-    if "." in text and not size.isdecimal():
+    if "." in text and not (size.isdecimal() and int(size)):
         raise ValueError(f"set {text!r}; allowed is the name of a block, or NAME.FRAMES")
     return name, size
 

@@ -28,6 +28,7 @@ from crosstrain.potentials.protocol import (
 LABEL = "Deep Potential"
 VERSION = 1
 MODEL_FILE = "deep_potential.pth"
+IS_ARCHIVE = True
 SECONDS_PER_ATOM = (8.4e-4, 3.7e-4)
 ELEMENTS = ("C", "H", "O")
 

@@ -34,6 +34,7 @@ from crosstrain.potentials.protocol import (
 LABEL = "MACE"
 VERSION = 1
 MODEL_FILE = "mace.model"
+IS_ARCHIVE = True
 SECONDS_PER_ATOM = (1.1e-3, 6.0e-4)
 # How far two engines may differ: eV per atom, eV/Å, eV/Å³. Far below a model's errors.
 AGREEMENT = {"energy": 1e-4, "forces": 5e-4, "stress": 5e-6}

@@ -6,6 +6,7 @@ notebook carries the hash of the twin it came from, so a stale one is found by `
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import tempfile
@@ -117,7 +118,10 @@ def is_stale(name: str) -> bool:
 
 
 def check_parameters(name: str, given: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if a notebook or parameter is unknown (papermill would only warn)."""
+    """Raise `ValueError` for what papermill would only warn of, or not see.
+
+    That is a notebook or parameter that is unknown, or a value of another type than the default.
+    """
     import jupytext
     import papermill
 
@@ -130,6 +134,15 @@ def check_parameters(name: str, given: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{name} has no parameter {unknown[0]!r}; allowed are {', '.join(sorted(known))}"
         )
+    for parameter, value in given.items():
+        default = ast.literal_eval(known[parameter]["default"])
+        # JSON's rule: a whole number may stand for a real one, True is no number
+        allowed = (float, int) if type(default) is float else (type(default),)
+        if default is not None and type(value) not in allowed:
+            raise ValueError(
+                f"{name}: parameter {parameter} = {value!r}; allowed is a value of type "
+                f"{allowed[0].__name__}, such as {default!r}"
+            )
 
 
 def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: Path) -> None:
