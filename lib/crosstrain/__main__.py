@@ -44,7 +44,8 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--profile", default="laptop", help="name or .yml file (laptop)")
         return sub
 
-    command("plan", _plan, "show what is done, running, failed and to do, and the hours left")
+    plan = command("plan", _plan, "show what is done, running, failed and to do, and what is left")
+    plan.add_argument("--gpu-cores", type=float, metavar="N", help="cores that a GPU is worth")
     study = command("study", _study, "compute everything that is missing, in parallel")
     study.add_argument("--only", choices=["sets", "models"], help="stop after these")
     study.add_argument(
@@ -102,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
-    print("\n".join(Study(options.profile).plan()))
+    if options.gpu_cores is not None and not 0 < options.gpu_cores < inf:
+        raise ValueError(f"--gpu-cores {options.gpu_cores:g}; allowed are values above 0")
+    print("\n".join(Study(options.profile).plan(options.gpu_cores)))
     return 0
 
 
