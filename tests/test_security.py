@@ -99,7 +99,7 @@ def test_other_weights_than_asked_for_are_refused(name, tmp_path):
     weights = tmp_path / "weights"
     weights.write_bytes(b"others")
     model = protocol.Pretrained("x", "y", lambda: weights)
-    with pytest.raises(ValueError, match="have SHA-256 .*; expected is 0000"):
+    with pytest.raises(ValueError, match=r"have SHA-256 .*; expected is 0000"):
         protocol.checked_weights(model, "0000")
 
 

@@ -183,7 +183,12 @@ def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Fu
     apps = {
         at.label: parsl.python_app(run_process, executors=[at.label]) for at in config.executors
     }
-    with parsl.load(config):
+    try:
+        loaded = parsl.load(config)
+    except Exception as error:  # Parsl has many kinds
+        parsl.clear()
+        raise RuntimeError(f"engine {settings.engine!r} does not start: {error}") from error
+    with loaded:
         try:
             yield lambda step, command, folder: apps[_place(step, apps)](
                 command, folder, settings.threads

@@ -275,7 +275,8 @@ class Store:
 
         def provenance(step: Step) -> dict[str, Any] | None:
             if step.folder_name not in records:
-                records[step.folder_name] = self.provenance(step)
+                record = self.provenance(step)
+                records[step.folder_name] = record and {k: record[k] for k in ("digest", "inputs")}
             return records[step.folder_name]
 
         for step in reversed(everything):
