@@ -1,7 +1,8 @@
 """Speed and agreement of the engines that evaluate a MACE model, on 80 atoms of liquid EC/EMC.
 
-Run it as a script with OMP_NUM_THREADS=1, for a model file of the project (the shipped one). Engines are timed in
-turns in the same process; processor time is compared, which other work disturbs less.
+Run it as a script with OMP_NUM_THREADS=1; its argument is a model file of the project (the shipped
+one). Engines are timed in turns in the same process; processor time is compared, which other work
+disturbs less.
 """
 
 import sys

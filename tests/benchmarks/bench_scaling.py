@@ -1,8 +1,8 @@
 """Cost of a training frame and of a step of dynamics against atoms, for every model of a profile.
 
 Run it as a script; its arguments are profiles (laptop and paper). It writes what it measured into
-the library, where ``crosstrain plan`` finds it. Processor time of one thread is measured. A model is
-trained for so few frames that it is worth nothing; its cost does not depend on that.
+the library, where ``crosstrain plan`` finds it. Processor time of one thread is measured. A model
+is trained for so few frames that it is worth nothing; its cost does not depend on that.
 """
 
 from __future__ import annotations
