@@ -18,7 +18,7 @@ from crosstrain.build.boxes import composition_counts
 from crosstrain.build.molecules import molecule
 from crosstrain.data import frames as fr
 from crosstrain.data import intake, profiles
-from crosstrain.run import notebooks
+from crosstrain.run import engine, notebooks
 from crosstrain.run.store import PROVENANCE, Step, Store, StoreError
 from crosstrain.simulate.trajectory import Damaged, read_trajectory, write_npz
 from crosstrain.study import store_of
@@ -37,6 +37,8 @@ SMOKE = (paths.PROFILES / "smoke.yml").read_text()
 def refused(capsys, monkeypatch, tmp_path):
     """Call the command line; it must refuse in one line. Returns the line."""
     monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    # what is not refused would be computed
+    monkeypatch.setattr(engine, "_executor", lambda settings: pytest.fail("it was not refused"))
 
     def call(*arguments) -> str:
         try:
@@ -90,12 +92,12 @@ EXTXYZ = {
     "lattice of no volume": header("7.668519044683699", "0.0"),
     "lattice is NaN": header("7.668519044683699 0.0", "nan 0.0"),
     "lattice of words": header("7.668519044683699 0.0", "wide 0.0"),
-    "periodic in part": header(LATTICE, LATTICE + ' pbc="T T F"'),
+    "periodic in part": header('pbc="T T T"', 'pbc="T T F"'),
     "properties without positions": header("pos:R:3:", ""),
     "properties of a wrong kind": header("pos:R:3", "pos:Q:3"),
     "properties cut off": header("REF_forces:R:3", "REF_forces:R"),
     "properties too many": header("REF_forces:R:3", "REF_forces:R:4"),
-    "an open quote": header("method=", 'method="'),
+    "an open quote": header('pbc="T T T"', 'pbc="T T T'),
     "no forces": header("REF_forces", "other"),
     "no energy": header("REF_energy", "other"),
     "no stress": header("REF_stress", "other"),

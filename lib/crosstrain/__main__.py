@@ -186,7 +186,10 @@ def _run(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
     study = Study(options.profile)
-    extra = dict(_assignment(text) for text in options.parameter) | {"profile": _absolute(options)}
+    extra = dict(_assignment(text) for text in options.parameter)
+    if "profile" in extra:
+        raise ValueError(f"parameter profile = {extra['profile']!r}; say it with --profile")
+    extra["profile"] = _absolute(options)
     wanted = [notebooks.Run(name) for name in options.notebooks] or notebooks.matrix()
     for run in wanted:
         notebooks.check_parameters(run.notebook, {**run.parameters, **extra})

@@ -191,6 +191,8 @@ class Study:
 
     def _built(self, name: str) -> Step:
         block, size = self.recipe(name), self.profile.reference.frames_per_piece
+        for molecule in block.options.get("molecules", ()):
+            _size(molecule)  # refuses what is no molecule before anything is computed
         method = {"method": self.profile.reference.method}
         parts = {}
         for start in range(0, block.frames, size):
@@ -812,6 +814,8 @@ class Study:
             if study.store.is_current(step):
                 folder = study.store.verify(step)
                 rows = json.loads((folder / "label_cost.json").read_text())
+                if len(rows) < 2:  # of one size nothing follows for another
+                    continue
                 law = costs.power_law([r["atoms"] for r in rows], [r["core_s"] for r in rows])
                 lines.append(f"a label by {step.params['method']}: {law}")
                 break
