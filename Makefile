@@ -23,7 +23,7 @@ render: $(READY)  ## execute the notebooks from their text and what is stored
 	$(BIN)/crosstrain render
 
 bench: $(READY)  ## measure the speed of the library against named peers
-	for file in tests/benchmarks/bench_*.py; do OMP_NUM_THREADS=1 $(BIN)/python $$file; done
+	$(BIN)/python tests/benchmarks/run.py
 
 clean:  ## remove everything that is not shipped: the environment and runs/
 	rm -rf .venv runs

@@ -104,7 +104,7 @@ def test_unknown_engine(crosstrain, tiny):
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     last = done.stderr.splitlines()[-1]
-    assert last.startswith("crosstrain: engine 'cluster'; allowed are local, serial, or a Python")
+    assert last.startswith("crosstrain: engine 'cluster'; allowed are serial, local, slurm")
 
 
 def test_missing_order_of_a_step(crosstrain, tmp_path):

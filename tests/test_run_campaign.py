@@ -142,3 +142,20 @@ def test_an_empty_campaign_is_done():
     assert campaign.overall([]) == Status.DONE
     (heading,) = campaign.lines([])
     assert heading.split()[:3] == ["steps", "done", "running"]
+
+
+def test_what_another_campaign_cost_tells_what_steps_will(tmp_path):
+    def step(kind, name, estimate_s):
+        return Step(kind, name, {"name": name}, estimate_s=estimate_s)
+
+    done = [step("relabel", "a", 50.0), step("train", "b", 200.0)]
+    elsewhere = campaign.standings(done, store_with(tmp_path / "elsewhere", *done))
+    wanted = [step("label", "c", 10.0), step("train", "d", 10.0), step("build", "e", 10.0)]
+    here = store_with(tmp_path / "here")
+    costs = [at.core_s for at in campaign.standings(wanted, here, elsewhere)]
+    assert costs == pytest.approx([20, 5, 10])  # twice and half of what was expected; unknown
+    own = store_with(tmp_path / "own", step("train", "f", 100.0))
+    costs = [
+        at.core_s for at in campaign.standings([*wanted, step("train", "f", 100.0)], own, elsewhere)
+    ]
+    assert costs == pytest.approx([20, 10, 10, 100])  # its own steps come first

@@ -143,7 +143,7 @@ def test_an_interrupted_labelling_keeps_its_frames(tiny_with):
     done = fr.read(study.store.folder(frames) / "frames.extxyz.gz")[0]
     done.info |= {"method": "kept", "REF_energy": -1.0, "REF_stress": np.zeros(6)}
     done.arrays["REF_forces"] = np.zeros((len(done), 3))
-    fr.write(study.store.work(label) / "0.extxyz", [done])
+    fr.write(study.store.work(label) / "0.extxyz.gz", [done])
     assert [frame.info["method"] for frame in study.frames("water")] == [
         "kept",
         "GFN2-xTB",

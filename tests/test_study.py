@@ -320,3 +320,17 @@ def test_what_is_not_declared_is_refused():
     assert bare.compared() == []
     with pytest.raises(ValueError, match="no section 'foundation'"):
         bare.foundation_models()
+
+
+def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on():
+    study = Study("paper", announce=False)
+    *lines, storage, summary = study.plan(gpu_cores=50)
+    (label,) = [line for line in lines if line.startswith("a label by GFN2-xTB: ")]
+    assert "(measured from 25 to 200 atoms)" in label
+    (gpu,) = [line for line in lines if "steps for a GPU" in line]
+    of_gpu, total = float(gpu.split()[0]), float(summary.split("about ")[1].split()[0])
+    assert 0 < of_gpu < total
+    assert f"{of_gpu / 50:.1f} GPU hours where a GPU is worth 50 cores" in gpu
+    assert storage.startswith("storage of all results: ")
+    unknown = study.plan()[-3]
+    assert "GPU hours: not known; say with --gpu-cores" in unknown

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"crosstrain: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:  # such as a full or a read-only disk
         print(f"crosstrain: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
@@ -42,10 +44,15 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--profile", default="laptop", help="name or .yml file (laptop)")
         return sub
 
-    command("plan", _plan, "show what is done, running, failed and to do, and the hours left")
+    plan = command("plan", _plan, "show what is done, running, failed and to do, and what is left")
+    plan.add_argument("--gpu-cores", type=float, metavar="N", help="cores that a GPU is worth")
     study = command("study", _study, "compute everything that is missing, in parallel")
     study.add_argument("--only", choices=["sets", "models"], help="stop after these")
-    study.add_argument("--engine", help="local, serial, or a Python file with a Parsl config")
+    study.add_argument(
+        "--engine", help="serial, local, slurm, slurm_gpu, or a Python file with a Parsl config"
+    )
+    study.add_argument("--workers", type=int, metavar="N", help="steps at a time (the profile's)")
+    study.add_argument("--dry-run", action="store_true", help="only list what would be computed")
     run = command("run", _run, "fill the store, then execute the notebooks of notebooks/runs.yml")
     run.add_argument("notebooks", nargs="*", help="only these (default: all of runs.yml)")
     run.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
@@ -115,7 +122,9 @@ def _parser() -> argparse.ArgumentParser:
 def _plan(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
-    print("\n".join(Study(options.profile).plan()))
+    if options.gpu_cores is not None and not 0 < options.gpu_cores < inf:
+        raise ValueError(f"--gpu-cores {options.gpu_cores:g}; allowed are values above 0")
+    print("\n".join(Study(options.profile).plan(options.gpu_cores)))
     return 0
 
 
@@ -123,8 +132,10 @@ def _study(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
     study = Study(options.profile)
-    if options.engine:
-        study.use_engine(options.engine)
+    study.use_engine(options.engine, options.workers)
+    if options.dry_run:
+        print("\n".join([*study.plan(), *study.places()]))
+        return 0
     steps = study.campaign()
     if options.only:
         steps = study.sets()
@@ -194,7 +205,10 @@ def _run(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
     study = Study(options.profile)
-    extra = dict(_assignment(text) for text in options.parameter) | {"profile": _absolute(options)}
+    extra = dict(_assignment(text) for text in options.parameter)
+    if "profile" in extra:
+        raise ValueError(f"parameter profile = {extra['profile']!r}; say it with --profile")
+    extra["profile"] = _absolute(options)
     wanted = [notebooks.Run(name) for name in options.notebooks] or notebooks.matrix()
     for run in wanted:
         notebooks.check_parameters(run.notebook, {**run.parameters, **extra})
@@ -273,15 +287,20 @@ def _score(options: argparse.Namespace) -> int:
 
     state = None
     if options.temperature is not None:
+        if not 0 < options.temperature < inf:
+            raise ValueError(f"--temperature {options.temperature:g}; allowed are values above 0")
         pressure = 1.0 if options.pressure is None else options.pressure
         state = State(temperature_K=options.temperature, pressure_bar=pressure)
     elif options.pressure is not None:
         raise ValueError("--pressure: needs --temperature too")
     base = Study(options.profile, announce=False)
+    composition = None
+    if options.composition is not None:
+        composition = composition_counts(options.composition)
     study, model = report.study_of(
         base,
         options.model,
-        composition=composition_counts(options.composition) if options.composition else None,
+        composition=composition,
         state=state,
         is_trusted=options.trust,
     )
@@ -363,11 +382,13 @@ def _step(options: argparse.Namespace) -> int:
     from crosstrain import steps
     from crosstrain.run.store import FAILURE
 
+    steps.read_order(options.file)  # no reason is left beside what is no order
     try:
         steps.run(options.file)
     except Exception as error:
         text = f"{type(error).__name__}: {error}"
-        options.file.with_name(FAILURE).write_text(text)
+        with contextlib.suppress(OSError):  # no room even for that: it is in the log
+            options.file.with_name(FAILURE).write_text(text)
         raise
     return 0
 

@@ -64,8 +64,13 @@ def study_of(
             f"{file.name}: loading a model file can run any code that is in it; "
             "if you know where it comes from, say --trust"
         )
+    architecture = _architecture_of(file)
+    if getattr(potentials.architecture(architecture), "IS_ARCHIVE", False) and (
+        fault := potentials.archive_fault(file)
+    ):
+        raise ValueError(f"{file.name}: {fault}; give a model file as it was saved")
     study = base.with_liquid(composition, state)
-    return study, study.given_model(name, file.resolve(), _architecture_of(file), sha256(file))
+    return study, study.given_model(name, file.resolve(), architecture, sha256(file))
 
 
 def _architecture_of(file: Path) -> str:

@@ -11,12 +11,13 @@ import json
 import os
 import resource
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from ase import Atoms
@@ -29,6 +30,7 @@ FRAMES = "frames.extxyz.gz"
 RUN = "run.json"
 Inputs = Mapping[str, Path]
 Params = Mapping[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,13 @@ class Kind:
 
 def run(order_file: Path) -> None:
     """Compute the step described in a file written by the engine, unless it is there already."""
-    order = json.loads(order_file.read_text())
-    step = Step.from_json(order["step"])
-    store = Store(Path(order["root"]), Path(order["scratch"]))
+    step, store = read_order(order_file)
     _die_with_parent()
     with store.lock(step):
         if store.is_current(step):
             return
         work = store.work(step)
-        inputs = {name: store.verify(source) for name, source in step.inputs.items()}
+        inputs = {name: store.checked(source) for name, source in step.inputs.items()}
         begun, cpu = time.monotonic(), time.process_time()
         cost: dict[str, float] = {}
         with store.publish(step, cost) as out:
@@ -61,6 +61,24 @@ def run(order_file: Path) -> None:
             cost["cpu_s"] = round(cpu_s, 1)
             cost["peak_memory_MB"] = round(max(usage.ru_maxrss, others.ru_maxrss) / 1024)
     shutil.rmtree(work)
+
+
+def read_order(file: Path) -> tuple[Step, Store]:
+    """Return the step that an engine wants computed, and the store.
+
+    Raises
+    ------
+    ValueError
+        If it is not a file of the engine.
+    """
+    try:
+        order = json.loads(file.read_text())
+        step = Step.from_json(order["step"])
+        if step.kind in KINDS:
+            return step, Store(Path(order["root"]), Path(order["scratch"]))
+    except (ValueError, KeyError, TypeError, IndexError, UnboundLocalError):
+        pass
+    raise ValueError(f"{file.name}: not written by the engine; use 'crosstrain study'")
 
 
 def _die_with_parent() -> None:
@@ -164,9 +182,11 @@ def _labels(
     """Return labelled frames, and the reasons for others; each is on disk before the next."""
     from crosstrain.data import reference
 
+    _drop_damaged(work)
     labelled, failures = [], []
     for number, frame in enumerate(frames):
-        done, failed = work / f"{number}.extxyz", work / f"{number}.failure.json"
+        # gzipped for its checksum: a flipped digit would be a wrong label
+        done, failed = work / f"{number}.extxyz.gz", work / f"{number}.failure.json"
         if not done.exists() and not failed.exists():
             try:
                 fr.check(frame)
@@ -178,6 +198,16 @@ def _labels(
         else:
             failures.append(json.loads(failed.read_text()))
     return labelled, failures
+
+
+def _drop_damaged(work: Path) -> None:
+    """Delete frames of an earlier try that cannot be read any more, so that they are done again."""
+    for file in work.glob("*.extxyz.gz"):
+        try:
+            fr.read(file)
+        except fr.BadFrames as error:
+            print(f"done again: {error}", file=sys.stderr)
+            file.unlink()
 
 
 def _stand_in(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -355,9 +385,10 @@ def _given(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     from crosstrain.run.store import sha256
 
     file = Path(params["file"])
-    if sha256(file) != params["sha256"]:
+    copy = out / architecture(params["architecture"]).MODEL_FILE
+    shutil.copyfile(file, copy)
+    if sha256(copy) != params["sha256"]:  # what is loaded later, so nothing can change in between
         raise ValueError(f"{file.name} has changed since it was named")
-    shutil.copyfile(file, out / architecture(params["architecture"]).MODEL_FILE)
 
 
 def _pretrained(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -391,6 +422,11 @@ def _evaluate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         energies.append(frame.get_potential_energy())
         forces.append(frame.get_forces())
         stresses.append(frame.get_stress() if frame.pbc.all() else np.full(6, np.nan))
+        known = [energies[-1], forces[-1], stresses[-1] if frame.pbc.all() else 0.0]
+        if not all(np.isfinite(value).all() for value in known):
+            raise ValueError(
+                f"the model gives a number that is not finite for frame {len(energies) - 1}"
+            )
     np.savez(
         out / "predictions.npz",
         energy_eV=np.array(energies, dtype=float),
@@ -418,13 +454,15 @@ def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """Candidates from a run of a committee, with its disagreement about each."""
     from crosstrain import iterate
 
-    start = work / "start.extxyz"
+    _drop_damaged(work)
+    start = work / "start.extxyz.gz"
     if not start.exists():
         fr.write(start, [iterate.start_box(**params["start"])])
     (box,) = fr.read(start)
     committee = _committee(params, inputs)
-    frames, disagreement, result = iterate.explore(
-        box, committee, params["dynamics"], work / "dynamics"
+    frames, disagreement, result = _anew_if_damaged(
+        lambda folder: iterate.explore(box, committee, params["dynamics"], folder),
+        work / "dynamics",
     )
     _refuse_failed(result, work / "dynamics")
     for number, frame in enumerate(frames):
@@ -497,16 +535,40 @@ def _start(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     fr.write(out / FRAMES, [frame])
 
 
+def _run_dynamics(start: Atoms, calculator: Any, params: Params, folder: Path) -> Any:
+    """Run or continue dynamics; the trajectory can be read afterwards."""
+    from crosstrain.simulate import dynamics
+    from crosstrain.simulate.trajectory import read_trajectory
+
+    def run(folder: Path) -> Any:
+        result = dynamics.run_dynamics(
+            start, calculator, bonds=start.info["bonds"], folder=folder, **params["dynamics"]
+        )
+        if result.status != "failed":
+            read_trajectory(folder)
+        return result
+
+    return _anew_if_damaged(run, folder)
+
+
+def _anew_if_damaged(run: Callable[[Path], T], folder: Path) -> T:
+    """Run in a folder; if an earlier try left damaged files there, without them."""
+    from crosstrain.simulate.trajectory import Damaged
+
+    try:
+        return run(folder)
+    except Damaged as error:
+        print(f"begun again: {error}", file=sys.stderr)
+        shutil.rmtree(folder)
+        return run(folder)
+
+
 def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A trajectory of the liquid with a model, until it is complete or falls apart."""
-    from crosstrain.simulate import dynamics
-
     (frame,) = fr.read(inputs["start"] / FRAMES)
     calculator = _calculator(params, inputs["model"])
     folder = work / "dynamics"
-    result = dynamics.run_dynamics(
-        frame, calculator, bonds=frame.info["bonds"], folder=folder, **params["dynamics"]
-    )
+    result = _run_dynamics(frame, calculator, params, folder)
     _refuse_failed(result, folder)
     shutil.copyfile(folder / "trajectory.npz", out / "trajectory.npz")
     record = asdict(result) | {"engine": calculator.engine}
@@ -518,7 +580,6 @@ def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """Self-diffusion at constant volume, from the end of a run and at its mean density."""
     from crosstrain import judge
     from crosstrain.build import boxes
-    from crosstrain.simulate import dynamics
     from crosstrain.simulate.topology import bond_events
     from crosstrain.simulate.trajectory import read_trajectory
 
@@ -535,9 +596,7 @@ def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     start = boxes.scaled(last, seen["density_g_cm3"]["value"])
     folder = work / "dynamics"
     calculator = _calculator(params, inputs["model"])
-    result = dynamics.run_dynamics(
-        start, calculator, bonds=start.info["bonds"], folder=folder, **params["dynamics"]
-    )
+    result = _run_dynamics(start, calculator, params, folder)
     _refuse_failed(result, folder)
     record = asdict(result) | {"engine": calculator.engine}
     del record["wall_s"]

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from crosstrain import paths
 from crosstrain.build.molecules import rdkit_molecule
-from crosstrain.data import figures, profiles, summaries
+from crosstrain.data import costs, figures, profiles, summaries
 from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Candidate, Profile, State
 from crosstrain.data.published import BLOCK_FRAMES, DFT_COMPOSITION
@@ -46,9 +46,12 @@ def store_of(profile: Profile) -> Store:
     """Return the store that a profile keeps its results in."""
     root = Path(profile.store)
     if not root.is_absolute():
-        first, *rest = root.parts
+        first, *rest = root.parts or ("",)
         # runs/ may be moved elsewhere (CROSSTRAIN_RUNS), data/ is part of the checkout
-        root = paths.runs().joinpath(*rest) if first == "runs" else paths.root() / root
+        below, name = (
+            (paths.runs(), "/".join(rest)) if first == "runs" else (paths.root(), str(root))
+        )
+        root = paths.inside(below, name)
     return Store(root, paths.runs() / "scratch" / profile.name)
 
 
@@ -92,7 +95,7 @@ def labelled_set(
         If a molecule is not known or supported, or a number is out of range.
     """
     for name, (low, high) in (("density_g_cm3", density_g_cm3), ("temperature_K", temperature_K)):
-        if not 0 < low <= high:
+        if not 0 < low <= high < np.inf:
             raise ValueError(f"{name} {low:g} to {high:g}; allowed are values above 0, rising")
     if frames < 1:
         raise ValueError(f"frames {frames}; allowed are 1 or more")
@@ -135,6 +138,7 @@ class Study:
         self.store = store_of(self.profile)
         self.used: dict[str, str] = {}
         self._blocks: dict[str, Step] = {}
+        self._measured = costs.measured()
         self._announce = announce
         self._notebook = notebook
 
@@ -192,6 +196,8 @@ class Study:
 
     def _built(self, name: str) -> Step:
         block, size = self.recipe(name), self.profile.reference.frames_per_piece
+        for molecule in block.options.get("molecules", ()):
+            _size(molecule)  # refuses what is no molecule before anything is computed
         method = {"method": self.profile.reference.method}
         parts = {}
         for start in range(0, block.frames, size):
@@ -363,6 +369,9 @@ class Study:
         if core_s and not training.budget:
             raise ValueError(f"profile {self.profile.name!r}: core_s needs training.budget")
         counts = {name: size or self.recipe(name).frames for name, size in sizes.items()}
+        for name, count in counts.items():
+            if count > self.recipe(name).frames:
+                raise ValueError(f"sets {sets!r}: {name} has {self.recipe(name).frames} frames")
         n_frames = sum(counts.values())
         n_atoms = sum(n * self._atoms_per_frame(self.recipe(b)) for b, n in counts.items())
         n_samples = None
@@ -392,7 +401,7 @@ class Study:
             params["samples"] = n_samples  # how many frames will be chosen is not known yet
         if any(sizes.values()):
             params["first_frames"] = {name: size for name, size in sizes.items() if size}
-        seconds = module.SECONDS_PER_ATOM[0] * n_atoms / n_frames
+        seconds = self._model_s("frame", architecture, chosen.model_dump(), n_atoms / n_frames)
         return self._step(
             "train",
             f"{architecture}-{self.set_name(sets)}{tag}-s{seed}",
@@ -832,8 +841,9 @@ class Study:
         duration_ps = dynamics.duration_ps
         if model.kind == "pretrained":
             duration_ps = self.profile.foundation.models[model.name].duration_ps
-        module = potentials.architecture(model.params["architecture"])
+        architecture = model.params["architecture"]
         n_atoms = _n_atoms(self.profile.liquid.composition)
+        step_s = self._model_s("step", architecture, model.params.get("settings", {}), n_atoms)
         steps_per_frame = round(dynamics.save_every_fs / dynamics.timestep_fs)
         settings = {
             "ensemble": "npt",
@@ -850,7 +860,7 @@ class Study:
             f"{model.name}-{state}-r{replica}",
             _machine(model) | {"dynamics": settings},
             {"model": model, "start": self.start(state, replica)},
-            estimate_s=n_atoms * module.SECONDS_PER_ATOM[1] * settings["n_steps"],
+            estimate_s=step_s * settings["n_steps"],
         )
 
     def diffused(self, model: Step, state: str) -> list[Step]:
@@ -1000,11 +1010,101 @@ class Study:
                 steps += [self.observed(run), self.evaluated(model, self.relabelled(run))]
         return steps
 
-    def plan(self) -> list[str]:
-        """Return how far the campaign is, for people: steps, cells of the matrix, hours left."""
-        found = campaign.standings(self.campaign(), self.store)
+    def plan(self, gpu_cores: float | None = None) -> list[str]:
+        """Return how far the campaign is, for people: steps, cells of the matrix, what is left.
+
+        Parameters
+        ----------
+        gpu_cores : float, optional
+            How many cores of the machine of the measurements a GPU is worth, for hours of GPUs.
+        """
+        found = campaign.standings(self.campaign(), self.store, self._elsewhere())
         last = campaign.summary(found, self.profile.compute.workers)
-        return [*campaign.lines(found), *self.cell_lines(found), last]
+        lines = [*campaign.lines(found), *self.cell_lines(found), *self.cost_lines()]
+        return [*lines, *self._gpu_lines(found, gpu_cores), self._storage_line(found), last]
+
+    def _elsewhere(self) -> list[campaign.Standing]:
+        """How the shipped campaign stands, which tells a campaign elsewhere what steps cost."""
+        shipped = Study(announce=False)
+        if shipped.store.root == self.store.root:
+            return []
+        return campaign.standings(shipped.campaign(), shipped.store)
+
+    def _model_s(
+        self, what: str, architecture: str, settings: Mapping[str, Any], n_atoms: float
+    ) -> float:
+        """Estimate of the seconds of a training frame or a step of dynamics on one core."""
+        law = costs.of_model(architecture, settings, self._measured).get(what)
+        if law:
+            return law.at(n_atoms)
+        each = potentials.architecture(architecture).SECONDS_PER_ATOM
+        return each[0 if what == "frame" else 1] * n_atoms
+
+    def cost_lines(self) -> list[str]:
+        """Return what labels, training and dynamics cost, and how that was measured."""
+        lines = []
+        for study in (self, Study(announce=False)):
+            step = study.label_cost()
+            if study.store.is_current(step):
+                folder = study.store.verify(step)
+                rows = json.loads((folder / "label_cost.json").read_text())
+                if len(rows) < 2:  # of one size nothing follows for another
+                    continue
+                law = costs.power_law([r["atoms"] for r in rows], [r["core_s"] for r in rows])
+                lines.append(f"a label by {step.params['method']}: {law}")
+                break
+        for architecture, values in self.profile.training.architectures.items():
+            settings = potentials.settings(architecture, values).model_dump()
+            laws = costs.of_model(architecture, settings, self._measured)
+            lines += [f"{architecture}, a {what}: {law}" for what, law in laws.items()]
+            if not laws:
+                lines.append(
+                    f"{architecture}: its settings were not measured (see 'make bench'), its hours "
+                    "are a guess from smaller models"
+                )
+        return lines
+
+    def _gpu_lines(self, found: Sequence[campaign.Standing], gpu_cores: float | None) -> list[str]:
+        """Return the hours of steps that ask for a GPU, which no measurement here is of."""
+        left = [at for at in found if at.status != campaign.Status.DONE]
+        core_h = sum(at.core_s for at in left if at.step.params.get("device") == "cuda") / 3600
+        if not core_h:
+            return []
+        hours = "GPU hours: not known; say with --gpu-cores how many cores a GPU is worth"
+        if gpu_cores:
+            hours = f"{core_h / gpu_cores:.1f} GPU hours where a GPU is worth {gpu_cores:g} cores"
+        return [f"{core_h:.1f} of the core hours left are of steps for a GPU; {hours}"]
+
+    def _storage_line(self, found: Sequence[campaign.Standing]) -> str:
+        """Return the storage of all results, from those that are stored here and shipped."""
+        shipped = Study(announce=False)
+        sizes: dict[str, list[float]] = {}
+        for study in (shipped, self):
+            for step in upstream(study.campaign()):
+                if record := study.store.provenance(step):
+                    n_bytes = sum(file["bytes"] for file in record["files"].values())
+                    sizes.setdefault(step.kind, []).append(n_bytes / study.content(step))
+        known = [at.step for at in found if at.step.kind in sizes]
+        total = sum(self.content(step) * float(np.mean(sizes[step.kind])) for step in known)
+        unknown = sorted({at.step.kind for at in found} - sizes.keys())
+        rest = (
+            f"; kinds that were never stored not counted: {', '.join(unknown)}" if unknown else ""
+        )
+        return f"storage of all results: {total / 1e9:.2f} GB{rest}"
+
+    def content(self, step: Step) -> float:
+        """Return what the size of a result goes by: atoms times frames, where it holds frames."""
+        n_atoms = _n_atoms(self.profile.liquid.composition)
+        if step.kind == "simulate":
+            return (
+                n_atoms * step.params["dynamics"]["n_steps"] / step.params["dynamics"]["save_every"]
+            )
+        if step.kind == "relabel":
+            return n_atoms * step.params["frames"]
+        if step.kind == "set" and not self._is_iterated(step.name):
+            block = self.recipe(step.name)
+            return block.frames * self._atoms_per_frame(block)
+        return 1.0
 
     def cell_lines(self, standings: Sequence[campaign.Standing]) -> list[str]:
         """Return how the models of every row and training set stand, a line per architecture.
@@ -1062,10 +1162,33 @@ class Study:
             quiet=quiet,
         )
 
-    def use_engine(self, engine: str) -> None:
-        """Use another engine than the profile's: local, serial, or a file with a Parsl config."""
-        compute = self.profile.compute.model_copy(update={"engine": engine})
+    def use_engine(self, engine: str | None = None, workers: int | None = None) -> None:
+        """Use another engine or number of workers than the profile's.
+
+        Parameters
+        ----------
+        engine : str, optional
+            ``serial``, a module of `crosstrain.run.engines`, or a file with a Parsl config.
+        workers : int, optional
+            Steps at a time.
+
+        Raises
+        ------
+        ValueError
+            If there are no workers.
+        """
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers {workers}; allowed are 1 or more")
+        asked = {"engine": engine, "workers": workers}
+        changes = {name: value for name, value in asked.items() if value is not None}
+        compute = self.profile.compute.model_copy(update=changes)
         self.profile = self.profile.model_copy(update={"compute": compute})
+
+    def places(self) -> list[str]:
+        """Return where steps would be computed, a line per kind of node."""
+        from crosstrain.run.engine import described
+
+        return described(self.profile.compute)
 
     def costs(self) -> list[str]:
         """Return a line per kind of stored step: number, core time, largest memory."""
@@ -1084,7 +1207,7 @@ class Study:
         """Return the folder of a verified result; compute it and what it needs if missing."""
         if not self.store.is_current(step):
             self.fill([step])
-        folder = self.store.verify(step)
+        folder = self.store.checked(step)
         is_new = step.folder_name not in self.used
         self.used[step.folder_name] = str(self.store.digest(step))
         if self._announce and is_new:
@@ -1183,7 +1306,7 @@ def _size(name: str) -> int:
 def _part(text: str) -> tuple[str, str]:
     """Split ``classical.50`` into the block and the number of its frames ('' for all)."""
     name, _, size = text.partition(".")
-    if "." in text and not size.isdecimal():
+    if "." in text and not (size.isdecimal() and int(size)):
         raise ValueError(f"set {text!r}; allowed is the name of a block, or NAME.FRAMES")
     return name, size
 

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import table
 from ase import Atoms, units
 from ase.calculators.lj import LennardJones
 from ase.md.langevinbaoab import LangevinBAOAB
@@ -93,6 +94,7 @@ def main() -> None:
     print(f"force call repeated {SlowLennardJones.repeats} times")
     print(f"bare loop  {bare.min() * per_step:7.2f} ms per step (best of {N_ROUNDS})")
     print(f"driver     {driver.min() * per_step:7.2f} ms per step")
+    table.row("dynamics: driver", driver.min() * per_step, "ms", bare.min() * per_step, "bare ASE")
     print(f"overhead   {100 * (driver.min() / bare.min() - 1):7.2f} % (best over best)")
     print(f"           {100 * (np.median(driver / bare) - 1):7.2f} % (median of the rounds)")
 

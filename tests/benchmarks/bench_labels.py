@@ -1,6 +1,6 @@
 """Labelling through the engine against bare tblite on the same frames: share of its throughput.
 
-Both sides use two processes of one thread each. The engine's side is everything that a block
+Both sides use as many processes of one thread each. The engine's side is everything that a block
 needs: starting workers and steps, checks, a file per frame, hashes, and the joined set.
 """
 
@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import table
 from crosstrain.data import profiles
 from crosstrain.data.profiles import Block
 from crosstrain.run.engine import THREAD_VARIABLES
@@ -25,15 +26,21 @@ import sys
 from pathlib import Path
 from tblite.ase import TBLite
 from crosstrain.data import frames
-half = int(sys.argv[1])
-for file in sys.argv[2:]:
-    for frame in frames.read(Path(file))[half::2]:
+first, workers = int(sys.argv[1]), int(sys.argv[2])
+for file in sys.argv[3:]:
+    for frame in frames.read(Path(file))[first::workers]:
         frame.calc = TBLite(method="GFN2-xTB", verbosity=0)
         frame.get_potential_energy(), frame.get_forces(), frame.get_stress()
 """
 
 
 def main() -> None:
+    """Print the rows for one and for two workers."""
+    for workers in (1, 2):
+        measure(workers)
+
+
+def measure(workers: int) -> None:
     """Print both times and the ratio."""
     with tempfile.TemporaryDirectory() as folder:
         base = profiles.load("laptop")
@@ -43,7 +50,13 @@ def main() -> None:
             seed=7,
             options=base.blocks["packed"].options,
         )
-        changes = {"store": f"{folder}/data", "blocks": {"bench": block}, "tests": {}}
+        compute = base.compute.model_copy(update={"workers": workers})
+        changes = {
+            "compute": compute,
+            "store": f"{folder}/data",
+            "blocks": {"bench": block},
+            "tests": {},
+        }
         study = Study(base.model_copy(update=changes), announce=False)
         study.store.scratch = Path(folder) / "scratch"
         step = study.block("bench")
@@ -51,23 +64,23 @@ def main() -> None:
         study.fill(built)
         files = [str(study.store.folder(frames) / FRAMES) for frames in built]
 
-        bare_s = _timed_bare(files)
+        bare_s = _timed_bare(files, workers)
         begun = time.monotonic()
         study.fill([step])
         engine_s = time.monotonic() - begun
-    print(f"labels: {N_FRAMES} packed boxes of 60 to 100 atoms, two processes")
-    print(f"  bare tblite {bare_s:7.1f} s   through the engine {engine_s:7.1f} s")
-    print(f"  share of the bare throughput: {bare_s / engine_s:.2f}")
+    what = f"labels of {N_FRAMES} boxes, {workers} worker{'s' * (workers > 1)}"
+    table.row(what, engine_s, "s", bare_s, "bare tblite")
 
 
-def _timed_bare(files: list[str]) -> float:
+def _timed_bare(files: list[str], workers: int) -> float:
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
     begun = time.monotonic()
-    workers = [
-        subprocess.Popen([sys.executable, "-c", BARE, str(half), *files], env=environment)
-        for half in range(2)
+    words = [sys.executable, "-c", BARE]
+    started = [
+        subprocess.Popen([*words, str(first), str(workers), *files], env=environment)
+        for first in range(workers)
     ]
-    if any(worker.wait() for worker in workers):
+    if any(process.wait() for process in started):
         raise RuntimeError("bare tblite failed")
     return time.monotonic() - begun
 

@@ -90,9 +90,12 @@ def composition_counts(composition: str) -> dict[str, int]:
     """
     try:
         pairs = [part.rsplit(":", 1) for part in composition.split()]
-        return {name: int(number) for name, number in pairs}
+        counts = {name: int(number) for name, number in pairs}
     except ValueError:
-        raise ValueError(f"composition={composition!r}: allowed is the form 'EC:2 EMC:4'") from None
+        counts = {}
+    if not counts or len(counts) < len(pairs) or "" in counts or min(counts.values()) < 1:
+        raise ValueError(f"composition={composition!r}: allowed is the form 'EC:2 EMC:4'")
+    return counts
 
 
 def density_g_cm3(atoms: Atoms) -> float:

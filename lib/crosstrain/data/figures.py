@@ -116,23 +116,30 @@ def save(
     return list(files.values())
 
 
-def prune(folder: Path, notebook: str, since: float) -> None:
+def stamps(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return what changes of each PNG of a folder when it is made anew, whatever clocks say."""
+    found = {path.stem: path.stat() for path in folder.glob("*.png")}
+    return {stem: (stat.st_ino, stat.st_mtime_ns) for stem, stat in found.items()}
+
+
+def prune(folder: Path, notebook: str, before: Mapping[str, tuple[int, int]]) -> None:
     """Delete figures of a notebook that its last run did not make.
 
     Parameters
     ----------
     folder : Path
     notebook : str
-    since : float
-        When the run began, in seconds as `time.time` counts them.
+    before : mapping
+        The `stamps` of the folder before the run.
     """
+    now = stamps(folder)
     manifest = read_manifest(folder)
     files = {
         stem: [folder / f"{stem}.{suffix}" for suffix in ("png", "pdf")]
         for stem, entry in manifest.items()
         if entry["notebook"] == notebook
     }
-    old = {s: made for s, made in files.items() if not _is_newer(made[0], since)}
+    old = {s: made for s, made in files.items() if now.get(s) == before.get(s)}
     for stem, made in old.items():
         del manifest[stem]
         for file in made:
@@ -140,10 +147,6 @@ def prune(folder: Path, notebook: str, since: float) -> None:
     if old:
         text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
         paths.write_atomically(folder / MANIFEST, text.encode())
-
-
-def _is_newer(file: Path, since: float) -> bool:
-    return file.is_file() and file.stat().st_mtime >= since
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

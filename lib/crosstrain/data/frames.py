@@ -106,11 +106,19 @@ def parsed(text: str) -> Iterator[Atoms]:
         end = start + n_atoms + 2
         if n_atoms < 1 or end > len(lines) or not lines[end - 1].endswith("\n"):
             raise ValueError(f"its {n_atoms} atoms are not all there")
-        frame = ase.io.read(io.StringIO("".join(lines[start:end])), format="extxyz")
+        yield _parsed_one("".join(lines[start:end]))
+        start = end
+
+
+def _parsed_one(text: str) -> Atoms:
+    try:
+        frame = ase.io.read(io.StringIO(text), format="extxyz")
         if "bonds" in frame.info:
             frame.info["bonds"] = np.asarray(frame.info["bonds"], dtype=int).reshape(-1, 2)
-        yield frame
-        start = end
+    except Exception as error:  # ASE's reader raises whatever its parts do
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(f"not extended XYZ ({type(error).__name__}: {reason})") from None
+    return frame
 
 
 def check(frame: Atoms, *, labelled: bool = False) -> None:

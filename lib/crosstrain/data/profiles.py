@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from crosstrain import paths
+from crosstrain.data.reference import METHODS
 
 
 class ProfileError(ValueError):
@@ -16,7 +17,10 @@ class ProfileError(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+Counts = Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
 
 
 class Compute(_Part):
@@ -24,7 +28,9 @@ class Compute(_Part):
 
     device: Literal["cpu", "cuda"] = "cpu"
     precision: Literal["float32", "float64"] = "float32"
-    engine: str = Field("local", description="local, serial, or a Python file with a Parsl config")
+    engine: str = Field(
+        "local", description="serial, local, slurm, slurm_gpu, or a Python file with a Parsl config"
+    )
     workers: int = Field(2, ge=1)
     threads: int = Field(1, ge=1, description="threads of each worker")
 
@@ -32,7 +38,7 @@ class Compute(_Part):
 class Block(_Part):
     """A block of labelled frames."""
 
-    kind: str
+    kind: Literal["packed", "classical", "scan", "molecules", "iterated"]
     frames: int = Field(ge=1)
     seed: int
     options: dict[str, Any] = {}
@@ -88,7 +94,7 @@ class Iteration(_Part):
     seeds: list[int] = Field(min_length=2, description="of the committee's members")
     core_s: float | None = Field(None, gt=0, description="of each training after the first")
     runs: int = Field(ge=1, description="exploring runs of each generation")
-    compositions: list[dict[str, int]]
+    compositions: list[Counts] = Field(min_length=1)
     temperature_K: tuple[float, float]
     density_g_cm3: tuple[float, float]
     duration_ps: float = Field(gt=0)
@@ -115,7 +121,9 @@ class State(_Part):
 class RadialDistributions(_Part):
     """Which intermolecular radial distribution functions are compared."""
 
-    pairs: list[str] = Field(description="pairs of elements, for example O-H")
+    pairs: list[Annotated[str, Field(pattern="^[HCO]-[HCO]$")]] = Field(
+        description="pairs of elements, for example O-H"
+    )
     r_max_A: float = Field(gt=0, description="at most half the smallest box")
     n_bins: int = Field(ge=2)
 
@@ -123,7 +131,7 @@ class RadialDistributions(_Part):
 class Liquid(_Part):
     """The liquid on which models are judged."""
 
-    composition: dict[str, int]
+    composition: Counts
     states: dict[str, State]
     start_density_g_cm3: float = Field(gt=0)
     start_ps: float = Field(gt=0, description="classical dynamics before the model takes over")
@@ -248,7 +256,7 @@ class PublishedData(_Part):
 class Reference(_Part):
     """The reference method."""
 
-    method: str = "GFN2-xTB"
+    method: Literal[METHODS] = "GFN2-xTB"
     frames_per_piece: int = Field(10, ge=1, description="frames of one labelling process")
     stand_in_every: int | None = Field(
         None, ge=1, description="every nth published DFT frame is compared with the method"
@@ -261,7 +269,7 @@ class Reference(_Part):
 class Profile(_Part):
     """All settings of a run."""
 
-    name: str
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", description="also of a folder")
     purpose: str
     store: str = Field(description="folder of results, below the project's root")
     compute: Compute
@@ -313,14 +321,14 @@ def load(name: str) -> Profile:
     try:
         values = yaml.safe_load(path.read_text())
         return Profile.model_validate(values)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ProfileError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
         raise ProfileError(
             f"{path.name}: {place}: {first['msg']} (found {error_value(first)})"
         ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # also of a date that is none
+        raise ProfileError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def error_value(error: Any) -> str:

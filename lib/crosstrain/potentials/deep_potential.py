@@ -18,11 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crosstrain.data import frames as fr
 from crosstrain.paths import write_atomically
-from crosstrain.potentials.protocol import LearningPoint, TrainingError, without_repeats
+from crosstrain.potentials.protocol import (
+    LearningPoint,
+    TrainingError,
+    whole_checkpoints,
+    without_repeats,
+)
 
 LABEL = "Deep Potential"
 VERSION = 1
 MODEL_FILE = "deep_potential.pth"
+IS_ARCHIVE = True
 SECONDS_PER_ATOM = (8.4e-4, 3.7e-4)
 ELEMENTS = ("C", "H", "O")
 
@@ -76,14 +82,18 @@ def train(
     text = json.dumps(_input(settings, systems, seed, precision), indent=1)
     write_atomically(folder / "input.json", text.encode())
     arguments = ["--pt", "train", "input.json", "--skip-neighbor-stat"]
-    if (folder / "checkpoint").is_file():
-        arguments += ["--restart", "model.ckpt"]
+    if whole := whole_checkpoints(folder.glob("model.ckpt-*.pt")):
+        arguments += ["--restart", max(whole, key=_step_of).name]
     _run_deepmd(arguments, folder)
     _check_curve(folder)
     _run_deepmd(["--pt", "freeze", "-c", ".", "-o", "frozen.pth"], folder)
     target = folder / MODEL_FILE
     shutil.copyfile(folder / "frozen.pth", target)
     return target
+
+
+def _step_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.rpartition("-")[2])
 
 
 def _check_neighbours(frames: Sequence[Atoms], settings: Settings) -> None:

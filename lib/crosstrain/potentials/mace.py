@@ -24,11 +24,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from crosstrain import paths
 from crosstrain.data import frames as fr
-from crosstrain.potentials.protocol import LearningPoint, TrainingError, without_repeats
+from crosstrain.potentials.protocol import (
+    LearningPoint,
+    TrainingError,
+    whole_checkpoints,
+    without_repeats,
+)
 
 LABEL = "MACE"
 VERSION = 1
 MODEL_FILE = "mace.model"
+IS_ARCHIVE = True
 SECONDS_PER_ATOM = (1.1e-3, 6.0e-4)
 # How far two engines may differ: eV per atom, eV/Å, eV/Å³. Far below a model's errors.
 AGREEMENT = {"energy": 1e-4, "forces": 5e-4, "stress": 5e-6}
@@ -128,10 +134,11 @@ def _arguments(
 
 
 def run_trainer(arguments: list[str], folder: Path) -> None:
-    """Run mace-torch's trainer in a folder."""
+    """Run mace-torch's trainer in a folder; it goes on from the last whole checkpoint there."""
     from mace import tools
     from mace.cli.run_train import run
 
+    whole_checkpoints((folder / "checkpoints").glob("*.pt"))
     argv, sys.argv = sys.argv, ["mace_run_train"]
     try:
         with contextlib.chdir(folder):

@@ -8,6 +8,9 @@ them in ``PRETRAINED``; one that cannot be trained here has the names of `Potent
 from __future__ import annotations
 
 import hashlib
+import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
@@ -20,6 +23,16 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, ValidationError
 
+# What reading a damaged archive can raise.
+UNREADABLE_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
 RECORD = "pretrained.json"  # beside the weights of a published model: which one it is
 
 
@@ -82,7 +95,11 @@ class Potential(Protocol):
     LABEL: str
     """Name for people."""
     MODEL_FILE: str
-    """File name of a model; its suffix is that of no other architecture."""
+    """File name of a model; its suffix is that of no other architecture.
+
+    A module whose models are archives of torch also says ``IS_ARCHIVE = True``: a file that a user
+    gives is then checked before it is loaded.
+    """
     SECONDS_PER_ATOM: tuple[float, float]
     """Cost of a training frame and of a dynamics step, per atom on one core: for estimates only."""
 
@@ -144,6 +161,32 @@ class Architecture(Potential, Protocol):
 
     def learning_curve(self, folder: Path, settings: Any, n_training: int) -> list[LearningPoint]:
         """Return the validation errors recorded in the training folder."""
+
+
+def whole_checkpoints(files: Iterable[Path]) -> list[Path]:
+    """Return those files of torch that are as they were written, and delete the others.
+
+    They are archives with a checksum of every member, which torch does not look at: it would go on
+    from altered weights.
+    """
+    whole = []
+    for file in files:
+        if fault := archive_fault(file):
+            print(f"damaged checkpoint deleted: {file.name}: {fault}", file=sys.stderr)
+            file.unlink()
+        else:
+            whole.append(file)
+    return whole
+
+
+def archive_fault(file: Path) -> str:
+    """Return what is wrong with an archive of torch, without loading it; '' if nothing is."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            altered = archive.testzip()
+    except UNREADABLE_ARCHIVE as error:
+        return f"no archive of torch, or cut off ({error})"
+    return f"altered since it was written (in {altered})" if altered else ""
 
 
 def names() -> list[str]:

@@ -41,16 +41,20 @@ class Standing:
     core_s: float
 
 
-def standings(targets: Iterable[Step], store: Store) -> list[Standing]:
+def standings(
+    targets: Iterable[Step], store: Store, elsewhere: Sequence[Standing] = ()
+) -> list[Standing]:
     """Return how targets, and all steps that they need, stand, in the order of work.
 
     What is not done is expected to miss its estimate as the steps that are done missed theirs:
-    those of its kind and architecture, else those of its kind.
+    those of its kind and architecture, else those of its kind, else the same of `elsewhere`.
 
     Parameters
     ----------
     targets : iterable of Step
     store : Store
+    elsewhere : sequence of Standing
+        Of another campaign, whose steps that are done tell what they cost.
 
     Returns
     -------
@@ -65,7 +69,9 @@ def standings(targets: Iterable[Step], store: Store) -> list[Standing]:
         for step in steps
         if step.folder_name not in missing and store.is_current(step)
     }
-    pace = _pace([step for step in steps if step.folder_name in costs], costs)
+    known = {at.step.folder_name: at.core_s for at in elsewhere if at.status == Status.DONE}
+    pace = _pace([at.step for at in elsewhere if at.step.folder_name in known], known)
+    pace |= _pace([step for step in steps if step.folder_name in costs], costs)
     found = []
     for step in steps:
         if step.folder_name in costs:
@@ -83,7 +89,8 @@ def standings(targets: Iterable[Step], store: Store) -> list[Standing]:
 
 def _alike(step: Step) -> list[tuple[str, str]]:
     """Which steps cost about alike, the most alike first."""
-    return [(step.kind, step.params.get("architecture", "")), (step.kind, "")]
+    kind = "label" if step.kind == "relabel" else step.kind
+    return [(kind, step.params.get("architecture", "")), (kind, "")]
 
 
 def _pace(steps: Sequence[Step], costs: dict[str, float]) -> dict[tuple[str, str], float]:

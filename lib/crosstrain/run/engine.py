@@ -7,7 +7,7 @@ the plan that is ready, so an interrupted campaign has finished its first goals 
 
 from __future__ import annotations
 
-import importlib.util
+import contextlib
 import json
 import os
 import signal
@@ -16,13 +16,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 from crosstrain.data.profiles import Compute
 from crosstrain.paths import write_atomically
+from crosstrain.run import engines
 from crosstrain.run.progress import Progress
-from crosstrain.run.store import FAILURE, Step, Store
+from crosstrain.run.store import FAILURE, Step, Store, StoreError, upstream
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -60,6 +64,11 @@ def compute(
     """
     targets = list(targets)
     done = 0
+    for step in upstream(targets):
+        try:
+            store.provenance(step)
+        except StoreError:
+            _tell_damage(step, store)
     # A recomputed input may differ from what its readers saw, so look again until nothing is left.
     while missing := store.to_compute(targets):
         with Progress(missing, settings.workers, quiet=quiet) as progress:
@@ -68,6 +77,13 @@ def compute(
             raise StepsFailed(failures)
         done += len(missing)
     return done
+
+
+def _tell_damage(step: Step, store: Store) -> None:
+    try:
+        store.checked(step)
+    except StoreError as error:
+        print(f"crosstrain: {error}", file=sys.stderr)
 
 
 def _run_all(
@@ -81,7 +97,7 @@ def _run_all(
             unfinished = todo.keys() | {step.folder_name for step in running.values()}
             for step in _ready(todo, unfinished)[: settings.workers - len(running)]:
                 del todo[step.folder_name]
-                running[submit(_command(step, store), str(store.work(step)))] = step
+                running[submit(step, _command(step, store), str(store.work(step)))] = step
                 progress.started(step)
             finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in finished:
@@ -141,20 +157,21 @@ def run_process(command: list[str], folder: str, threads: int) -> str:
         ).returncode
     if code == 0:
         return ""
-    if code > 0 and failure.is_file():
-        return failure.read_text().strip()
+    if code > 0 and failure.is_file() and (said := failure.read_text().strip()):
+        return said
     reason = f"its process ended with code {code}; see {'/'.join(Path(folder).parts[-2:])}/log.txt"
     if code not in INTERRUPTED:
-        failure.write_text(reason)
+        with contextlib.suppress(OSError):  # a full disk
+            failure.write_text(reason)
     return reason
 
 
 @contextmanager
-def _executor(settings: Compute) -> Iterator[Callable[[list[str], str], Future[str]]]:
-    """Yield a function that starts a command and returns its future."""
+def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Future[str]]]:
+    """Yield a function that starts the command of a step and returns its future."""
     if settings.engine == "serial" or (settings.engine == "local" and settings.workers == 1):
         with ThreadPoolExecutor(max_workers=1) as pool:
-            yield lambda command, folder: pool.submit(
+            yield lambda step, command, folder: pool.submit(
                 run_process, command, folder, settings.threads
             )
         return
@@ -162,52 +179,72 @@ def _executor(settings: Compute) -> Iterator[Callable[[list[str], str], Future[s
 
     # Parsl starts its helper programs by name; they stand beside this Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    app = parsl.python_app(run_process)
-    with parsl.load(_parsl_config(settings)):
+    config = parsl_config(settings)
+    apps = {
+        at.label: parsl.python_app(run_process, executors=[at.label]) for at in config.executors
+    }
+    try:
+        loaded = parsl.load(config)
+    except Exception as error:  # Parsl has many kinds
+        parsl.clear()
+        raise RuntimeError(f"engine {settings.engine!r} does not start: {error}") from error
+    with loaded:
         try:
-            yield lambda command, folder: app(command, folder, settings.threads)
+            yield lambda step, command, folder: apps[_place(step, apps)](
+                command, folder, settings.threads
+            )
         finally:
             parsl.clear()
 
 
-def _dying_with_parent(program: str) -> list[str]:
-    """Return a command that runs a program which the kernel ends with its parent (on Linux)."""
-    if sys.platform != "linux":
-        return [program]
-    signal_on_death = 1  # PR_SET_PDEATHSIG
-    ask = f"import ctypes, os, sys; ctypes.CDLL(None).prctl({signal_on_death}, {signal.SIGKILL:d})"
-    return [sys.executable, "-c", f"{ask}; os.execvp(sys.argv[1], sys.argv[1:])", program]
+def _place(step: Step, labels: Iterable[str]) -> str:
+    """Return the executor of a step: ``gpu`` for what computes on one, if there is one."""
+    on_gpu = step.params.get("device") == "cuda"
+    return next((label for label in labels if (label == "gpu") == on_gpu), next(iter(labels)))
 
 
-def _parsl_config(settings: Compute) -> Any:
-    """Return the local configuration, or what `config(settings)` of the engine's file returns."""
-    if settings.engine == "local":
-        from parsl import Config, HighThroughputExecutor
-        from parsl.providers import LocalProvider
+def parsl_config(settings: Compute) -> Any:
+    """Return what ``config(settings)`` of the engine returns.
 
-        from crosstrain import paths
+    Raises
+    ------
+    ValueError
+        If the engine is not known, or its file does not give a configuration.
+    """
+    from parsl import Config
 
-        executor = HighThroughputExecutor(
-            label="local",
-            address="127.0.0.1",
-            # A driver that was killed must leave nothing behind: the interchange dies with it,
-            # the workers when its heartbeat fails, and each step with its worker.
-            interchange_launch_cmd=_dying_with_parent("interchange.py"),
-            heartbeat_period=5,
-            heartbeat_threshold=20,
-            max_workers_per_node=settings.workers,
-            cores_per_worker=settings.threads,
-            provider=LocalProvider(init_blocks=1, max_blocks=1),
-        )
-        run_dir = paths.runs() / "parsl"
-        return Config(executors=[executor], run_dir=str(run_dir), usage_tracking=0)
+    known = [module.name for module in iter_modules(engines.__path__)]
+    if settings.engine in known:
+        return import_module(f"{engines.__name__}.{settings.engine}").config(settings)
     path = Path(settings.engine)
-    if not path.is_file():
+    if path.suffix != ".py" or not path.is_file():
         raise ValueError(
-            f"engine {settings.engine!r}; allowed are local, serial, or a Python file that "
-            "defines config(settings) returning a parsl.Config"
+            f"engine {settings.engine!r}; allowed are serial, {', '.join(known)}, or a Python "
+            "file that defines config(settings) returning a parsl.Config"
         )
-    spec = importlib.util.spec_from_file_location("crosstrain_engine", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.config(settings)
+    spec = spec_from_file_location("crosstrain_engine", path)
+    module = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        config = module.config(settings)
+    except Exception as error:  # whatever a file of the user's own may raise
+        raise ValueError(f"engine {path.name}: {type(error).__name__}: {error}") from error
+    if not isinstance(config, Config):
+        raise ValueError(f"engine {path.name}: config(settings) must return a parsl.Config")
+    return config
+
+
+def described(settings: Compute) -> list[str]:
+    """Return where steps would run, a line per executor."""
+    if settings.engine == "serial":
+        return ["serial: one step at a time"]
+    lines = []
+    for at in parsl_config(settings).executors:
+        line = f"{at.label}: {at.provider.max_blocks} x {at.workers_per_node} steps at a time"
+        line += f", {settings.threads} threads each"
+        if at.available_accelerators:
+            line += ", a GPU for each"
+        if walltime := getattr(at.provider, "walltime", None):
+            line += f", jobs of {walltime}, partition {at.provider.partition or 'of sbatch'}"
+        lines.append(line)
+    return lines

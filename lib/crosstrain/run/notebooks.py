@@ -6,10 +6,10 @@ notebook carries the hash of the twin it came from, so a stale one is found by `
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -118,7 +118,10 @@ def is_stale(name: str) -> bool:
 
 
 def check_parameters(name: str, given: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if a notebook or parameter is unknown (papermill would only warn)."""
+    """Raise `ValueError` for what papermill would only warn of, or not see.
+
+    That is a notebook or parameter that is unknown, or a value of another type than the default.
+    """
     import jupytext
     import papermill
 
@@ -131,6 +134,15 @@ def check_parameters(name: str, given: Mapping[str, Any]) -> None:
         raise ValueError(
             f"{name} has no parameter {unknown[0]!r}; allowed are {', '.join(sorted(known))}"
         )
+    for parameter, value in given.items():
+        default = ast.literal_eval(known[parameter]["default"])
+        # JSON's rule: a whole number may stand for a real one, True is no number
+        allowed = (float, int) if type(default) is float else (type(default),)
+        if default is not None and type(value) not in allowed:
+            raise ValueError(
+                f"{name}: parameter {parameter} = {value!r}; allowed is a value of type "
+                f"{allowed[0].__name__}, such as {default!r}"
+            )
 
 
 def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: Path) -> None:
@@ -157,10 +169,10 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from crosstrain.data.figures import prune
+    from crosstrain.data.figures import prune, stamps
 
     check_parameters(name, parameters)
-    begun = time.time() - 1.0  # clocks of file systems are coarse
+    before = stamps(figures)
     notebook = jupytext.read(twin(name), fmt="py:percent")
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
@@ -190,7 +202,7 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
         "parameters": dict(parameters),
     }
     paths.write_atomically(target, (nbformat.writes(executed) + "\n").encode())
-    prune(figures, name, begun)
+    prune(figures, name, before)
 
 
 @contextmanager

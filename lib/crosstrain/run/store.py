@@ -23,7 +23,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -203,10 +203,15 @@ class Store:
 
     def is_current(self, step: Step) -> bool:
         """Whether a result is stored and its inputs, where stored, are what it was made from."""
-        record = self.provenance(step)
+        return self._is_current(step, self.provenance)
+
+    @staticmethod
+    def _is_current(step: Step, provenance: Callable[[Step], dict[str, Any] | None]) -> bool:
+        record = provenance(step)
         if record is None:
             return False
-        now = {name: self.digest(source) for name, source in step.inputs.items()}
+        read = {name: provenance(source) for name, source in step.inputs.items()}
+        now = {name: source and source["digest"] for name, source in read.items()}
         return all(now[name] in (None, was) for name, was in record["inputs"].items())
 
     def verify(self, step: Step) -> Path:
@@ -229,6 +234,33 @@ class Store:
                 )
         return folder
 
+    def checked(self, step: Step) -> Path:
+        """Return what `verify` does, and move a damaged result away so that it is computed again.
+
+        Raises
+        ------
+        StoreError
+            If the result is missing or was damaged.
+        """
+        try:
+            return self.verify(step)
+        except StoreError:
+            if not self.folder(step).exists():
+                raise
+        with self.lock(step):  # another process may have put it right meanwhile
+            try:
+                return self.verify(step)
+            except StoreError as error:
+                place = self.scratch / "damaged" / step.folder_name
+                shutil.rmtree(place, ignore_errors=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(self.folder(step), place)
+                what = str(error).partition(";")[0]
+                raise StoreError(
+                    f"{what}; moved to {_where(place)}, so that the same command computes it "
+                    "again, unless you restore it (from git, if it is shipped)"
+                ) from None
+
     def to_compute(self, targets: Iterable[Step]) -> list[Step]:
         """Return the steps to compute so that all targets are current, inputs first.
 
@@ -240,9 +272,17 @@ class Store:
         wanted = {step.folder_name for step in targets}
         needed: set[str] = set()
         read: set[str] = set()
+        records: dict[str, dict[str, Any] | None] = {}  # each is read once
+
+        def provenance(step: Step) -> dict[str, Any] | None:
+            if step.folder_name not in records:
+                record = self.provenance(step)
+                records[step.folder_name] = record and {k: record[k] for k in ("digest", "inputs")}
+            return records[step.folder_name]
+
         for step in reversed(everything):
             is_target = step.is_shipped or step.folder_name in wanted or step.folder_name in read
-            if is_target and not self.is_current(step):
+            if is_target and not self._is_current(step, provenance):
                 needed.add(step.folder_name)
                 read.update(source.folder_name for source in step.inputs.values())
         return [step for step in everything if step.folder_name in needed]

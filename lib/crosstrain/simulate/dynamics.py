@@ -41,6 +41,7 @@ from numpy.typing import ArrayLike, NDArray
 from crosstrain.simulate.topology import BondMonitor, bond_events, describe_event
 from crosstrain.simulate.trajectory import (
     UNREADABLE,
+    Damaged,
     Recorder,
     read_npz,
     write_npz,
@@ -695,7 +696,7 @@ def _newest_checkpoint(
             if path == previous:  # else the next checkpoint would put the damaged in its place
                 newest.unlink(missing_ok=True)
             return meta, arrays
-    raise ValueError(
+    raise Damaged(
         f"folder {folder} holds no checkpoint that can be read: {'; '.join(messages)}; "
         "remove it to start again"
     )
@@ -711,7 +712,7 @@ def _read_result(folder: Path) -> tuple[RunResult, dict[str, Any]] | None:
         record["result"]["messages"] = tuple(record["result"]["messages"])
         return RunResult(**record["result"]), record["parameters"]
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"result {path} cannot be read: {error}") from error
+        raise Damaged(f"result {path} cannot be read: {error}") from error
 
 
 def _write_result(folder: Path, result: RunResult, parameters: dict[str, Any]) -> None:

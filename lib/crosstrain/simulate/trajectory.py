@@ -28,6 +28,10 @@ THERMO_COLUMNS = (
 UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
+class Damaged(ValueError):
+    """Files of a run cannot be read; without its folder the run can begin again."""
+
+
 @dataclass(frozen=True)
 class Trajectory:
     """A finished trajectory.
@@ -83,7 +87,7 @@ def read_trajectory(folder: str | os.PathLike[str]) -> Trajectory:
     ------
     FileNotFoundError
         If no run has ended there.
-    ValueError
+    Damaged
         If the file is damaged or truncated, or holds a non-finite number.
     """
     path = Path(folder) / "trajectory.npz"
@@ -93,7 +97,7 @@ def read_trajectory(folder: str | os.PathLike[str]) -> Trajectory:
         data = read_npz(path)
         _check(data)
     except UNREADABLE as error:
-        raise ValueError(f"trajectory {path} cannot be used: {error}") from error
+        raise Damaged(f"trajectory {path} cannot be used: {error}") from error
     thermo = dict(zip(THERMO_COLUMNS, data["thermo"].T, strict=True))
     return Trajectory(_reference(data), data["positions"], data["cells"], data["time_ps"], thermo)
 

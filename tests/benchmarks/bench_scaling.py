@@ -1,0 +1,118 @@
+"""Cost of a training frame and of a step of dynamics against atoms, for every model of a profile.
+
+Run it as a script; its arguments are profiles (laptop and paper). It writes what it measured into
+the library, where ``crosstrain plan`` finds it. Processor time of one thread is measured. A model
+is trained for so few frames that it is worth nothing; its cost does not depend on that.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import table
+from ase import Atoms
+from crosstrain import paths
+from crosstrain.build import boxes
+from crosstrain.data import costs, profiles
+from crosstrain.data.frames import ENERGY, FORCES, STRESS
+from crosstrain.potentials import protocol
+
+MULTIPLES = (1, 2, 4)  # of EC + EMC, 25 atoms, in training
+MD_MULTIPLES = (1, 2, 4, 8, 16)
+N_FRAMES, N_CALLS = 8, 5
+# The settings that decide what a frame or a step costs.
+KEPT = ("num_channels", "max_L", "max_ell", "correlation", "num_interactions", "r_max", "model")
+KEPT += ("rcut", "sel", "neuron", "axis_neuron", "fitting_neuron", "type_one_side")
+
+
+def liquid(times: int, seed: int) -> Atoms:
+    """A packed box, with labels of which only the shape matters."""
+    molecules = boxes.mixture({"EC": times, "EMC": times}, seed=seed)
+    frame = boxes.pack(molecules, density_g_cm3=1.0, seed=seed)
+    rng = np.random.default_rng(seed)
+    frame.info |= {ENERGY: -40.0 * len(frame) + rng.normal(), STRESS: rng.normal(size=6) * 1e-3}
+    frame.arrays[FORCES] = rng.normal(size=(len(frame), 3))
+    return frame
+
+
+def trained(architecture: str, settings: Any, times: int, folder: Path) -> tuple[Path, float]:
+    """Return a model and the seconds of a training frame, from two lengths of training."""
+    module = protocol.architecture(architecture)
+    frames = [liquid(times, seed) for seed in range(N_FRAMES + 2)]
+    if "batch_size" in type(settings).model_fields:
+        settings = settings.model_copy(update={"batch_size": 2})
+    seconds, samples = [], []
+    for passes in (4, 8):
+        chosen = module.sized(settings, passes * N_FRAMES, N_FRAMES)
+        begun = time.process_time()
+        model = module.train(
+            frames[:N_FRAMES],
+            frames[N_FRAMES:],
+            chosen,
+            seed=1,
+            folder=folder / f"{times}-{passes}",
+            atom_energies={"H": -10.0, "C": -45.0, "O": -100.0},
+            device="cpu",
+            precision="float32",
+        )
+        seconds.append(time.process_time() - begun)
+        samples.append(module.samples(chosen, N_FRAMES))
+    return model, (seconds[1] - seconds[0]) / (samples[1] - samples[0])
+
+
+def step_s(calculator: Any, frame: Atoms) -> float:
+    """Seconds of a force call with stress on a configuration that moves."""
+    rng, seconds = np.random.default_rng(0), []
+    for _ in range(N_CALLS):
+        moved = frame.copy()
+        moved.positions += rng.normal(scale=0.01, size=moved.positions.shape)
+        moved.calc = calculator
+        begun = time.process_time()
+        moved.get_forces(), moved.get_stress()
+        seconds.append(time.process_time() - begun)
+    return float(np.median(seconds[1:]))
+
+
+def main(names: list[str]) -> None:
+    """Print the rows and write the file."""
+    entries = []
+    for profile in map(profiles.load, names):
+        for architecture, values in profile.training.architectures.items():
+            settings = protocol.settings(architecture, values)
+            known = settings.model_dump()
+            entry = {
+                "architecture": architecture,
+                "settings": {name: known[name] for name in KEPT if name in known},
+                "machine": table.machine(),
+                "core_s_per_frame": [],
+                "core_s_per_step": [],
+            }
+            with tempfile.TemporaryDirectory() as folder:
+                for times in MULTIPLES:
+                    model, frame_s = trained(architecture, settings, times, Path(folder))
+                    entry["core_s_per_frame"].append([25 * times, frame_s])
+                    what = f"{profile.name} {architecture}: training, {25 * times} atoms"
+                    table.row(what, 1e3 * frame_s, "ms/frame")
+                module = protocol.architecture(architecture)
+                calculator = module.calculator(model, device="cpu", precision="float32")
+                for times in MD_MULTIPLES:
+                    seconds = step_s(calculator, liquid(times, 1))
+                    entry["core_s_per_step"].append([25 * times, seconds])
+                    what = f"{profile.name} {architecture}: dynamics, {25 * times} atoms"
+                    table.row(what, 1e3 * seconds, "ms/step")
+            entries.append(json.loads(json.dumps(entry)))
+    text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
+    paths.write_atomically(costs.FILE, text.encode())
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DP_INTRA_OP_PARALLELISM_THREADS", "1")
+    os.environ.setdefault("DP_INTER_OP_PARALLELISM_THREADS", "1")
+    main(sys.argv[1:] or ["laptop", "paper"])

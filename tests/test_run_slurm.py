@@ -1,0 +1,229 @@
+"""A campaign through a real SLURM of one node, which loses its node and a job in the middle."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from crosstrain.data import profiles
+from crosstrain.data.profiles import Compute
+from crosstrain.run import engine
+from crosstrain.run.store import PROVENANCE, Step
+from crosstrain.study import Study
+
+HERE = Path(__file__).parent
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "squeue")
+OWN_ENGINE = """
+from crosstrain.run.engines import slurm_gpu
+common = {"workers_per_node": 2, "walltime": "01:00:00", "last_start": "00:10:00"}
+common |= {"address": "127.0.0.1", "heartbeat_s": 5}
+def config(settings):
+    return slurm_gpu.config(settings, cpu=common, gpu=common | {"gpus_per_node": 2})
+"""
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory):
+    """Start a SLURM for these tests and return what runs its commands."""
+    path = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
+    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    if missing:
+        pytest.skip(f"no SLURM here: {', '.join(missing)} not installed")
+    folder = tmp_path_factory.mktemp("slurm")
+    script = str(HERE / "slurm" / "node.sh")
+    started = subprocess.run([script, "start", str(folder)], capture_output=True, text=True)
+    if started.returncode:
+        pytest.skip(f"SLURM does not start here: {started.stderr}")
+    environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+
+    def command(*words: str) -> str:
+        done = subprocess.run(words, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    command.environment = environment
+    yield command
+    subprocess.run([script, "stop", str(folder)], check=True)
+
+
+def small_profile(folder: Path) -> Path:
+    """The smoke profile with fewer steps: one model and its liquid."""
+    values = yaml.safe_load((profiles.paths.PROFILES / "smoke.yml").read_text())
+    del values["iteration"], values["foundation"]
+    values["reference"] |= {"frames_per_piece": 6, "cost_multiples": [1]}
+    values["blocks"] = {"packed": values["blocks"]["packed"] | {"frames": 12}}
+    values["tests"] = {}
+    values["training"] |= {"sets": ["packed"], "rows": [], "names": {}, "validate_every": 6}
+    settings = {"rcut": 4.0, "steps": 60, "report_every": 20}
+    values["training"]["architectures"] = {"deep_potential": settings}
+    values["liquid"]["states"] = {"hot": {"temperature_K": 500, "pressure_bar": 1000}}
+    values["dynamics"] |= {"duration_ps": 0.01, "save_every_fs": 2, "relabelled_frames": 2}
+    path = folder / "small.yml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def wait_for(condition, seconds: float, driver: subprocess.Popen | None = None) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it took too long"
+        assert driver is None or driver.poll() is None, driver.communicate()[1].decode()
+        time.sleep(0.3)
+
+
+def results(folder: Path) -> dict[str, int]:
+    """Time of each result, by its name."""
+    return {
+        path.parent.name: path.stat().st_mtime_ns
+        for path in folder.glob(f"**/*/{PROVENANCE}")
+        if not path.parent.name.startswith(".")
+    }
+
+
+@pytest.mark.slow
+def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path):
+    own = tmp_path / "cluster.py"
+    own.write_text(OWN_ENGINE)
+    profile = small_profile(tmp_path)
+    command = [sys.executable, "-m", "crosstrain", "study", "--profile", str(profile)]
+    command += ["--engine", str(own)]
+    environment = slurm.environment | {"CROSSTRAIN_RUNS": str(tmp_path / "runs")}
+    node = slurm("hostname", "-s").strip()
+
+    def jobs(state: str) -> list[str]:
+        return slurm("squeue", "--noheader", "--format=%i", f"--states={state}").split()
+
+    driver = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        work = tmp_path / "runs" / "scratch" / "smoke" / "work"
+        wait_for(lambda: [*work.glob("train-*/log.txt")], 1200, driver)
+        slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
+        lost = jobs("running")
+        assert len(lost) == 1
+        before = results(tmp_path / "runs")
+        slurm("scancel", *lost)
+        wait_for(lambda: jobs("pending"), 300, driver)  # the campaign asks for another job
+        assert not jobs("running")
+        slurm("scontrol", "update", f"nodename={node}", "state=resume")
+        _, complaints = driver.communicate(timeout=1200)
+    finally:
+        if driver.poll() is None:
+            driver.send_signal(signal.SIGKILL)
+    assert driver.returncode == 0, complaints.decode()
+    after = results(tmp_path / "runs")
+    assert {name: after[name] for name in before} == before  # nothing was computed twice
+    assert {name.split("-")[0] for name in after} >= {"set", "train", "simulate", "reference"}
+    assert not [*(tmp_path / "runs").rglob(".staging*")]
+    again = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert again.stdout.startswith("0 steps computed"), again.stderr
+    wait_for(lambda: not jobs("running,pending"), 120)
+
+
+GPU_SEEN = "import os, time; time.sleep(2); print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
+
+
+@pytest.mark.slow
+def test_each_step_on_a_gpu_node_has_a_gpu_of_its_own(slurm, tmp_path, monkeypatch):
+    own = tmp_path / "cluster.py"
+    own.write_text(OWN_ENGINE)
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    settings = Compute(engine=str(own), workers=4)
+    with engine._executor(settings) as submit:
+        futures = []
+        for number in range(2):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            step = Step("train", f"m{number}", {"device": "cuda"})
+            futures.append(submit(step, [sys.executable, "-c", GPU_SEEN], str(folder)))
+        assert [future.result() for future in futures] == ["", ""]
+    seen = [(tmp_path / str(n) / "log.txt").read_text().strip() for n in range(2)]
+    assert sorted(seen) == ["0", "1"]
+
+
+# --- without a cluster ------------------------------------------------------------------------
+
+
+def executors(name: str, **settings) -> dict:
+    found = engine.parsl_config(Compute(engine=name, **settings)).executors
+    return {executor.label: executor for executor in found}
+
+
+def test_a_gpu_step_goes_to_the_gpu_executor_and_others_do_not():
+    on_gpu, on_cpu = Step("train", "x", {"device": "cuda"}), Step("train", "x", {"device": "cpu"})
+    labels = Step("label", "x", {})
+    assert [engine._place(s, ["cpu", "gpu"]) for s in (on_gpu, on_cpu, labels)] == [
+        "gpu",
+        "cpu",
+        "cpu",
+    ]
+    assert [engine._place(s, ["local"]) for s in (on_gpu, on_cpu)] == ["local", "local"]
+
+
+def test_as_many_jobs_as_the_workers_need(tmp_path):
+    found = executors("slurm_gpu", workers=20, threads=4)
+    assert found["cpu"].provider.max_blocks == 3  # of 8 steps each
+    assert found["gpu"].provider.max_blocks == 5  # of 4 GPUs each
+    assert found["gpu"].available_accelerators == ["0", "1", "2", "3"]
+    assert found["gpu"].workers_per_node == 4
+    assert found["cpu"].available_accelerators == []
+    assert found["cpu"].provider.cores_per_node == 32
+
+
+def test_no_step_is_begun_at_the_end_of_a_job():
+    from crosstrain.run.engines import slurm
+
+    (only,) = slurm.config(Compute(), walltime="02:00:00", last_start="00:30:00").executors
+    assert only.drain_period == 90 * 60
+    with pytest.raises(ValueError, match="last_start 02:00:00; allowed is less than walltime"):
+        slurm.config(Compute(), walltime="02:00:00", last_start="02:00:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config = (", "SyntaxError"),
+        ("x = 1", "AttributeError: .* has no attribute 'config'"),
+        ("def config(settings): return 1", r"must return a parsl.Config"),
+        ("import nothing_of_this_name", "ModuleNotFoundError"),
+        ("def config(settings): return settings.nodes", "AttributeError"),
+    ],
+)
+def test_engine_files_that_are_none(tmp_path, text, message):
+    own = tmp_path / "cluster.py"
+    own.write_text(text)
+    with pytest.raises(ValueError, match=f"engine cluster.py: .*{message}"):
+        engine.parsl_config(Compute(engine=str(own)))
+
+
+def test_a_dry_run_lists_the_campaign_and_where_it_would_run(crosstrain, tiny, tmp_path):
+    command = ["study", "--profile", tiny, "--engine", "slurm", "--workers", "16", "--dry-run"]
+    done = crosstrain(*command)
+    assert done.returncode == 0, done.stderr
+    *steps, summary, place = done.stdout.splitlines()
+    assert any(line.split()[:3] == ["to", "do", "train"] for line in steps)
+    assert "with 16 workers" in summary
+    assert place == (
+        "cpu: 2 x 8 steps at a time, 1 threads each, jobs of 24:00:00, partition of sbatch"
+    )
+    assert not (tmp_path / "runs").exists()
+    refused = crosstrain("study", "--profile", tiny, "--workers", "0", "--dry-run")
+    assert refused.returncode == 2
+    assert "workers 0; allowed are 1 or more" in refused.stderr
+
+
+def test_the_paper_profile_is_planned_for_a_gpu_cluster():
+    study = Study("paper", announce=False)
+    study.use_engine("slurm_gpu", 64)
+    assert study.places() == [
+        "cpu: 8 x 8 steps at a time, 8 threads each, jobs of 24:00:00, partition of sbatch",
+        "gpu: 16 x 4 steps at a time, 8 threads each, a GPU for each, jobs of 24:00:00, "
+        "partition of sbatch",
+    ]
