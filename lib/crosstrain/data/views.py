@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.geometry import find_mic
+from ase.io import write
 from ase.utils import rotate
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
 
@@ -26,12 +31,39 @@ MARK_COLOUR = PALETTE[3]
 ATOM_SCALE = 0.45  # part of the covalent radius
 BOND_HALF_WIDTH_A = 0.11
 MOST_FADED = 0.65  # how far the farthest atom is mixed with white
+STRUCTURE = "chemical/x-pdb"  # media type of the atoms themselves in a notebook's output
 
 Points = NDArray[np.float64]
 
 
-def view(frames: Atoms | Sequence[Atoms]) -> NGLWidget:
-    """Return an nglview widget of a frame or of a trajectory, molecules whole.
+@dataclass(frozen=True)
+class View:
+    """A structure that can be turned: a widget, and what stands for it where there is no kernel.
+
+    Attributes
+    ----------
+    widget
+        For JupyterLab.
+    frames
+        The frames that it shows, molecules whole.
+    """
+
+    widget: NGLWidget
+    frames: Sequence[Atoms]
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The widget, a still picture of the first frame, and the atoms for other viewers."""
+        atoms = io.StringIO()
+        write(atoms, self.frames, format="proteindatabank", write_arrays=False)
+        return self.widget._repr_mimebundle_() | {
+            "text/plain": f"{len(self.frames[0])} atoms, {len(self.frames)} frame(s)",
+            "image/png": base64.b64encode(_still(self.frames[0])).decode(),
+            STRUCTURE: atoms.getvalue(),
+        }
+
+
+def view(frames: Atoms | Sequence[Atoms]) -> View:
+    """Return a view of a frame or of a trajectory, to be displayed by a notebook.
 
     Parameters
     ----------
@@ -46,7 +78,16 @@ def view(frames: Atoms | Sequence[Atoms]) -> NGLWidget:
     widget.clear_representations()
     widget.add_ball_and_stick()
     widget.add_unitcell()
-    return widget
+    return View(widget, shown)
+
+
+def _still(atoms: Atoms) -> bytes:
+    """A small PNG of a frame."""
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    picture(atoms, figure.add_subplot())
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100, metadata={"Software": None})
+    return content.getvalue()
 
 
 def picture(
