@@ -50,8 +50,10 @@ SETTINGS: Mapping[str, Any] = {
     "nb_merge_streams": True,
     "myst_enable_extensions": ["dollarmath"],
     "html_theme": "sphinx_book_theme",
+    "html_context": {"default_mode": "light"},
     "html_theme_options": {
         "home_page_in_toc": True,
+        "navbar_persistent": [],
         "use_download_button": False,
         "use_fullscreen_button": False,
     },
@@ -121,7 +123,8 @@ def write_source(folder: Path) -> None:
             first.setdefault(term, name)
         for cell in chapter.cells:
             for output in cell.get("outputs", []):
-                _place_structure(output)
+                _place_structure(output.get("data", {}))
+                _link_pages(output.get("data", {}))
     pages = {
         "index.md": _index(),
         GLOSSARY: _glossary_page(entries, first),
@@ -161,9 +164,8 @@ def _ngl() -> str:
     return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
 
 
-def _place_structure(output: NotebookNode) -> None:
+def _place_structure(data: dict[str, str]) -> None:
     """Turn the atoms of an output, if there are any, into HTML with its still picture."""
-    data = output.get("data", {})
     atoms = data.pop(STRUCTURE, None)
     if atoms is None:
         return
@@ -175,6 +177,12 @@ def _place_structure(output: NotebookNode) -> None:
         name=html.escape(data["text/plain"]),
         slider=SLIDER.format(last=last) if last else "",
     )
+
+
+def _link_pages(data: dict[str, str]) -> None:
+    """Let links of printed Markdown lead to pages; those of text cells are Sphinx's work."""
+    if "text/markdown" in data:
+        data["text/markdown"] = re.sub(r"\((\w+)\.ipynb\)", r"(\1.html)", data["text/markdown"])
 
 
 # --- terms ------------------------------------------------------------------------------------
@@ -235,8 +243,8 @@ def _link_chapter(chapter: NotebookNode, terms: Sequence[str]) -> set[str]:
 
 def _index() -> str:
     text = (paths.root() / "lib" / "book" / "index.md").read_text()
-    rows = [f"| [{n[:2]}]({n}.ipynb) | [{title}]({n}.ipynb) | {q} |" for n, title, q in _contents()]
-    table = "\n".join(["| | chapter | its question |", "|:--|:--|:--|", *rows])
+    rows = [f"| [{title}]({name}.ipynb) | {question} |" for name, title, question in _contents()]
+    table = "\n".join(["| chapter | its question |", "|:--|:--|", *rows])
     entries = [f"{title} <{name}>" for name, title, _ in _contents()]
     rest = ["figures", "glossary", "references", "contributing", "changes"]
     summary = ""
@@ -267,12 +275,15 @@ def _glossary_page(entries: Mapping[tuple[str, ...], str], first: Mapping[str, s
 
 
 def _captions(chapter: NotebookNode) -> dict[str, str]:
-    """Return what the text after each figure of a chapter says first."""
-    found = {}
-    for cell, following in zip(chapter.cells, [*chapter.cells[1:], None], strict=True):
-        for name in SAVED.findall(cell.source) if cell.cell_type == "code" else ():
-            text = following.source if following and following.cell_type == "markdown" else ""
-            found[name] = "" if text.startswith("#") else text.partition("\n\n")[0]
+    """Return what the next text after each figure of a chapter says first."""
+    found, drawn = {}, []
+    for cell in chapter.cells:
+        if cell.cell_type == "code":
+            drawn += SAVED.findall(cell.source)
+        else:
+            text = "" if cell.source.startswith("#") else cell.source.partition("\n\n")[0]
+            found |= dict.fromkeys(drawn, text)
+            drawn = []
     return found
 
 
