@@ -62,7 +62,7 @@ def test_every_figure_is_followed_by_a_caption():
 
 def test_a_chapter_that_was_not_rendered_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "notebooks", lambda: tmp_path)
-    with pytest.raises(FileNotFoundError, match="01_x.ipynb is missing; run 'crosstrain render"):
+    with pytest.raises(FileNotFoundError, match=r"01_x\.ipynb is missing; run 'crosstrain render"):
         book._rendered("01_x")
 
 

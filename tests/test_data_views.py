@@ -60,6 +60,11 @@ def test_far_atoms_are_paler():
     far, near = (patch.get_facecolor()[0] for patch in patches(ax, Circle))
     assert far > near
     assert not ax.lines
+    pair.positions[1, 2] = 0.1  # all but flat: no difference to be seen
+    views.picture(pair, ax := axes(), rotation="0x", half_width_A=4)
+    far, near = (patch.get_facecolor()[0] for patch in patches(ax, Circle))
+    assert far == pytest.approx(near, abs=0.02)
+    assert ax.get_xlim() == (-2.5, 5.5)
 
 
 def test_colour_by_molecule_gives_one_colour_each(water_across_the_boundary):

@@ -148,7 +148,9 @@ def write_source(folder: Path) -> None:
 def _rendered(name: str) -> NotebookNode:
     path = paths.notebooks() / f"{name}.ipynb"
     if not path.is_file():
-        raise FileNotFoundError(f"notebooks/{name}.ipynb is missing; run 'crosstrain render {name}'")
+        raise FileNotFoundError(
+            f"notebooks/{name}.ipynb is missing; run 'crosstrain render {name}'"
+        )
     return nbformat.read(path, as_version=4)
 
 
@@ -262,7 +264,9 @@ def _contents() -> list[tuple[str, str, str]]:
 
 
 def _toctree(caption: str, entries: Sequence[str]) -> str:
-    return "\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```\n"])
+    return "\n".join(
+        ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```\n"]
+    )
 
 
 def _glossary_page(entries: Mapping[tuple[str, ...], str], first: Mapping[str, str]) -> str:

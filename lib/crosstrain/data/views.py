@@ -31,6 +31,7 @@ MARK_COLOUR = PALETTE[3]
 ATOM_SCALE = 0.45  # part of the covalent radius
 BOND_HALF_WIDTH_A = 0.11
 MOST_FADED = 0.65  # how far the farthest atom is mixed with white
+FADING_DEPTH_A = 8.0  # a flat molecule does not fade
 STRUCTURE = "chemical/x-pdb"  # media type of the atoms themselves in a notebook's output
 
 Points = NDArray[np.float64]
@@ -97,6 +98,7 @@ def picture(
     colour_by: Literal["element", "molecule"] = "element",
     marked: Iterable[tuple[int, int]] = (),
     rotation: str = "-25y,15x",
+    half_width_A: float | None = None,
 ) -> None:
     """Draw a frame as balls and sticks; what is farther away is paler.
 
@@ -112,6 +114,8 @@ def picture(
         Pairs of atoms to join by a dashed line and to ring, such as a bond that broke.
     rotation : str
         Turn of the frame, as in `ase.visualize.plot`.
+    half_width_A : float, optional
+        Half the width of the view, to show several frames at one scale; default: all of it.
 
     Raises
     ------
@@ -123,7 +127,7 @@ def picture(
     turn = rotate(rotation)
     points = shown.positions @ turn
     depth = points[:, 2]
-    pale = MOST_FADED * (depth.max() - depth) / max(np.ptp(depth), 1e-9)
+    pale = MOST_FADED * (depth.max() - depth) / max(np.ptp(depth), FADING_DEPTH_A)
     colours = colours + pale[:, None] * (1.0 - colours)
     marked = [tuple(sorted(map(int, pair))) for pair in marked]
     _draw_cell(shown, turn, ax)
@@ -138,6 +142,10 @@ def picture(
         _mark(shown, pair, turn, depth.max() + 1, ax)
     ax.set_aspect("equal")
     ax.autoscale_view()
+    if half_width_A is not None:
+        x, y = (points.max(axis=0) + points.min(axis=0))[:2] / 2
+        ax.set(xlim=(x - half_width_A, x + half_width_A))
+        ax.set(ylim=(y - half_width_A, y + half_width_A))
     ax.axis("off")
 
 
