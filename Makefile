@@ -16,8 +16,8 @@ study: $(READY)  ## compute what is not stored, execute every notebook, regenera
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest tests
 
-lab: $(READY)  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks 00_start_here.ipynb
+lab: $(READY)  ## open the first page in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/00_start_here.ipynb
 
 render: $(READY)  ## execute the notebooks from their text and what is stored
 	$(BIN)/crosstrain render

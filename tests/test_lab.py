@@ -18,6 +18,8 @@ PATIENCE_S = 900  # of a notebook on a busy machine
 NOTEBOOK = "window.jupyterapp.shell.currentWidget"
 CELLS = f"{NOTEBOOK}.content.model.sharedModel.toJSON().cells"
 
+OPTIONS = "--notebook-dir=notebooks notebooks/00_start_here.ipynb"
+
 pytestmark = pytest.mark.slow
 
 
@@ -33,7 +35,7 @@ def lab(tmp_path_factory, browser):
     token = secrets.token_hex(16)
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
-        *(f"--port={port}", f"--notebook-dir={place / 'notebooks'}"),
+        *(*OPTIONS.split(), f"--port={port}"),
         *(f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"),
     ]
     environment = os.environ | {
@@ -42,7 +44,7 @@ def lab(tmp_path_factory, browser):
     }
     environment.pop("MPLBACKEND")  # that of the tests draws nothing
     with open(place / "log", "wb") as log:
-        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(f"{address}/api?token={token}", server, place / "log")
@@ -104,6 +106,10 @@ def wait_for_drawing(page, canvas, least=50):
             return
         page.wait_for_timeout(1000)
     pytest.fail("the canvas stays blank")
+
+
+def test_make_lab_opens_the_start_page():
+    assert f"jupyter lab {OPTIONS}\n" in (paths.root() / "Makefile").read_text()
 
 
 @pytest.mark.parametrize("name", ["00_start_here", "01_build_liquids"])
