@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # The lock is complete, so nothing is resolved; uv installs it ten times faster than pip.
 PACKAGES := --no-deps -r lib/requirements.lock -e ./lib
 
-.PHONY: study test lab render bench clean
+.PHONY: study test lab render book archive bench clean
 .DELETE_ON_ERROR:
 
 study: $(READY)  ## compute what is not stored, execute every notebook, regenerate every figure
@@ -16,11 +16,20 @@ study: $(READY)  ## compute what is not stored, execute every notebook, regenera
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest tests
 
-lab: $(READY)  ## open the notebooks in JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=notebooks 00_start_here.ipynb
+lab: $(READY)  ## open the first page in JupyterLab
+	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/00_start_here.ipynb
 
 render: $(READY)  ## execute the notebooks from their text and what is stored
 	$(BIN)/crosstrain render
+
+book: $(READY)  ## build the executed notebooks as static pages: runs/book/html/index.html
+	$(BIN)/crosstrain book
+
+archive: book  ## write what to deposit in an archive, with checksums, to runs/archive
+	rm -rf runs/archive && mkdir -p runs/archive
+	git archive --format=tar.gz --prefix=crosstrain/ --output=runs/archive/crosstrain.tar.gz HEAD
+	tar -C runs/book/html -czf runs/archive/book.tar.gz .
+	cd runs/archive && sha256sum *.tar.gz > SHA256SUMS
 
 bench: $(READY)  ## measure the speed of the library against named peers
 	$(BIN)/python tests/benchmarks/run.py

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,14 @@ LATER = (
     "test_run_engine",
     "test_run_notebooks",
     "test_potentials",
+    "test_book",
+    "test_lab",
+)
+# WebGL by software, no telephoning home; as root Chromium needs --no-sandbox.
+BROWSER_FLAGS = (
+    *("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync", "--use-gl=angle", "--use-angle=swiftshader"),
+    *("--enable-webgl", "--ignore-gpu-blocklist", "--enable-unsafe-swiftshader"),
 )
 
 
@@ -119,3 +128,17 @@ def apart():
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A headless Chromium of the system; skips where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no browser: install chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
+        yield started
+        started.close()

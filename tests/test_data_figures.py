@@ -42,6 +42,15 @@ def test_same_bytes_in_another_process(tmp_path):
         assert file.read_bytes() == (tmp_path / "b" / file.name).read_bytes()
 
 
+def test_a_set_has_the_marker_and_colour_of_what_was_added():
+    assert figures.set_marker("scan") == figures.set_marker("classical+scan") == "^"
+    assert figures.set_marker("classical.50") == figures.SET_MARKERS["classical"]
+    joined = "classical+scan+molecules"
+    others = {*figures.SET_MARKERS.values(), figures.set_marker("everything")}
+    assert figures.set_marker(joined) not in others
+    assert len(others) == len(figures.SET_MARKERS) + 1
+
+
 def test_manifest_grows_and_is_replaced(tmp_path):
     figures.save(draw(), "b", **ORIGIN, folder=tmp_path)
     figures.save(draw(), "a", **ORIGIN, folder=tmp_path)

@@ -1,7 +1,11 @@
+import base64
+from io import StringIO
+
 import matplotlib
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.io import read
 from crosstrain.data import views
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
@@ -56,6 +60,11 @@ def test_far_atoms_are_paler():
     far, near = (patch.get_facecolor()[0] for patch in patches(ax, Circle))
     assert far > near
     assert not ax.lines
+    pair.positions[1, 2] = 0.1  # all but flat: no difference to be seen
+    views.picture(pair, ax := axes(), rotation="0x", half_width_A=4)
+    far, near = (patch.get_facecolor()[0] for patch in patches(ax, Circle))
+    assert far == pytest.approx(near, abs=0.02)
+    assert ax.get_xlim() == (-2.5, 5.5)
 
 
 def test_colour_by_molecule_gives_one_colour_each(water_across_the_boundary):
@@ -66,8 +75,21 @@ def test_colour_by_molecule_gives_one_colour_each(water_across_the_boundary):
         views.picture(two, axes(), colour_by="charge")
 
 
-def test_view_returns_a_widget_of_all_frames(water_across_the_boundary):
-    pytest.importorskip("nglview")
-    widget = views.view([water_across_the_boundary] * 3)
-    assert widget.max_frame == 2
-    assert views.view(water_across_the_boundary).max_frame == 0
+def test_a_view_shows_all_frames_in_the_widget_and_without_it(water_across_the_boundary):
+    view = views.view([water_across_the_boundary] * 3)
+    assert view.widget.max_frame == 2
+    bundle = view._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+    assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
+    frames = read(StringIO(bundle[views.STRUCTURE]), format="proteindatabank", index=":")
+    assert len(frames) == 3
+    assert frames[0].symbols.get_chemical_formula() == "H2O"
+    assert frames[0].get_distance(0, 1) == pytest.approx(0.9, abs=2e-3)  # whole
+    assert frames[0].cell.lengths() == pytest.approx([5, 5, 5])
+
+
+def test_a_view_of_one_frame_is_the_same_every_time(water_across_the_boundary):
+    first, second = (views.view(water_across_the_boundary) for _ in range(2))
+    assert first.widget.max_frame == 0
+    one, other = first._repr_mimebundle_(), second._repr_mimebundle_()
+    assert all(one[kind] == other[kind] for kind in (views.STRUCTURE, "image/png", "text/plain"))

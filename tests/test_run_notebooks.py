@@ -59,6 +59,11 @@ plt.show()
 import ipywidgets
 
 ipywidgets.IntSlider()
+
+# %%
+from crosstrain.run.notebooks import WIDGET
+
+display({WIDGET: {}, "text/html": "still"}, raw=True)
 """
 )
 
@@ -144,6 +149,8 @@ def test_what_a_rendered_notebook_holds(rendered):
     assert "['a', 'b'] True" in printed(notebook)  # works in the notebooks' folder
     assert any("image/png" in o.get("data", {}) for c in notebook.cells[1:] for o in c.outputs)
     assert "noise" not in printed(notebook)
+    assert notebook.cells[-2].outputs == []  # nothing but a widget
+    assert notebook.cells[-1].outputs[0].data == {"text/html": "still"}
     for absent in ("papermill", "widget-view", str(rendered[0].parent)):
         assert absent not in text
     assert set(notebook.metadata) == {"kernelspec", "language_info", "crosstrain"}

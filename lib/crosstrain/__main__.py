@@ -61,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "render", _render, "execute the text twins into notebooks/ and figures/", profile=False
     )
     render.add_argument("notebooks", nargs="*", help="only these (default: all)")
+    command("book", _book, "build the executed notebooks as static pages", profile=False)
     build = command("build", _build, "build and label a set of frames of any H/C/O liquid")
     build.add_argument("name", help="of the set")
     build.add_argument("--kind", choices=["classical", "packed", "molecules"], default="classical")
@@ -246,6 +247,13 @@ def _render(options: argparse.Namespace) -> int:
     paths.write_atomically(paths.root() / "README.md", notebooks.readme().encode())
     shipped.write(Study(announce=False))
     return _report(outcomes)
+
+
+def _book(options: argparse.Namespace) -> int:
+    from crosstrain import book
+
+    print(book.build())
+    return 0
 
 
 def _attempt(name: str, parameters: dict[str, Any], target: Path, figures: Path) -> str:

@@ -21,15 +21,16 @@
 # **You need** nothing but the installed environment (`make lab`). Some chemistry helps; every
 # term of machine learning is explained where it first occurs.
 #
-# **Run time.** `laptop` and `smoke`: seconds. All results that `laptop` shows are stored with the
-# project; those of `smoke` are computed on first use, which takes minutes.
+# **Run time.** `laptop` and `smoke`: under a minute. All results that `laptop` shows are stored
+# with the project; those of `smoke` are computed on first use, which takes minutes.
 #
-# **Files made.** Two figures, `00_start_here__study_map` and `00_start_here__the_liquid`.
+# **Files made.** Figures `00_start_here__study_map`, `__summary` and `__the_liquid`.
 
 # %%
 import matplotlib.pyplot as plt
 import pandas as pd
-from crosstrain.data import figures, plots, views
+from crosstrain import matrix
+from crosstrain.data import figures, plots, transfer_plots, views
 from crosstrain.potentials import protocol
 from crosstrain.run import notebooks
 from crosstrain.study import Study
@@ -37,6 +38,7 @@ from IPython.display import Markdown
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
+seed: int = 0  # of the bootstrap behind the scores
 
 # %%
 figures.use_style()
@@ -77,16 +79,46 @@ lab.save(fig, "study_map")
 # go back to the reference. They show errors that no fixed test set contains.
 
 # %% [markdown]
+# ## The study at a glance
+#
+# Everything that is stored of it so far: each row is a training set, each column an architecture,
+# each cell the liquids of its models, one per seed. Where the reference method's own liquid is not
+# known well enough to score against, the error of the forces between molecules on the models' own
+# runs is shown instead, and the title says so.
+
+# %%
+training, liquid = lab.profile.training, lab.profile.liquid
+columns = {name: protocol.architecture(name).LABEL for name in training.architectures}
+cells = {state: matrix.read(lab, state, seed=seed) for state in liquid.states}
+rows = lab.rows()
+size = (11, 1.6 + 0.45 * len(rows))
+fig, axes = plt.subplots(1, len(cells), figsize=size, sharey=True, squeeze=False)
+for ax, (state, found) in zip(axes[0], cells.items(), strict=True):
+    shown = matrix.chosen(found, "auto")
+    about, at = matrix.QUANTITIES[shown], liquid.states[state]
+    options = {"form": about.form, "better": about.better}
+    transfer_plots.heat_map(ax, found[shown], rows, columns, **options)
+    ax.set_title(f"{about.label}\n{at.temperature_K:g} K, {at.pressure_bar:g} bar")
+lab.save(fig, "summary")
+
+# %% [markdown]
+# Blue is a score from 0 to 1, and dark is good; orange is an error, and dark is bad. Hatched cells
+# hold models whose liquids broke down, white cells were not run, grey ones failed. A number stands
+# with its standard error over the seeds, or says that there is one seed only. Notebook
+# [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
+
+# %% [markdown]
 # ## The notebooks
 #
 # The table is read from the notebooks themselves.
 
 # %%
-rows = [f"| [{name}]({name}.ipynb) | {question} |" for name, _, question in notebooks.contents()]
-Markdown("\n".join(["| notebook | its question |", "|:--|:--|", *rows]))
+lines = [f"| [{name}]({name}.ipynb) | {question} |" for name, _, question in notebooks.contents()]
+Markdown("\n".join(["| notebook | its question |", "|:--|:--|", *lines]))
 
 # %% [markdown]
-# Read them in this order the first time; later each stands alone.
+# Read them in this order the first time; later each stands alone. Words that are not explained
+# where they stand are in the [glossary](glossary.md).
 
 # %% [markdown]
 # ## What this profile asks for
@@ -95,14 +127,13 @@ Markdown("\n".join(["| notebook | its question |", "|:--|:--|", *rows]))
 # shows the one that is in use.
 
 # %%
-settings, liquid = lab.profile, lab.profile.liquid
-architectures = [protocol.architecture(name).LABEL for name in settings.training.architectures]
+settings = lab.profile
 states = [f"{s.temperature_K:g} K, {s.pressure_bar:g} bar" for s in liquid.states.values()]
 overview = {
     "purpose": settings.purpose,
     "reference method": settings.reference.method,
     "training sets": "; ".join(settings.training.sets),
-    "architectures": "; ".join(architectures),
+    "architectures": "; ".join(columns.values()),
     "molecules of the scoring liquid": ", ".join(
         f"{n} {name}" for name, n in liquid.composition.items()
     ),

@@ -85,7 +85,7 @@ for row, (name, found) in zip(axes, shapes.items(), strict=True):
     for ax in row:
         ax.axis("off")
     for number, (ax, shape) in enumerate(zip(row, found, strict=False)):
-        views.picture(shape, ax, rotation="0x")
+        views.picture(shape, ax, rotation="0x", half_width_A=4.5)
         ax.set_title(f"{name}, conformer {number}", fontsize=10)
 lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 

@@ -201,6 +201,10 @@ for name, row in zip(models, axes, strict=True):
 lab.save(fig, "worst_frames", training_set=training_set, seed=seed)
 
 # %% [markdown]
+# A ring marks the atom with the largest force error of the frame. Look at its neighbourhood: is
+# it crowded by another molecule, or is its own molecule bent out of shape?
+
+# %% [markdown]
 # ## What we found
 
 # %%

@@ -162,6 +162,7 @@ for ax, state in zip(axes[0], states, strict=True):
         curve = statistics.kaplan_meier([run["time_ps"] for run in mine], died)
         style = {"label": f"{labels[architecture]} (runs: {len(mine)})"}
         style |= {"colour": figures.colour(architecture), "until_ps": planned_ps}
+        style["linestyle"] = figures.LINE_STYLES.get(architecture, ":")
         plots.survival(ax, curve, **style)
     ax.set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
 axes[0, 0].legend()

@@ -35,6 +35,7 @@ from crosstrain import judge
 from crosstrain.data import figures, plots, summaries
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
+from ipywidgets import FloatSlider, interact
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -95,7 +96,7 @@ for model, evaluation in own:
         continue
     here = summaries.force_errors(said["frames"], said)["total"].rmse
     there = errors.loc[(model.name, test), "force / meV Å⁻¹"]
-    marker = figures.SET_MARKERS.get(summaries.training_set(model.name), "o")
+    marker = figures.set_marker(summaries.training_set(model.name))
     ax.loglog(there, 1e3 * here, marker, color=figures.colour(architecture), markersize=9)
 plots.equality(ax)
 ax.set(xlabel=f"force RMSE on {test} / meV Å$^{{-1}}$", ylabel="on its own run / meV Å$^{-1}$")
@@ -183,13 +184,18 @@ lab.save(fig, "rdfs")
 # value. Δ is the deviation from the reference's liquid, τ a tolerance from the parameters cell:
 # the deviation that halves a term. All RDFs together weigh as much as the density.
 
+
 # %%
-scores = {
-    (name, state): judge.liquid_score(
-        runs, references[state], rng=np.random.default_rng(seed), tolerances=tolerances
-    )
-    for (name, state), runs in observed.items()
-}
+def scored(tolerances):
+    return {
+        (name, state): judge.liquid_score(
+            runs, references[state], rng=np.random.default_rng(seed), tolerances=tolerances
+        )
+        for (name, state), runs in observed.items()
+    }
+
+
+scores = scored(tolerances)
 summaries.scores(scores)
 
 # %% [markdown]
@@ -205,6 +211,25 @@ lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tole
 
 # %% [markdown]
 # Dark is good. A grey cell has no reference value to be compared with.
+#
+# The tolerances are a matter of choice. In JupyterLab, move the sliders: the figure below is the
+# one above for other tolerances (density in g cm⁻³; the overlap error of an RDF has no unit).
+
+# %%
+look = {"readout_format": ".3g", "continuous_update": False}
+sliders = {
+    name: FloatSlider(value, min=value / 4, max=4 * value, step=value / 4, **look)
+    for name, value in tolerances.items()
+}
+
+
+@interact(**sliders)
+def rescore(**tolerances):
+    _, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
+    plots.score_terms(ax, scored(tolerances))
+    ax.set_title(", ".join(f"{name} tolerance {value:.3g}" for name, value in tolerances.items()))
+    plt.show()
+
 
 # %% [markdown]
 # ## Would the fixed set have told?
@@ -215,7 +240,7 @@ for ax, state in zip(axes[0], states, strict=True):
     points = []
     for model in (model for model in models if state in lab.states_of(model)):
         score, name = scores[model.name, state], model.params["architecture"]
-        marker = figures.SET_MARKERS.get(summaries.training_set(model.name), "o")
+        marker = figures.set_marker(summaries.training_set(model.name))
         error = errors.loc[(model.name, test), "force / meV Å⁻¹"]
         points.append((name, marker, error, score.value, score.lower, score.upper))
     plots.error_against_score(ax, points)

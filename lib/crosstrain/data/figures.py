@@ -19,6 +19,7 @@ MANIFEST = "manifest.json"
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 REFERENCE_COLOUR = "#000000"
 ARCHITECTURE_COLOURS = {"deep_potential": PALETTE[0], "mace": PALETTE[1]}
+LINE_STYLES = {"deep_potential": "-", "mace": "--"}  # where curves may lie on each other
 SET_MARKERS = {
     "packed": "o",
     "classical": "s",
@@ -38,6 +39,7 @@ SET_COLOURS = {
     "classical_more": "#7F7F7F",
 }
 JOINED_COLOUR = "#882255"  # of a set with several blocks added to the first
+JOINED_MARKER, OTHER_MARKER = "*", "h"
 
 
 def use_style() -> None:
@@ -73,6 +75,14 @@ def set_colour(training_set: str) -> str:
     if len(added) > 1:
         return JOINED_COLOUR
     return SET_COLOURS.get(added[0].partition(".")[0], REFERENCE_COLOUR)
+
+
+def set_marker(training_set: str) -> str:
+    """Return the marker of a training set, as `set_colour` its colour."""
+    added = training_set.split("+")[1:] or [training_set]
+    if len(added) > 1:
+        return JOINED_MARKER
+    return SET_MARKERS.get(added[0].partition(".")[0], OTHER_MARKER)
 
 
 def save(

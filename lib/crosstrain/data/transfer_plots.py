@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter
 from numpy.typing import ArrayLike
 
-from crosstrain.data.figures import colour
+from crosstrain.data.figures import colour, set_marker
 from crosstrain.measure import transfer
 from crosstrain.measure.transfer import Better, Cells, Effect, NotComparable, State
 
@@ -22,7 +22,6 @@ LOOKS = {
     State.FAILED: ("0.3", "0.3", "", "white"),
     State.UNSTABLE: ("#FBE3DC", "#C0392B", "////", "#7B241C"),
 }
-MARKERS = "osD^vP*X<>hp"
 
 
 def row_label(row: str) -> str:
@@ -181,7 +180,8 @@ def novelty_against_gain(
     architectures : mapping of str to str
         Label of each architecture.
     """
-    for row, marker in zip(novelty, MARKERS, strict=False):
+    for row in novelty:
+        marker = set_marker(row)
         ax.plot([], [], marker, color="0.4", linestyle="", label=row_label(row))
         for architecture in architectures:
             if (row, architecture) in differences:
@@ -189,6 +189,9 @@ def novelty_against_gain(
                 ax.plot(novelty[row], value, marker, color=colour(architecture), markersize=9)
     for architecture, label in architectures.items():
         ax.plot([], [], "-", color=colour(architecture), linewidth=5, label=label)
+    if not differences:
+        ax.set(xticks=[], yticks=[])
+        ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", color="0.4")
     ax.axhline(0, color="0.6", linewidth=1, zorder=0)
     ax.set_xlabel("novelty of the added frames / Å$^{-1}$")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)

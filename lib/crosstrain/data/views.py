@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii
 from ase.geometry import find_mic
+from ase.io import write
 from ase.utils import rotate
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Polygon
 from numpy.typing import NDArray
 
@@ -26,12 +31,40 @@ MARK_COLOUR = PALETTE[3]
 ATOM_SCALE = 0.45  # part of the covalent radius
 BOND_HALF_WIDTH_A = 0.11
 MOST_FADED = 0.65  # how far the farthest atom is mixed with white
+FADING_DEPTH_A = 8.0  # a flat molecule does not fade
+STRUCTURE = "chemical/x-pdb"  # media type of the atoms themselves in a notebook's output
 
 Points = NDArray[np.float64]
 
 
-def view(frames: Atoms | Sequence[Atoms]) -> NGLWidget:
-    """Return an nglview widget of a frame or of a trajectory, molecules whole.
+@dataclass(frozen=True)
+class View:
+    """A structure that can be turned: a widget, and what stands for it where there is no kernel.
+
+    Attributes
+    ----------
+    widget
+        For JupyterLab.
+    frames
+        The frames that it shows, molecules whole.
+    """
+
+    widget: NGLWidget
+    frames: Sequence[Atoms]
+
+    def _repr_mimebundle_(self, **options: Any) -> dict[str, Any]:
+        """The widget, a still picture of the first frame, and the atoms for other viewers."""
+        atoms = io.StringIO()
+        write(atoms, self.frames, format="proteindatabank", write_arrays=False)
+        return self.widget._repr_mimebundle_() | {
+            "text/plain": f"{len(self.frames[0])} atoms, {len(self.frames)} frame(s)",
+            "image/png": base64.b64encode(_still(self.frames[0])).decode(),
+            STRUCTURE: atoms.getvalue(),
+        }
+
+
+def view(frames: Atoms | Sequence[Atoms]) -> View:
+    """Return a view of a frame or of a trajectory, to be displayed by a notebook.
 
     Parameters
     ----------
@@ -46,7 +79,16 @@ def view(frames: Atoms | Sequence[Atoms]) -> NGLWidget:
     widget.clear_representations()
     widget.add_ball_and_stick()
     widget.add_unitcell()
-    return widget
+    return View(widget, shown)
+
+
+def _still(atoms: Atoms) -> bytes:
+    """A small PNG of a frame."""
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    picture(atoms, figure.add_subplot())
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100, metadata={"Software": None})
+    return content.getvalue()
 
 
 def picture(
@@ -56,6 +98,7 @@ def picture(
     colour_by: Literal["element", "molecule"] = "element",
     marked: Iterable[tuple[int, int]] = (),
     rotation: str = "-25y,15x",
+    half_width_A: float | None = None,
 ) -> None:
     """Draw a frame as balls and sticks; what is farther away is paler.
 
@@ -71,6 +114,8 @@ def picture(
         Pairs of atoms to join by a dashed line and to ring, such as a bond that broke.
     rotation : str
         Turn of the frame, as in `ase.visualize.plot`.
+    half_width_A : float, optional
+        Half the width of the view, to show several frames at one scale; default: all of it.
 
     Raises
     ------
@@ -82,7 +127,7 @@ def picture(
     turn = rotate(rotation)
     points = shown.positions @ turn
     depth = points[:, 2]
-    pale = MOST_FADED * (depth.max() - depth) / max(np.ptp(depth), 1e-9)
+    pale = MOST_FADED * (depth.max() - depth) / max(np.ptp(depth), FADING_DEPTH_A)
     colours = colours + pale[:, None] * (1.0 - colours)
     marked = [tuple(sorted(map(int, pair))) for pair in marked]
     _draw_cell(shown, turn, ax)
@@ -97,6 +142,10 @@ def picture(
         _mark(shown, pair, turn, depth.max() + 1, ax)
     ax.set_aspect("equal")
     ax.autoscale_view()
+    if half_width_A is not None:
+        x, y = (points.max(axis=0) + points.min(axis=0))[:2] / 2
+        ax.set(xlim=(x - half_width_A, x + half_width_A))
+        ax.set(ylim=(y - half_width_A, y + half_width_A))
     ax.axis("off")
 
 

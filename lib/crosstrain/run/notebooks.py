@@ -259,12 +259,17 @@ def normalise(notebook: NotebookNode) -> None:
         if not cell.metadata["tags"]:
             cell.metadata = nbformat.from_dict({})
         if cell.cell_type == "code":
-            cell.outputs = _merged([out for out in cell.outputs if not _is_noise(out)])
+            cell.outputs = _merged([out for out in map(_kept, cell.outputs) if out])
 
 
-def _is_noise(output: NotebookNode) -> bool:
-    is_exit = output.get("ename") == "SystemExit"
-    return is_exit or output.get("name") == "stderr" or WIDGET in output.get("data", {})
+def _kept(output: NotebookNode) -> NotebookNode | None:
+    """Return an output without its widget; None if nothing but noise and a name is left."""
+    data = output.get("data", {})
+    is_noise = output.get("ename") == "SystemExit" or output.get("name") == "stderr"
+    if is_noise or (WIDGET in data and set(data) <= {WIDGET, "text/plain"}):
+        return None
+    data.pop(WIDGET, None)
+    return output
 
 
 def _merged(outputs: list[NotebookNode]) -> list[NotebookNode]:

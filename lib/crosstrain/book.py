@@ -1,0 +1,348 @@
+"""The notebooks as a book: static pages with search and glossary that work without a network.
+
+Sphinx with MyST-NB makes the pages. This module prepares their source from the executed notebooks,
+the glossary beside them and the figures; for Sphinx it is also an extension, which draws formulae.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from crosstrain import paths
+from crosstrain.data import figures
+from crosstrain.data.views import STRUCTURE
+from crosstrain.run import notebooks
+
+GLOSSARY = "glossary.md"
+SUMMARY = "00_start_here__summary"  # the figure of the first page
+ENTRY = re.compile(r"^- \*\*(.+?)\*\*: (.+?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
+REFERENCE = re.compile(r"^\d+\. (.+?)(?=^\d+\. |\Z)", re.MULTILINE | re.DOTALL)
+PLACE = re.compile(r"\d{4}, \d+, \w+")  # year, volume and page tell a paper
+SAVED = re.compile(r"lab\.save\(\w+, \"(\w+)\"")
+# Where no term is linked: code, formulae, links, headings, tables and HTML.
+PROTECTED = re.compile(
+    r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)|^#.*?$|^\|.*?$|<[^>]*>",
+    re.MULTILINE | re.DOTALL,
+)
+STRUCTURE_HTML = """\
+<figure class="structure"><script type="{kind}">{atoms}</script>
+<img src="data:image/png;base64,{still}" alt="{name}"><div class="stage"></div>{slider}
+<figcaption>{name}. Drag to turn, scroll to zoom.</figcaption></figure>"""
+SLIDER = '<input type="range" min="0" max="{last}" value="0" aria-label="frame">'
+
+SETTINGS: Mapping[str, Any] = {
+    "project": "crosstrain",
+    "html_title": "crosstrain",
+    "extensions": ["myst_nb", "crosstrain.book"],
+    "master_doc": "index",
+    "nb_execution_mode": "off",
+    "nb_merge_streams": True,
+    "myst_enable_extensions": ["dollarmath"],
+    "html_theme": "sphinx_book_theme",
+    "html_context": {"default_mode": "light"},
+    "html_theme_options": {
+        "home_page_in_toc": True,
+        "navbar_persistent": [],
+        "use_download_button": False,
+        "use_fullscreen_button": False,
+    },
+    "html_math_renderer": "drawn",
+    "html_static_path": ["_static"],
+    "html_css_files": ["style.css"],
+    "html_js_files": ["structures.js"],
+    "html_copy_source": False,
+    "html_show_search_summary": False,  # a page from disk may not fetch another
+    "html_show_copyright": False,
+    "html_show_sphinx": False,
+}
+
+
+def build() -> Path:
+    """Build the book from the executed notebooks and return its first page.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a notebook has not been rendered.
+    RuntimeError
+        If Sphinx warns of anything: a link that leads nowhere, a formula that cannot be drawn.
+    """
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    place = paths.runs() / "book"
+    shutil.rmtree(place, ignore_errors=True)
+    write_source(place / "source")
+    said = io.StringIO()
+    with patch_docutils(), docutils_namespace():
+        app = Sphinx(
+            place / "source",
+            None,
+            place / "html",
+            place / "doctrees",
+            "html",
+            confoverrides=dict(SETTINGS),
+            status=None,
+            warning=said,
+        )
+        app.build()
+    if app.statuscode or app._warncount:
+        raise RuntimeError(f"the book has faults:\n{said.getvalue().strip()}")
+    return place / "html" / "index.html"
+
+
+def setup(app: Any) -> dict[str, Any]:
+    """Tell Sphinx how formulae are drawn."""
+    app.add_html_math_renderer("drawn", (_inline, None), (_displayed, None))
+    return {"parallel_read_safe": True}
+
+
+# --- the source -------------------------------------------------------------------------------
+
+
+def write_source(folder: Path) -> None:
+    """Write everything that Sphinx reads."""
+    chapters = {name: _rendered(name) for name in notebooks.names()}
+    entries = glossary((paths.notebooks() / GLOSSARY).read_text())
+    captions = {name: _captions(chapter) for name, chapter in chapters.items()}
+    references = _references(chapters)
+    first: dict[str, str] = {}
+    for name, chapter in chapters.items():
+        for term in _link_chapter(chapter, [term for names in entries for term in names]):
+            first.setdefault(term, name)
+        for cell in chapter.cells:
+            for output in cell.get("outputs", []):
+                _place_structure(output.get("data", {}))
+                _link_pages(output.get("data", {}))
+    pages = {
+        "index.md": _index(),
+        GLOSSARY: _glossary_page(entries, first),
+        "figures.md": _figures_page(captions),
+        "references.md": references,
+        "contributing.md": (paths.root() / ".github" / "CONTRIBUTING.md").read_text(),
+        "changes.md": (paths.root() / "lib" / "CHANGELOG.md").read_text(),
+    }
+    for name, chapter in chapters.items():
+        pages[f"{name}.ipynb"] = nbformat.writes(chapter)
+    for name, text in pages.items():
+        paths.write_atomically(folder / name, text.encode())
+    shutil.copytree(paths.root() / "figures", folder / "figures")
+    static = ("style.css", "structures.js")
+    for name in static:
+        content = (paths.root() / "lib" / "book" / name).read_bytes()
+        paths.write_atomically(folder / "_static" / name, content)
+    paths.write_atomically(folder / "_static" / "ngl.js", _ngl().encode())
+
+
+def _rendered(name: str) -> NotebookNode:
+    path = paths.notebooks() / f"{name}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"notebooks/{name}.ipynb is missing; run 'crosstrain render {name}'"
+        )
+    return nbformat.read(path, as_version=4)
+
+
+def _ngl() -> str:
+    """The NGL library out of nglview's widget, made known to a page as ``NGL``."""
+    files = metadata.files("nglview") or []
+    (bundle,) = (f for f in files if f.match("nbextensions/nglview-js-widgets/index.js"))
+    text = Path(bundle.locate()).read_text()
+    inner = "var NGL = __webpack_require__("
+    if inner not in text:
+        raise RuntimeError("nglview: its bundle is not the known one; pin the locked version")
+    text = text.replace(inner, "var NGL = window.NGL = __webpack_require__(", 1)
+    return re.sub(r"^//# sourceMappingURL=.*$", "", text, flags=re.MULTILINE)
+
+
+def _place_structure(data: dict[str, str]) -> None:
+    """Turn the atoms of an output, if there are any, into HTML with its still picture."""
+    atoms = data.pop(STRUCTURE, None)
+    if atoms is None:
+        return
+    last = atoms.count("\nENDMDL") - 1
+    data["text/html"] = STRUCTURE_HTML.format(
+        kind=STRUCTURE,
+        atoms=atoms,
+        still=data.pop("image/png"),
+        name=html.escape(data["text/plain"]),
+        slider=SLIDER.format(last=last) if last else "",
+    )
+
+
+def _link_pages(data: dict[str, str]) -> None:
+    """Let links of printed Markdown lead to pages; those of text cells are Sphinx's work."""
+    if "text/markdown" in data:
+        data["text/markdown"] = re.sub(r"\((\w+)\.ipynb\)", r"(\1.html)", data["text/markdown"])
+
+
+# --- terms ------------------------------------------------------------------------------------
+
+
+def glossary(text: str) -> dict[tuple[str, ...], str]:
+    """Return the explanation of each term, with its other names, from a list of entries.
+
+    Raises
+    ------
+    ValueError
+        If a term is explained twice, or there is none.
+    """
+    found = {tuple(m[1].split("; ")): " ".join(m[2].split()) for m in ENTRY.finditer(text)}
+    terms = [term.lower() for names in found for term in names]
+    twice = sorted({term for term in terms if terms.count(term) > 1})
+    if twice or not terms:
+        raise ValueError(f"{GLOSSARY}: explained twice: {twice}" if twice else f"{GLOSSARY}: empty")
+    return found
+
+
+def link_terms(text: str, terms: Sequence[str], seen: set[str]) -> str:
+    """Link the first use of each term that is not in `seen`, and add it there.
+
+    Parameters
+    ----------
+    text : str
+        Markdown; headings, code, formulae, tables and links are left alone.
+    terms : sequence of str
+        Longer ones win over those inside them.
+    seen : set of str
+        Terms that are linked already.
+    """
+    for term in sorted(set(terms) - seen, key=len, reverse=True):
+        spelled = r"\s+".join(map(re.escape, term.split()))
+        taken = [match.span() for match in PROTECTED.finditer(text)]
+        for use in re.finditer(rf"\b{spelled}s?\b", text, flags=re.IGNORECASE):
+            if not any(start < use.end() and use.start() < end for start, end in taken):
+                shown = " ".join(use[0].split())
+                link = f"{{term}}`{shown} <{term}>`"
+                text = text[: use.start()] + link + text[use.end() :]
+                seen.add(term)
+                break
+    return text
+
+
+def _link_chapter(chapter: NotebookNode, terms: Sequence[str]) -> set[str]:
+    seen: set[str] = set()
+    for cell in chapter.cells:
+        if cell.cell_type == "markdown":
+            text, mark, references = cell.source.partition("## References")
+            cell.source = link_terms(text, terms, seen) + mark + references
+    return seen
+
+
+# --- pages ------------------------------------------------------------------------------------
+
+
+def _index() -> str:
+    text = (paths.root() / "lib" / "book" / "index.md").read_text()
+    rows = [f"| [{title}]({name}.ipynb) | {question} |" for name, title, question in _contents()]
+    table = "\n".join(["| chapter | its question |", "|:--|:--|", *rows])
+    entries = [f"{title} <{name}>" for name, title, _ in _contents()]
+    rest = ["figures", "glossary", "references", "contributing", "changes"]
+    summary = ""
+    if SUMMARY in figures.read_manifest(paths.root() / "figures"):
+        summary = f"![The study and what is stored of it](figures/{SUMMARY}.png)"
+    return (
+        text.replace("<!-- summary -->", summary).replace("<!-- chapters -->", table)
+        + _toctree("Chapters", entries)
+        + _toctree("Look up", rest)
+    )
+
+
+def _contents() -> list[tuple[str, str, str]]:
+    return [(name, f"{name[:2]} {title}", q) for name, title, q in notebooks.contents()]
+
+
+def _toctree(caption: str, entries: Sequence[str]) -> str:
+    return "\n".join(
+        ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *entries, "```\n"]
+    )
+
+
+def _glossary_page(entries: Mapping[tuple[str, ...], str], first: Mapping[str, str]) -> str:
+    lines = ["# Glossary", "", "```{glossary}"]
+    for names, text in sorted(entries.items(), key=lambda entry: entry[0][0].lower()):
+        where = sorted(first[name] for name in names if name in first)
+        used = f" First used in [{where[0]}]({where[0]}.ipynb)." if where else ""
+        lines += [*names, f"  {text}{used}", ""]
+    return "\n".join([*lines, "```", ""])
+
+
+def _captions(chapter: NotebookNode) -> dict[str, str]:
+    """Return what the next text after each figure of a chapter says first."""
+    found, drawn = {}, []
+    for cell in chapter.cells:
+        if cell.cell_type == "code":
+            drawn += SAVED.findall(cell.source)
+        else:
+            text = "" if cell.source.startswith("#") else cell.source.partition("\n\n")[0]
+            found |= dict.fromkeys(drawn, text)
+            drawn = []
+    return found
+
+
+def _figures_page(captions: Mapping[str, Mapping[str, str]]) -> str:
+    lines = ["# Figures", "", "All figures of all chapters; each is also stored as PDF.", ""]
+    manifest = figures.read_manifest(paths.root() / "figures")
+    for name, title, _ in _contents():
+        lines += [f"## [{title}]({name}.ipynb)", ""]
+        for stem in (stem for stem, entry in manifest.items() if entry["notebook"] == name):
+            what = stem.partition("__")[2]
+            pdf = f"{{download}}`PDF <figures/{stem}.pdf>`"
+            said = captions[name].get(what, "")
+            alt = what.replace("_", " ")
+            lines += [f"![{alt}](figures/{stem}.png)", "", f"**{alt}** ({pdf}). {said}", ""]
+    return "\n".join(lines)
+
+
+def _references(chapters: Mapping[str, NotebookNode]) -> str:
+    """The page of all references, each once, with the chapters that cite it."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for name, chapter in chapters.items():
+        for cell in chapter.cells:
+            section = cell.source.partition("## References\n")[2].partition("\n## ")[0]
+            for match in REFERENCE.finditer(section.strip() + "\n"):
+                text = " ".join(match[1].split())
+                place = PLACE.search(text)
+                found.setdefault(place[0] if place else text, (text, []))[1].append(name)
+    lines = ["# References", ""]
+    for text, names in sorted(found.values(), key=lambda entry: entry[0].split(". ")[-1]):
+        links = ", ".join(f"[{name[:2]}]({name}.ipynb)" for name in dict.fromkeys(names))
+        lines += [f"- {text} Cited in {links}."]
+    return "\n".join([*lines, ""])
+
+
+# --- formulae ---------------------------------------------------------------------------------
+
+
+def _inline(translator: Any, node: Any) -> None:
+    _draw(translator, node, "span")
+
+
+def _displayed(translator: Any, node: Any) -> None:
+    _draw(translator, node, "p")
+
+
+def _draw(translator: Any, node: Any, tag: str) -> None:
+    """Put a formula into the page as an image with its LaTeX as text."""
+    from docutils.nodes import SkipNode
+    from matplotlib.mathtext import math_to_image
+
+    formula, content = " ".join(node.astext().split()), io.BytesIO()
+    depth_pt = math_to_image(f"${formula}$", content, format="svg", dpi=72)
+    source = base64.b64encode(content.getvalue()).decode()
+    translator.body.append(
+        f'<{tag} class="formula"><img class="formula" alt="{html.escape(formula)}" '
+        f'src="data:image/svg+xml;base64,{source}" style="--depth: {-depth_pt:.1f}pt"></{tag}>'
+    )
+    raise SkipNode

@@ -1,0 +1,150 @@
+"""The book: terms and captions are found, and every page works from disk without a network."""
+
+import re
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+from crosstrain import book, paths
+from crosstrain.run import notebooks
+
+PATIENCE_MS = 180_000  # WebGL by software is slow on a busy machine
+TERMS = ["conformer", "test set", "set"]
+
+
+def entries() -> dict[tuple[str, ...], str]:
+    return book.glossary((paths.notebooks() / book.GLOSSARY).read_text())
+
+
+# --- terms ------------------------------------------------------------------------------------
+
+
+def test_the_first_use_of_a_term_is_linked_once():
+    text = book.link_terms("Two Conformers,\nthen a conformer.", TERMS, seen := set())
+    assert text == "Two {term}`Conformers <conformer>`,\nthen a conformer."
+    assert seen == {"conformer"}
+    assert book.link_terms("a conformer", TERMS, seen) == "a conformer"
+
+
+def test_a_longer_term_wins_and_may_break_over_lines():
+    text = book.link_terms("on a test\nset of a set", TERMS, set())
+    assert text == "on a {term}`test set <test set>` of a {term}`set <set>`"
+
+
+@pytest.mark.parametrize(
+    "text", ["## A set", "`set`", "[a set](x.md)", "$set$", "| set |", "```\nset\n```", "offset"]
+)
+def test_headings_code_links_formulae_and_other_words_are_left_alone(text):
+    assert book.link_terms(text, TERMS, set()) == text
+
+
+def test_glossary_reads_names_and_refuses_a_second_explanation():
+    found = book.glossary("# G\n\n- **a; b c**: First\n  line.\n- **d**: Second.\n")
+    assert found == {("a", "b c"): "First line.", ("d",): "Second."}
+    with pytest.raises(ValueError, match=r"explained twice: \['a'\]"):
+        book.glossary("- **a**: One.\n- **A**: Two.\n")
+    with pytest.raises(ValueError, match="empty"):
+        book.glossary("# Glossary\n")
+
+
+def test_every_entry_of_the_glossary_is_used_by_a_chapter():
+    linked = set()
+    for name in notebooks.names():
+        linked |= book._link_chapter(book._rendered(name), [t for ts in entries() for t in ts])
+    assert [names for names in entries() if not linked & set(names)] == []
+
+
+def test_every_figure_is_followed_by_a_caption():
+    for name in notebooks.names():
+        captions = book._captions(book._rendered(name))
+        assert captions
+        assert [figure for figure, caption in captions.items() if not caption] == []
+
+
+def test_a_chapter_that_was_not_rendered_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "notebooks", lambda: tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"01_x\.ipynb is missing; run 'crosstrain render"):
+        book._rendered("01_x")
+
+
+# --- in a browser -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """The pages of the book, built in a folder of this test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CROSSTRAIN_RUNS", str(tmp_path_factory.mktemp("runs")))
+        first = book.build()
+    return sorted(first.parent.glob("*.html"))
+
+
+def test_the_book_is_whole_and_small(pages):
+    names = {page.stem for page in pages}
+    assert {*notebooks.names(), "index", "figures", "glossary", "references", "search"} <= names
+    files = [file for file in pages[0].parent.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 60e6
+
+
+def test_every_page_works_from_disk(pages, browser):
+    """No console error, nothing asked of a network, every image shown, every link resolved."""
+    context = browser.new_context(offline=True)
+    context.set_default_timeout(PATIENCE_MS)
+    found, links, ids = [], {}, {}
+    for path in pages:
+        page, name = context.new_page(), path.name
+        page.on("console", lambda m, n=name: m.type == "error" and found.append((n, m.text)))
+        page.on("pageerror", lambda error, n=name: found.append((n, str(error))))
+        page.on("request", lambda r, n=name: r.url.startswith("http") and found.append((n, r.url)))
+        page.goto(path.as_uri())
+        for image in page.locator("img").all():
+            if not image.evaluate("i => i.decode().then(() => i.naturalWidth > 0, () => false)"):
+                found.append((name, f"no image {image.get_attribute('alt')}"))
+        links[name] = page.evaluate("[...document.querySelectorAll('a[href]')].map(a => a.href)")
+        ids[path] = set(page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)"))
+        page.close()
+    context.close()
+    for name, targets in links.items():
+        for target, anchor in (urldefrag(t) for t in targets if t.startswith("file:")):
+            file = pages[0].parent / unquote(urlsplit(target).path)
+            if not file.is_file():
+                found.append((name, f"no file {target}"))
+            elif anchor and file in ids and unquote(anchor) not in ids[file]:
+                found.append((name, f"no place {anchor} in {file.name}"))
+    assert found == []
+
+
+def test_search_finds_a_word_of_the_text(pages, browser):
+    page = browser.new_page()
+    page.goto(f"{(pages[0].parent / 'search.html').as_uri()}?q=conformers")
+    hit = page.locator("#search-results a", has_text=re.compile("Build liquids"))
+    hit.first.wait_for(timeout=30_000)
+    page.close()
+
+
+def test_a_structure_is_drawn_and_can_be_turned(pages, browser):
+    page = browser.new_page()
+    page.goto((pages[0].parent / "00_start_here.html").as_uri())
+    figure = page.locator("figure.structure.alive").first
+    figure.scroll_into_view_if_needed(timeout=60_000)
+    page.wait_for_timeout(1000)
+    stage = figure.locator(".stage")
+    before = stage.screenshot()
+    box = stage.bounding_box()
+    centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*centre)
+    page.mouse.down()
+    page.mouse.move(centre[0] + 80, centre[1] + 40, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    assert stage.screenshot() != before
+    assert not figure.locator("img").is_visible()
+    page.close()
+
+
+def test_without_webgl_the_still_picture_stays(pages, browser):
+    page = browser.new_page()
+    page.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    page.goto((pages[0].parent / "00_start_here.html").as_uri())
+    assert page.locator("figure.structure img").first.is_visible()
+    assert page.locator("figure.structure.alive").count() == 0
+    page.close()

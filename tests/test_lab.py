@@ -1,0 +1,138 @@
+"""JupyterLab for real: notebooks run in a browser, structures are drawn, widgets act."""
+
+import io
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+from crosstrain import paths
+from PIL import Image
+
+PATIENCE_S = 900  # of a notebook on a busy machine
+NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+CELLS = f"{NOTEBOOK}.content.model.sharedModel.toJSON().cells"
+
+OPTIONS = "--notebook-dir=notebooks notebooks/00_start_here.ipynb"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, browser):
+    """Address and token of a JupyterLab whose notebooks are copies."""
+    place = tmp_path_factory.mktemp("lab")
+    shutil.copytree(paths.notebooks(), place / "notebooks")
+    (place / "notebooks" / "jupytext.toml").unlink()  # nothing is to be written back
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        *(*OPTIONS.split(), f"--port={port}"),
+        *(f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"),
+    ]
+    environment = os.environ | {
+        "CROSSTRAIN_RUNS": str(place / "runs"),
+        "JUPYTER_CONFIG_DIR": str(place / "config"),
+    }
+    environment.pop("MPLBACKEND")  # that of the tests draws nothing
+    with open(place / "log", "wb") as log:
+        server = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(f"{address}/api?token={token}", server, place / "log")
+        yield address, token
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def _wait_for(address, server, log, patience_s=180):
+    until = time.monotonic() + patience_s
+    while time.monotonic() < until and server.poll() is None:
+        try:
+            return urllib.request.urlopen(address, timeout=5)
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def opened(lab, browser):
+    """Open a notebook and run all its cells; return its page."""
+    address, token = lab
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(1e3 * PATIENCE_S)
+
+    def run(name):
+        page = context.new_page()
+        page.goto(f"{address}/lab/tree/{name}.ipynb?token={token}")
+        page.wait_for_function(f"{NOTEBOOK}?.context?.isReady && {NOTEBOOK}.sessionContext.session")
+        page.evaluate(f"{NOTEBOOK}.sessionContext.ready")
+        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        cells = page.evaluate(CELLS)
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        assert [o for o in outputs if o["output_type"] == "error"] == []
+        assert all(c["execution_count"] for c in cells if c["cell_type"] == "code" and c["source"])
+        return page
+
+    yield run
+    context.close()
+
+
+def show(page, text):
+    """Scroll to the first cell with a text, as virtual cells are drawn only when seen."""
+    cells = page.evaluate(CELLS)
+    number = next(i for i, cell in enumerate(cells) if text in "".join(cell["source"]))
+    page.evaluate(f"{NOTEBOOK}.content.scrollToItem({number}, 'start')")
+    return page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{number}']")
+
+
+def n_colours(picture: bytes) -> int:
+    return len(Image.open(io.BytesIO(picture)).convert("RGB").getcolors(maxcolors=10**6))
+
+
+def wait_for_drawing(page, canvas, least=50):
+    """Fail if a canvas stays blank."""
+    for _ in range(60):
+        if n_colours(canvas.screenshot()) > least:
+            return
+        page.wait_for_timeout(1000)
+    pytest.fail("the canvas stays blank")
+
+
+def test_make_lab_opens_the_start_page():
+    assert f"jupyter lab {OPTIONS}\n" in (paths.root() / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("name", ["00_start_here", "01_build_liquids"])
+def test_structures_are_drawn(opened, name):
+    page = opened(name)
+    cell = show(page, "views.view(")
+    wait_for_drawing(page, cell.locator("canvas").first)
+
+
+def test_the_matrix_runs(opened):
+    page = opened("08_read_the_transfer_matrix")
+    cell = show(page, 'lab.save(fig, "matrix"')
+    assert n_colours(cell.locator(".jp-OutputArea img").first.screenshot()) > 50
+
+
+def test_a_slider_changes_the_figure(opened):
+    page = opened("05_score_models")
+    cell = show(page, "@interact")
+    picture = cell.locator(".jp-OutputArea img")
+    before = picture.get_attribute("src")
+    cell.locator(".noUi-handle").first.press("ArrowRight")
+    for _ in range(120):
+        if picture.count() and picture.get_attribute("src") != before:
+            return
+        page.wait_for_timeout(1000)
+    pytest.fail("the figure did not change")
