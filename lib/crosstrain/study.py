@@ -1018,12 +1018,12 @@ class Study:
         gpu_cores : float, optional
             How many cores of the machine of the measurements a GPU is worth, for hours of GPUs.
         """
-        found = campaign.standings(self.campaign(), self.store, self._elsewhere())
+        found = campaign.standings(self.campaign(), self.store, self._shipped())
         last = campaign.summary(found, self.profile.compute.workers)
         lines = [*campaign.lines(found), *self.cell_lines(found), *self.cost_lines()]
         return [*lines, *self._gpu_lines(found, gpu_cores), self._storage_line(found), last]
 
-    def _elsewhere(self) -> list[campaign.Standing]:
+    def _shipped(self) -> list[campaign.Standing]:
         """How the shipped campaign stands, which tells a campaign elsewhere what steps cost."""
         shipped = Study(announce=False)
         if shipped.store.root == self.store.root:
