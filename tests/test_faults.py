@@ -57,7 +57,8 @@ def small_profile() -> dict:
         "blocks": {"water": {"kind": "packed", "frames": 6, "seed": 1, "options": WATER}},
         "tests": {},
     }
-    del values["foundation"]
+    for section in ("foundation", "unseen", "published"):
+        del values[section]
     values["training"] |= {
         "sets": ["water"],
         "rows": [],

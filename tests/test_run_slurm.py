@@ -54,7 +54,8 @@ def slurm(tmp_path_factory):
 def small_profile(folder: Path) -> Path:
     """The smoke profile with fewer steps: one model and its liquid."""
     values = yaml.safe_load((profiles.paths.PROFILES / "smoke.yml").read_text())
-    del values["iteration"], values["foundation"]
+    for section in ("iteration", "foundation", "unseen", "published"):
+        del values[section]
     values["reference"] |= {"frames_per_piece": 6, "cost_multiples": [1]}
     values["blocks"] = {"packed": values["blocks"]["packed"] | {"frames": 12}}
     values["tests"] = {}

@@ -38,7 +38,7 @@ class Compute(_Part):
 class Block(_Part):
     """A block of labelled frames."""
 
-    kind: Literal["packed", "classical", "scan", "molecules", "iterated"]
+    kind: Literal["packed", "classical", "scan", "molecules", "iterated", "own"]
     frames: int = Field(ge=1)
     seed: int
     options: dict[str, Any] = {}
