@@ -121,21 +121,20 @@ def test_search_finds_a_word_of_the_text(pages, browser):
     page.close()
 
 
-def test_a_structure_is_drawn_and_can_be_turned(pages, browser):
+def test_a_structure_is_drawn_and_can_be_turned(pages, browser, wait_for_drawing):
     page = browser.new_page()
     page.goto((pages[0].parent / "00_start_here.html").as_uri())
     figure = page.locator("figure.structure.alive").first
-    figure.scroll_into_view_if_needed(timeout=60_000)
-    page.wait_for_timeout(1000)
-    stage = figure.locator(".stage")
-    before = stage.screenshot()
+    stage = figure.locator("canvas")
+    stage.scroll_into_view_if_needed(timeout=PATIENCE_MS)
+    before = wait_for_drawing(page, stage)
     box = stage.bounding_box()
     centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*centre)
     page.mouse.down()
     page.mouse.move(centre[0] + 80, centre[1] + 40, steps=5)
     page.mouse.up()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(2000)
     assert stage.screenshot() != before
     assert not figure.locator("img").is_visible()
     page.close()
