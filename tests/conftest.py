@@ -129,7 +129,7 @@ def apart():
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of other modules' kernels
 def browser():
     """A headless Chromium of the system; skips where there is none."""
     from playwright.sync_api import sync_playwright

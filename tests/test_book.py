@@ -83,6 +83,8 @@ def test_the_book_is_whole_and_small(pages):
     assert {*notebooks.names(), "index", "figures", "glossary", "references", "search"} <= names
     files = [file for file in pages[0].parent.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 60e6
+    sizes = {n: (paths.notebooks() / f"{n}.ipynb").stat().st_size for n in notebooks.names()}
+    assert {name: size for name, size in sizes.items() if size > 1.5e6} == {}
 
 
 def test_every_page_works_from_disk(pages, browser):

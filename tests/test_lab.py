@@ -13,7 +13,7 @@ import pytest
 from crosstrain import paths
 
 PATIENCE_S = 900  # of a notebook on a busy machine
-NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+NOTEBOOK = "window.jupyterapp?.shell?.currentWidget"
 CELLS = f"{NOTEBOOK}.content.model.sharedModel.toJSON().cells"
 
 OPTIONS = "--notebook-dir=notebooks notebooks/00_start_here.ipynb"
@@ -72,9 +72,9 @@ def opened(lab, browser):
     def run(name):
         page = context.new_page()
         page.goto(f"{address}/lab/tree/{name}.ipynb?token={token}")
-        page.wait_for_function(f"{NOTEBOOK}?.context?.isReady && {NOTEBOOK}.sessionContext.session")
-        page.evaluate(f"{NOTEBOOK}.sessionContext.ready")
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        page.wait_for_function(f"Boolean({NOTEBOOK}?.sessionContext?.session)")
+        run_all = "window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)"
+        page.evaluate(f"{NOTEBOOK}.context.ready.then(() => {run_all})")
         cells = page.evaluate(CELLS)
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert [o for o in outputs if o["output_type"] == "error"] == []
