@@ -71,10 +71,15 @@ def opened(lab, browser):
 
     def run(name):
         page = context.new_page()
-        page.goto(f"{address}/lab/tree/{name}.ipynb?token={token}")
-        page.wait_for_function(f"Boolean({NOTEBOOK}?.sessionContext?.session)")
+        # a workspace of its own, which restores no other notebook
+        page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?token={token}")
+        page.wait_for_function(f"{NOTEBOOK}?.context?.path === '{name}.ipynb'")
+        kernel = f"{NOTEBOOK}?.sessionContext?.session?.kernel"  # without it a dialog would ask
+        page.wait_for_function(f"{kernel}?.connectionStatus === 'connected'")
+        page.evaluate(f"{NOTEBOOK}.context.ready.then(() => null)")
+        page.evaluate(f"{NOTEBOOK}.sessionContext.ready.then(() => null)")
         run_all = "window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)"
-        page.evaluate(f"{NOTEBOOK}.context.ready.then(() => {run_all})")
+        page.evaluate(run_all)
         cells = page.evaluate(CELLS)
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert [o for o in outputs if o["output_type"] == "error"] == []
