@@ -3,6 +3,8 @@
 import re
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import jupytext
+import nbformat
 import pytest
 from crosstrain import book, paths
 from crosstrain.run import notebooks
@@ -64,6 +66,19 @@ def test_a_chapter_that_was_not_rendered_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(paths, "notebooks", lambda: tmp_path)
     with pytest.raises(FileNotFoundError, match=r"01_x\.ipynb is missing; run 'crosstrain render"):
         book._rendered("01_x")
+
+
+def test_a_link_that_leads_nowhere_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(paths, "notebooks", lambda: tmp_path)
+    (tmp_path / book.GLOSSARY).write_text("- **liquid**: What flows.\n")
+    text = "# Title\n\n**Question.** A liquid?\n\n[gone](09_gone.ipynb), $\\frac{1}{2}$"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    (tmp_path / "text").mkdir()
+    jupytext.write(notebook, tmp_path / "text" / "01_x.py", fmt="py:percent")
+    nbformat.write(notebook, tmp_path / "01_x.ipynb")
+    with pytest.raises(RuntimeError, match="09_gone"):
+        book.build()
 
 
 # --- in a browser -----------------------------------------------------------------------------
