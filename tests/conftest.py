@@ -1,5 +1,6 @@
 """What all tests share: pinned threads, order, published data, and processes of their own."""
 
+import io
 import json
 import os
 import shutil
@@ -130,7 +131,7 @@ def apart():
     return run
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of other modules' kernels
 def browser():
     """A headless Chromium of the system; skips where there is none."""
     from playwright.sync_api import sync_playwright
@@ -142,3 +143,19 @@ def browser():
         started = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
         yield started
         started.close()
+
+
+@pytest.fixture(scope="session")
+def wait_for_drawing():
+    """Return a picture of a part of a page once it shows many colours; fail if it stays blank."""
+    from PIL import Image
+
+    def wait(page, part, *, least=50, patience_s=120) -> bytes:
+        for _ in range(patience_s):
+            picture = part.screenshot()
+            if len(Image.open(io.BytesIO(picture)).convert("RGB").getcolors(10**6)) >= least:
+                return picture
+            page.wait_for_timeout(1000)
+        pytest.fail(f"blank after {patience_s} s")
+
+    return wait

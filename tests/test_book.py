@@ -3,6 +3,8 @@
 import re
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import jupytext
+import nbformat
 import pytest
 from crosstrain import book, paths
 from crosstrain.run import notebooks
@@ -66,6 +68,19 @@ def test_a_chapter_that_was_not_rendered_says_so(tmp_path, monkeypatch):
         book._rendered("01_x")
 
 
+def test_a_link_that_leads_nowhere_is_a_fault(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setattr(paths, "notebooks", lambda: tmp_path)
+    (tmp_path / book.GLOSSARY).write_text("- **liquid**: What flows.\n")
+    text = "# Title\n\n**Question.** A liquid?\n\n[gone](09_gone.ipynb), $\\frac{1}{2}$"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    (tmp_path / "text").mkdir()
+    jupytext.write(notebook, tmp_path / "text" / "01_x.py", fmt="py:percent")
+    nbformat.write(notebook, tmp_path / "01_x.ipynb")
+    with pytest.raises(RuntimeError, match="09_gone"):
+        book.build()
+
+
 # --- in a browser -----------------------------------------------------------------------------
 
 
@@ -83,6 +98,8 @@ def test_the_book_is_whole_and_small(pages):
     assert {*notebooks.names(), "index", "figures", "glossary", "references", "search"} <= names
     files = [file for file in pages[0].parent.rglob("*") if file.is_file()]
     assert sum(file.stat().st_size for file in files) < 60e6
+    sizes = {n: (paths.notebooks() / f"{n}.ipynb").stat().st_size for n in notebooks.names()}
+    assert {name: size for name, size in sizes.items() if size > 1.5e6} == {}
 
 
 def test_every_page_works_from_disk(pages, browser):
@@ -121,21 +138,20 @@ def test_search_finds_a_word_of_the_text(pages, browser):
     page.close()
 
 
-def test_a_structure_is_drawn_and_can_be_turned(pages, browser):
+def test_a_structure_is_drawn_and_can_be_turned(pages, browser, wait_for_drawing):
     page = browser.new_page()
     page.goto((pages[0].parent / "00_start_here.html").as_uri())
     figure = page.locator("figure.structure.alive").first
-    figure.scroll_into_view_if_needed(timeout=60_000)
-    page.wait_for_timeout(1000)
-    stage = figure.locator(".stage")
-    before = stage.screenshot()
+    stage = figure.locator("canvas")
+    stage.scroll_into_view_if_needed(timeout=PATIENCE_MS)
+    before = wait_for_drawing(page, stage)
     box = stage.bounding_box()
     centre = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     page.mouse.move(*centre)
     page.mouse.down()
     page.mouse.move(centre[0] + 80, centre[1] + 40, steps=5)
     page.mouse.up()
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(2000)
     assert stage.screenshot() != before
     assert not figure.locator("img").is_visible()
     page.close()

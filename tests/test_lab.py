@@ -1,6 +1,5 @@
 """JupyterLab for real: notebooks run in a browser, structures are drawn, widgets act."""
 
-import io
 import os
 import secrets
 import shutil
@@ -12,10 +11,9 @@ import urllib.request
 
 import pytest
 from crosstrain import paths
-from PIL import Image
 
 PATIENCE_S = 900  # of a notebook on a busy machine
-NOTEBOOK = "window.jupyterapp.shell.currentWidget"
+NOTEBOOK = "window.jupyterapp?.shell?.currentWidget"
 CELLS = f"{NOTEBOOK}.content.model.sharedModel.toJSON().cells"
 
 OPTIONS = "--notebook-dir=notebooks notebooks/00_start_here.ipynb"
@@ -73,10 +71,15 @@ def opened(lab, browser):
 
     def run(name):
         page = context.new_page()
-        page.goto(f"{address}/lab/tree/{name}.ipynb?token={token}")
-        page.wait_for_function(f"{NOTEBOOK}?.context?.isReady && {NOTEBOOK}.sessionContext.session")
-        page.evaluate(f"{NOTEBOOK}.sessionContext.ready")
-        page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        # a workspace of its own, which restores no other notebook
+        page.goto(f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?token={token}")
+        page.wait_for_function(f"{NOTEBOOK}?.context?.path === '{name}.ipynb'")
+        kernel = f"{NOTEBOOK}?.sessionContext?.session?.kernel"  # without it a dialog would ask
+        page.wait_for_function(f"{kernel}?.connectionStatus === 'connected'")
+        page.evaluate(f"{NOTEBOOK}.context.ready.then(() => null)")
+        page.evaluate(f"{NOTEBOOK}.sessionContext.ready.then(() => null)")
+        run_all = "window.jupyterapp.commands.execute('notebook:run-all-cells').then(() => null)"
+        page.evaluate(run_all)
         cells = page.evaluate(CELLS)
         outputs = [output for cell in cells for output in cell.get("outputs", [])]
         assert [o for o in outputs if o["output_type"] == "error"] == []
@@ -95,34 +98,21 @@ def show(page, text):
     return page.locator(f".jp-Notebook .jp-Cell[data-windowed-list-index='{number}']")
 
 
-def n_colours(picture: bytes) -> int:
-    return len(Image.open(io.BytesIO(picture)).convert("RGB").getcolors(maxcolors=10**6))
-
-
-def wait_for_drawing(page, canvas, least=50):
-    """Fail if a canvas stays blank."""
-    for _ in range(60):
-        if n_colours(canvas.screenshot()) > least:
-            return
-        page.wait_for_timeout(1000)
-    pytest.fail("the canvas stays blank")
-
-
 def test_make_lab_opens_the_start_page():
     assert f"jupyter lab {OPTIONS}\n" in (paths.root() / "Makefile").read_text()
 
 
 @pytest.mark.parametrize("name", ["00_start_here", "01_build_liquids"])
-def test_structures_are_drawn(opened, name):
+def test_structures_are_drawn(opened, wait_for_drawing, name):
     page = opened(name)
     cell = show(page, "views.view(")
     wait_for_drawing(page, cell.locator("canvas").first)
 
 
-def test_the_matrix_runs(opened):
+def test_the_matrix_runs(opened, wait_for_drawing):
     page = opened("08_read_the_transfer_matrix")
     cell = show(page, 'lab.save(fig, "matrix"')
-    assert n_colours(cell.locator(".jp-OutputArea img").first.screenshot()) > 50
+    wait_for_drawing(page, cell.locator(".jp-OutputArea img").first)
 
 
 def test_a_slider_changes_the_figure(opened):

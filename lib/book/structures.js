@@ -7,6 +7,7 @@ function hasWebGL() {
 }
 
 async function show(figure) {
+  figure.classList.add("alive"); // first, for a stage takes the size that it has
   const stage = new NGL.Stage(figure.querySelector(".stage"), { backgroundColor: "white" });
   const atoms = new Blob([figure.querySelector("script").textContent], { type: "text/plain" });
   const options = { ext: "pdb", asTrajectory: true };
@@ -19,7 +20,6 @@ async function show(figure) {
     const frames = component.addTrajectory().trajectory;
     slider.oninput = () => frames.setFrame(Number(slider.value));
   }
-  figure.classList.add("alive");
 }
 
 document.addEventListener("DOMContentLoaded", () => {

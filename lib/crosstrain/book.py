@@ -35,6 +35,7 @@ PROTECTED = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)|^#.*?$|^\|.*?$|<[^>]*>",
     re.MULTILINE | re.DOTALL,
 )
+FORMULA_PT = 14
 STRUCTURE_HTML = """\
 <figure class="structure"><script type="{kind}">{atoms}</script>
 <img src="data:image/png;base64,{still}" alt="{name}"><div class="stage"></div>{slider}
@@ -95,9 +96,11 @@ def build() -> Path:
             confoverrides=dict(SETTINGS),
             status=None,
             warning=said,
+            warningiserror=True,
+            keep_going=True,
         )
         app.build()
-    if app.statuscode or app._warncount:
+    if app.statuscode:
         raise RuntimeError(f"the book has faults:\n{said.getvalue().strip()}")
     return place / "html" / "index.html"
 
@@ -336,10 +339,12 @@ def _displayed(translator: Any, node: Any) -> None:
 def _draw(translator: Any, node: Any, tag: str) -> None:
     """Put a formula into the page as an image with its LaTeX as text."""
     from docutils.nodes import SkipNode
+    from matplotlib.font_manager import FontProperties
     from matplotlib.mathtext import math_to_image
 
     formula, content = " ".join(node.astext().split()), io.BytesIO()
-    depth_pt = math_to_image(f"${formula}$", content, format="svg", dpi=72)
+    size = FontProperties(size=FORMULA_PT)
+    depth_pt = math_to_image(f"${formula}$", content, prop=size, format="svg", dpi=72)
     source = base64.b64encode(content.getvalue()).decode()
     translator.body.append(
         f'<{tag} class="formula"><img class="formula" alt="{html.escape(formula)}" '

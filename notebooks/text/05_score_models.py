@@ -112,12 +112,15 @@ lab.save(fig, "own_errors")
 # The truth for a model is not its own average and not experiment: it is the liquid of the method
 # that made the labels. That method is too slow to simulate, but its energies on frames of a
 # model's run say how to correct the averages. With ΔE = E(reference) − E(model), its mean
-# removed,
+# removed, and β = 1/kT, the reference's average of A is had from averages over the model's frames:
 #
-# - reweighting by exp(−βΔE) is exact, but useless once the spread of βΔE is a few units, for then
-#   a handful of frames carries all weight;
-# - the first-order estimator ⟨A⟩ − β cov(A, ΔE) is exact for jointly normal A and ΔE, and
-#   steadier.
+# $$\langle A \rangle_\mathrm{ref} = \frac{\langle A \, e^{-\beta \Delta E} \rangle}
+# {\langle e^{-\beta \Delta E} \rangle} \approx
+# \langle A \rangle - \beta \, \mathrm{cov}(A, \Delta E)$$
+#
+# - The quotient, reweighting [1], is exact, but useless once the spread of βΔE is a few units, for
+#   then a handful of frames carries all weight.
+# - The difference, its first cumulant, is exact for jointly normal A and ΔE, and steadier.
 #
 # A value is trusted only if enough independent frames stand behind it and **two different
 # models** lead to the same one.
@@ -180,8 +183,11 @@ lab.save(fig, "rdfs")
 # ## The liquid score
 #
 # One number from 0 to 1, **our definition**: the fraction of the planned time that the runs
-# lived, times the mean of 1/(1 + (Δ/τ)²) over the observables that have a trusted reference
-# value. Δ is the deviation from the reference's liquid, τ a tolerance from the parameters cell:
+# lived, times the mean over the observables that have a trusted reference value of
+#
+# $$\frac{1}{1 + (\Delta / \tau)^2}$$
+#
+# Δ is the deviation from the reference's liquid, τ a tolerance from the parameters cell:
 # the deviation that halves a term. All RDFs together weigh as much as the density.
 
 
