@@ -266,6 +266,13 @@ def test_advice_names_the_lack_and_the_command(study):
     assert "deep_potential-classical-s1: nothing lacking that these runs could show" in said
     assert "mace-classical-s1 lacks molecules: bond broken at 0.1 ps" in said
     assert "crosstrain improve mine" in said
+    assert "between the models only" not in said
+
+
+def test_advice_says_when_the_reference_could_not_judge(study):
+    put_runs(study, {"mace": 0.9, "deep_potential": 0.9}, NO_MODEL_AGREES)
+    said = own.advice(study, "classical", base=Study("smoke", announce=False))
+    assert "between the models only; of the reference: samplers disagree" in said[-1]
 
 
 def test_the_file_is_found_by_its_name(study, tmp_path):

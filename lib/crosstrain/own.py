@@ -431,6 +431,10 @@ def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "
         for model in study.models([sets])
         if model.name not in found
     ]
+    (own_state,) = study.profile.liquid.states
+    reference = study.read(study.reference(own_state), "reference.json")
+    if why := summaries.why_not(reference, "density"):
+        said.append(f"densities are compared between the models only; of the reference: {why}")
     for name, lack in found.items():
         said.append(f"{name} lacks {lack.block}: {lack.why}")
         architecture = name.partition("-")[0]

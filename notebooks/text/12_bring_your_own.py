@@ -181,8 +181,9 @@ pd.Series({key: "; ".join(lines) for key, lines in said.items()}, name="the stud
 # ## An architecture is one file
 #
 # GAP is not one of the study's two architectures. It is a kernel method: no network, no steps, one
-# linear system; and the parent data set of the paper was made with it. To take part, a file in `potentials/` defines these names, and nothing else in the library changes; its
-# package joins the requirements, and its cost per frame the budget of a profile that has one.
+# linear system; and the parent data set of the paper was made with it. To take part, a file in
+# `potentials/` defines these names, and nothing else in the library changes; its package joins the
+# requirements, and its cost per frame the budget of a profile that has one.
 
 # %%
 offered = [*vars(protocol.Potential), *vars(protocol.Architecture)]
