@@ -64,13 +64,8 @@ def compute(
     """
     targets = list(targets)
     done = 0
-    for step in upstream(targets):
-        try:
-            store.provenance(step)
-        except StoreError:
-            _tell_damage(step, store)
     # A recomputed input may differ from what its readers saw, so look again until nothing is left.
-    while missing := store.to_compute(targets):
+    while missing := _missing(targets, store):
         with Progress(missing, settings.workers, quiet=quiet) as progress:
             failures = _run_all(missing, store, settings, progress)
         if failures:
@@ -79,7 +74,20 @@ def compute(
     return done
 
 
-def _tell_damage(step: Step, store: Store) -> None:
+def _missing(targets: list[Step], store: Store) -> list[Step]:
+    """Return the steps to compute, after moving away results whose record is damaged."""
+    try:
+        return store.to_compute(targets)
+    except StoreError:
+        for step in upstream(targets):
+            try:
+                store.provenance(step)
+            except StoreError:
+                _move_away(step, store)
+        return store.to_compute(targets)
+
+
+def _move_away(step: Step, store: Store) -> None:
     try:
         store.checked(step)
     except StoreError as error:
