@@ -21,7 +21,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "s
 OWN_ENGINE = """
 from crosstrain.run.engines import slurm_gpu
 common = {"workers_per_node": 2, "walltime": "01:00:00", "last_start": "00:10:00"}
-common |= {"address": "127.0.0.1", "heartbeat_s": 5}
+common |= {"address": "127.0.0.1", "heartbeat_s": 10}
 def config(settings):
     return slurm_gpu.config(settings, cpu=common, gpu=common | {"gpus_per_node": 2})
 """
