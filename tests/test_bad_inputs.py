@@ -97,7 +97,6 @@ EXTXYZ = {
     "properties of a wrong kind": header("pos:R:3", "pos:Q:3"),
     "properties cut off": header("REF_forces:R:3", "REF_forces:R"),
     "properties too many": header("REF_forces:R:3", "REF_forces:R:4"),
-    "an open quote": header('pbc="T T T"', 'pbc="T T T'),
     "no forces": header("REF_forces", "other"),
     "no energy": header("REF_energy", "other"),
     "no stress": header("REF_stress", "other"),

@@ -21,7 +21,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "s
 OWN_ENGINE = """
 from crosstrain.run.engines import slurm_gpu
 common = {"workers_per_node": 2, "walltime": "01:00:00", "last_start": "00:10:00"}
-common |= {"address": "127.0.0.1", "heartbeat_s": 5}
+common |= {"address": "127.0.0.1", "heartbeat_s": 10}
 def config(settings):
     return slurm_gpu.config(settings, cpu=common, gpu=common | {"gpus_per_node": 2})
 """
@@ -147,6 +147,35 @@ def test_each_step_on_a_gpu_node_has_a_gpu_of_its_own(slurm, tmp_path, monkeypat
         assert [future.result() for future in futures] == ["", ""]
     seen = [(tmp_path / str(n) / "log.txt").read_text().strip() for n in range(2)]
     assert sorted(seen) == ["0", "1"]
+
+
+STOPPED_ONCE = """
+import pathlib, sys, time
+begun = pathlib.Path(sys.argv[1])
+if not begun.exists():
+    begun.touch()
+    time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, tmp_path, monkeypatch):
+    """The scheduler stops the step before its worker: that is no failure of the step."""
+    own = tmp_path / "cluster.py"
+    own.write_text(OWN_ENGINE)
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    begun = tmp_path / "begun"
+    with engine._executor(Compute(engine=str(own), workers=1)) as submit:
+        words = [sys.executable, "-c", STOPPED_ONCE, str(begun)]
+        future = submit(Step("observe", "x"), words, str(tmp_path))
+        wait_for(begun.exists, 1200)
+        running = ["squeue", "--noheader", "--format=%i", "--states=running"]
+        first = slurm(*running).split()
+        slurm("scancel", *first)
+        assert future.result(timeout=1200) == ""
+        assert not set(first) & set(slurm(*running).split())
+    assert not (tmp_path / "failure.txt").exists()
 
 
 # --- without a cluster ------------------------------------------------------------------------

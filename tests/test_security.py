@@ -124,14 +124,28 @@ def test_a_store_does_not_leave_the_project(tiny, store):
         store_of(profile)
 
 
+TWIN = """\
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% tags=["parameters"]
+word: str = "a"
+
+# %%
+print(repr(word))
+"""
 QUOTES = 'a"); open("escaped", "w").close(); ("'
 
 
 def test_a_parameter_is_a_value_and_never_code(tmp_path, monkeypatch):
     folder = tmp_path / "notebooks"
     (folder / "text").mkdir(parents=True)
-    twin = '# %% tags=["parameters"]\nword: str = "a"\n\n# %%\nprint(repr(word))\n'
-    (folder / "text" / "01_say.py").write_text(twin)
+    (folder / "text" / "01_say.py").write_text(TWIN)
     monkeypatch.setattr(paths, "notebooks", lambda: folder)
     monkeypatch.setattr(notebooks, "names", lambda: ["01_say"])
     target = tmp_path / "01_say.ipynb"

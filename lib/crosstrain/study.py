@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from itertools import product
 from pathlib import Path
@@ -46,12 +46,13 @@ def store_of(profile: Profile) -> Store:
     """Return the store that a profile keeps its results in."""
     root = Path(profile.store)
     if not root.is_absolute():
-        first, *rest = root.parts or ("",)
+        if not root.parts or ".." in root.parts:
+            raise ValueError(
+                f"store {profile.store!r} leads out of the project; name a folder in it"
+            )
+        first, *rest = root.parts
         # runs/ may be moved elsewhere (CROSSTRAIN_RUNS), data/ is part of the checkout
-        below, name = (
-            (paths.runs(), "/".join(rest)) if first == "runs" else (paths.root(), str(root))
-        )
-        root = paths.inside(below, name)
+        root = paths.runs().joinpath(*rest) if first == "runs" else paths.root() / root
     return Store(root, paths.runs() / "scratch" / profile.name)
 
 
@@ -1023,12 +1024,19 @@ class Study:
         lines = [*campaign.lines(found), *self.cell_lines(found), *self.cost_lines()]
         return [*lines, *self._gpu_lines(found, gpu_cores), self._storage_line(found), last]
 
-    def _shipped(self) -> list[campaign.Standing]:
-        """How the shipped campaign stands, which tells a campaign elsewhere what steps cost."""
+    @cached_property
+    def _measures(self) -> list[Study]:
+        """The studies whose results tell what others cost: this one, and the shipped one."""
         shipped = Study(announce=False)
-        if shipped.store.root == self.store.root:
-            return []
-        return campaign.standings(shipped.campaign(), shipped.store)
+        return [self] if shipped.store.root == self.store.root else [self, shipped]
+
+    def _shipped(self) -> list[campaign.Standing]:
+        """How the shipped campaign stands, for a campaign that is not the shipped one."""
+        return [
+            standing
+            for study in self._measures[1:]
+            for standing in campaign.standings(study.campaign(), study.store)
+        ]
 
     def _model_s(
         self, what: str, architecture: str, settings: Mapping[str, Any], n_atoms: float
@@ -1043,7 +1051,7 @@ class Study:
     def cost_lines(self) -> list[str]:
         """Return what labels, training and dynamics cost, and how that was measured."""
         lines = []
-        for study in (self, Study(announce=False)):
+        for study in self._measures:
             step = study.label_cost()
             if study.store.is_current(step):
                 folder = study.store.verify(step)
@@ -1077,9 +1085,8 @@ class Study:
 
     def _storage_line(self, found: Sequence[campaign.Standing]) -> str:
         """Return the storage of all results, from those that are stored here and shipped."""
-        shipped = Study(announce=False)
         sizes: dict[str, list[float]] = {}
-        for study in (shipped, self):
+        for study in self._measures:
             for step in upstream(study.campaign()):
                 if record := study.store.provenance(step):
                     n_bytes = sum(file["bytes"] for file in record["files"].values())

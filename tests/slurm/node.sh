@@ -5,8 +5,8 @@
 #   node.sh start FOLDER    starts it and waits until the node is idle
 #   node.sh stop FOLDER     ends what 'start' started, by process id
 #
-# Then say 'export SLURM_CONF=FOLDER/slurm.conf'. The node claims two GPUs that are not there, which
-# is enough to see how work is placed on them.
+# Then say 'export SLURM_CONF=FOLDER/slurm.conf'. The node claims four cores and two GPUs,
+# there or not, which is enough to see how work is placed on them.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 command=$1 folder=$(realpath "$2") port=${3:-17817}
@@ -53,8 +53,9 @@ ReturnToService=2
 KillWait=2
 SchedulerParameters=batch_sched_delay=1,sched_min_interval=500000
 GresTypes=gpu
-NodeName=$host NodeAddr=127.0.0.1 CPUs=$(nproc) Gres=gpu:2 State=UNKNOWN
-PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:4
+SlurmdParameters=config_overrides
+NodeName=$host NodeAddr=127.0.0.1 CPUs=4 Gres=gpu:2 State=UNKNOWN
+PartitionName=main Nodes=$host Default=YES MaxTime=INFINITE State=UP
 CONF
   printf "Name=gpu File=%s\n" /dev/null /dev/zero > "$folder/gres.conf"
   munged --force --key-file="$folder/munge/key" --socket="$folder/munge/socket" \

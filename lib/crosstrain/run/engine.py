@@ -43,6 +43,10 @@ THREAD_VARIABLES = (
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
 
 
+class Interrupted(RuntimeError):
+    """A step was stopped from outside."""
+
+
 class StepsFailed(RuntimeError):
     """Some steps failed; everything that does not depend on them was finished."""
 
@@ -64,13 +68,8 @@ def compute(
     """
     targets = list(targets)
     done = 0
-    for step in upstream(targets):
-        try:
-            store.provenance(step)
-        except StoreError:
-            _tell_damage(step, store)
     # A recomputed input may differ from what its readers saw, so look again until nothing is left.
-    while missing := store.to_compute(targets):
+    while missing := _missing(targets, store):
         with Progress(missing, settings.workers, quiet=quiet) as progress:
             failures = _run_all(missing, store, settings, progress)
         if failures:
@@ -79,7 +78,20 @@ def compute(
     return done
 
 
-def _tell_damage(step: Step, store: Store) -> None:
+def _missing(targets: list[Step], store: Store) -> list[Step]:
+    """Return the steps to compute, after moving away results whose record is damaged."""
+    try:
+        return store.to_compute(targets)
+    except StoreError:
+        for step in upstream(targets):
+            try:
+                store.provenance(step)
+            except StoreError:
+                _move_away(step, store)
+        return store.to_compute(targets)
+
+
+def _move_away(step: Step, store: Store) -> None:
     try:
         store.checked(step)
     except StoreError as error:
@@ -131,6 +143,8 @@ def _drop_readers(failed: Step, todo: dict[str, Step], failures: dict[str, str])
 def _outcome(future: Future[str]) -> str:
     try:
         return future.result()
+    except Interrupted as error:
+        return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -148,6 +162,25 @@ def run_process(command: list[str], folder: str, threads: int) -> str:
 
     The reason stays in the folder until the step is tried again.
     """
+    return _run(command, folder, threads)[1]
+
+
+def run_in_job(command: list[str], folder: str, threads: int) -> str:
+    """Do what `run_process` does in a job of a cluster, where Parsl tries again what is raised.
+
+    Raises
+    ------
+    Interrupted
+        If the step was stopped from outside: its job was cancelled or reached its walltime.
+    """
+    code, reason = _run(command, folder, threads)
+    if code in INTERRUPTED:
+        raise Interrupted(reason)
+    return reason
+
+
+def _run(command: list[str], folder: str, threads: int) -> tuple[int, str]:
+    """Return the exit code of a step's process and the reason of its failure."""
     pinned = {name: str(threads) for name in THREAD_VARIABLES}
     failure = Path(folder) / FAILURE
     failure.unlink(missing_ok=True)  # of an earlier try
@@ -156,14 +189,14 @@ def run_process(command: list[str], folder: str, threads: int) -> str:
             command, env=os.environ | pinned, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         ).returncode
     if code == 0:
-        return ""
+        return code, ""
     if code > 0 and failure.is_file() and (said := failure.read_text().strip()):
-        return said
+        return code, said
     reason = f"its process ended with code {code}; see {'/'.join(Path(folder).parts[-2:])}/log.txt"
     if code not in INTERRUPTED:
         with contextlib.suppress(OSError):  # a full disk
             failure.write_text(reason)
-    return reason
+    return code, reason
 
 
 @contextmanager
@@ -180,9 +213,7 @@ def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Fu
     # Parsl starts its helper programs by name; they stand beside this Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     config = parsl_config(settings)
-    apps = {
-        at.label: parsl.python_app(run_process, executors=[at.label]) for at in config.executors
-    }
+    apps = {at.label: parsl.python_app(run_in_job, executors=[at.label]) for at in config.executors}
     try:
         loaded = parsl.load(config)
     except Exception as error:  # Parsl has many kinds
