@@ -234,6 +234,17 @@ def test_published_blocks_are_never_divided_between_training_and_test():
         study.dft_model("mace", "dft", "low", size=6)
 
 
+def test_trainings_on_published_frames_may_have_a_budget():
+    study = Study("smoke")
+    asked = study.profile.published.model_copy(update={"core_s": 16.0})
+    study = Study(study.profile.model_copy(update={"published": asked}))
+    with pytest.raises(ValueError, match=r"core_s needs training\.budget"):
+        study.dft_models()
+    budget = Budget(core_s=1, frame_cost_s={"mace": (0, 0.01), "deep_potential": (0, 0.01)})
+    model = with_training(study, budget=budget).dft_model("deep_potential", "dft", "low")
+    assert model.params["settings"]["steps"] == 10  # of a frame of 160 atoms each
+
+
 def test_labels_and_atoms_of_two_methods_are_not_mixed():
     study = Study("smoke")
     dft, reference = (study.dft_model("mace", labels, "low") for labels in ("dft", "reference"))

@@ -21,10 +21,9 @@ from matplotlib.figure import Figure
 
 from crosstrain import paths
 from crosstrain.build.molecules import rdkit_molecule
-from crosstrain.data import costs, figures, profiles, summaries
+from crosstrain.data import costs, figures, profiles, published, summaries
 from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Candidate, Profile, State
-from crosstrain.data.published import BLOCK_FRAMES, DFT_COMPOSITION
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run import campaign
 from crosstrain.run.store import Step, Store, upstream
@@ -632,8 +631,6 @@ class Study:
         self, file: str, name: str, *, labels: Mapping[str, Step] | None = None, **which: Any
     ) -> Step:
         """Frames of a published file; the hash of the file is part of their key."""
-        from crosstrain.data import published
-
         params = {"file": file, "sha256": published.FILES[file][1], **which}
         return self._step("published", name, params, dict(labels or {}), estimate_s=10)
 
@@ -661,8 +658,9 @@ class Study:
         size : int, optional
             So many of them, spread evenly (all).
         """
-        allowed = range(0, BLOCK_FRAMES, self.profile.published.every)
-        numbers = [BLOCK_FRAMES * block + i for block in sorted(blocks) for i in allowed]
+        size_of_block = published.BLOCK_FRAMES
+        taken = range(0, size_of_block, self.profile.published.every)
+        numbers = [size_of_block * block + i for block in sorted(blocks) for i in taken]
         if size is not None:
             if size > len(numbers):
                 raise ValueError(f"size {size}; allowed are up to {len(numbers)} frames")
@@ -678,7 +676,7 @@ class Study:
     def _dft_labels(self, block: int) -> Step:
         """Labels of the frames of a block by the reference method."""
         frames, method = self.dft_frames("dft", [block]), self.profile.reference.method
-        estimate_s = len(frames.params["numbers"]) * _label_s(_n_atoms(DFT_COMPOSITION))
+        estimate_s = len(frames.params["numbers"]) * _label_s(_n_atoms(published.DFT_COMPOSITION))
         params = {**frames.params, "method": method}
         return self._step("label_published", f"block{block}", params, estimate_s=estimate_s)
 
@@ -707,7 +705,10 @@ class Study:
         atoms = {"atoms": parts["training"] if labels == "dft" else self.atoms()}
         module = potentials.architecture(architecture)
         chosen = potentials.settings(architecture, training.architectures[architecture])
-        n_frames, n_atoms = len(parts["training"].params["numbers"]), _n_atoms(DFT_COMPOSITION)
+        n_frames = len(parts["training"].params["numbers"])
+        n_atoms = _n_atoms(published.DFT_COMPOSITION)
+        if asked.core_s and not training.budget:
+            raise ValueError(f"profile {self.profile.name!r}: core_s needs training.budget")
         if asked.core_s:
             fixed, each = training.budget.frame_cost_s[architecture]
             chosen = module.sized(chosen, round(asked.core_s / (fixed + each * n_atoms)), n_frames)
@@ -729,9 +730,7 @@ class Study:
         asked = self.profile.published
         if asked is None:
             return {}
-        wanted = [
-            (labels, split, None) for labels in ("dft", "reference") for split in asked.splits
-        ]
+        wanted = [(labels, split, None) for labels in DFT_LABELS for split in asked.splits]
         wanted += [("dft", next(iter(asked.splits)), size) for size in asked.sizes]
         return {
             (architecture, labels, split, size): self.dft_model(
@@ -967,8 +966,6 @@ class Study:
 
     def _possible(self, step: Step | None, file: str) -> list[Step]:
         """Return a step on a published file, if it is stored or the file is at hand."""
-        from crosstrain.data import published
-
         if step is not None and not self.store.is_current(step):
             try:
                 published.path(file, download=False)

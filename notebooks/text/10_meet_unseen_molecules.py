@@ -141,15 +141,8 @@ lab.save(fig, "survival")
 # Runs of one model share its faults, so the bands are too narrow. How the runs ended:
 
 # %%
-lived["ended by"] = lived["reason"].replace("", "completed")
-lived.pivot_table(
-    index=["molecule", "architecture"],
-    columns="ended by",
-    values="lived",
-    aggfunc="size",
-    fill_value=0,
-    sort=False,
-)
+ended_by = lived["reason"].replace("", "completed").rename("ended by")
+pd.crosstab([lived["molecule"], lived["architecture"]], ended_by)
 
 # %% [markdown]
 # ## Which bond breaks?

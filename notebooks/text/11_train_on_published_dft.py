@@ -179,7 +179,8 @@ for part, ax in zip(("force_meV_A", "pressure_kbar"), axes, strict=True):
     for name, label in labels.items():
         curve = [tested[name, "dft", first, size][part].mean() for size in sizes.values()]
         ax.plot(list(sizes), curve, "o-", color=colours[label])
-    ax.set(xlabel="training frames", xscale="log")
+    ax.set_xlabel("training frames")
+    ax.set_xticks(list(sizes))
     plots.logarithmic(ax)
 axes[0].set_ylabel("force RMSE on test blocks / meV Å$^{-1}$")
 axes[1].set_ylabel("pressure RMSE / kbar")
