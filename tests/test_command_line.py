@@ -80,7 +80,7 @@ def test_a_profile_with_an_unknown_hyperparameter(crosstrain, tiny_with):
 def test_a_profile_with_an_unknown_architecture(crosstrain, tiny_with):
     training = {"architectures": {"maze": {}}}
     done = crosstrain("plan", "--profile", tiny_with(training=training))
-    assert_one_line(done, "'maze'", "deep_potential, mace")
+    assert_one_line(done, "'maze'", "deep_potential, gap, mace")
 
 
 def test_a_profile_that_is_not_yaml(crosstrain, tiny):
