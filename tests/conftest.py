@@ -65,7 +65,7 @@ def tiny_profile() -> dict:
         },
         "tests": {},
     }
-    del values["unseen"], values["published"]
+    del values["foundation"], values["unseen"], values["published"]
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
     return values
