@@ -240,6 +240,19 @@ def test_new_refuses_what_cannot_be(crosstrain, tmp_path, changes, words):
     assert not list(tmp_path.iterdir())
 
 
+def test_new_does_not_overwrite_another_liquid(crosstrain, tmp_path):
+    from crosstrain import own
+    from crosstrain.data import profiles
+
+    state = {"temperature_K": 300.0, "pressure_bar": 1.0, "density_g_cm3": 1.0}
+    profile = own.profile_for("a", composition={"EC": 2}, base=profiles.load("smoke"), **state)
+    own.write(profile, tmp_path / "own" / "mine.yml")
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    arguments = ["--composition", "EC:3", "--density", "1", "--temperature", "300"]
+    done = crosstrain("new", "mine", *arguments, env=environment)
+    assert_one_line(done, "mine.yml is of another liquid, or improved")
+
+
 def test_improve_names_the_liquids_that_there_are(crosstrain, tmp_path):
     environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
     done = crosstrain("improve", "mine", "--add", "scan", env=environment)

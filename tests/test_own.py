@@ -177,7 +177,11 @@ def put_runs(study, runs, density=NO_MODEL_AGREES, sets="classical"):
             "status": "completed" if whole else "unstable",
             "reason": "" if whole else seen,
             "time_ps": 0.1,
-            "density_g_cm3": {"value": seen, "error": 0.002, "n_effective": 9} if whole else None,
+            "density_g_cm3": {
+                "value": seen if whole else 0.5,
+                "error": 0.002,
+                "n_effective": 9,
+            },
         }
         liquid = study.liquid(study.model(architecture, sets, 1), own.STATE, 1)
         put(study, study.observed(liquid), "observed.json", record)
@@ -204,6 +208,11 @@ def test_the_rule(study, mace, density, block, why):
     found = own.lacks(study, "classical").get("mace-classical-s1")
     assert (found.block if found else None) == block
     assert found is None or why in found.why
+
+
+def test_a_run_that_ended_early_is_no_measure_for_others(study):
+    put_runs(study, {"mace": 0.9, "deep_potential": "bond formed"}, NO_MODEL_AGREES)
+    assert list(own.lacks(study, "classical")) == ["deep_potential-classical-s1"]
 
 
 def test_every_way_to_end_early_has_a_cure():

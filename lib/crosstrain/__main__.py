@@ -95,8 +95,10 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--composition", help="of the liquid, by name or SMILES: 'EC:2 EMC:4'")
     score.add_argument("--temperature", type=float, metavar="K")
     score.add_argument("--pressure", type=float, metavar="BAR", help="(1)")
-    new = command("new", _new, "a liquid of your own: train, score, and say what is lacking")
-    new.set_defaults(profile="smoke")
+    new = command(
+        "new", _new, "a liquid of your own: train, score, say what is lacking", profile=False
+    )
+    new.add_argument("--profile", default="smoke", help="whose sizes are used (smoke)")
     new.add_argument("name", help="of the liquid; its profile is written to runs/own/NAME.yml")
     new.add_argument(
         "--composition", required=True, help="of its box, by name or SMILES: 'COCCOC:3'"
@@ -325,8 +327,6 @@ def _new(options: argparse.Namespace) -> int:
     from crosstrain.study import Study
 
     path = own.path_of(options.name)
-    if path.exists():
-        raise ValueError(f"{path.name} exists: go on with 'crosstrain improve', or remove {path}")
     profile = own.profile_for(
         options.name,
         composition=composition_counts(options.composition),
@@ -338,6 +338,8 @@ def _new(options: argparse.Namespace) -> int:
         data=options.data,
         keys=dict(_assignment(text) for text in options.key),
     )
+    if path.exists() and own.load(options.name) != profile:
+        raise ValueError(f"{path} is of another liquid, or improved: choose another name")
     own.needed(Study(profile, announce=False))  # refuses what cannot be before a file is written
     own.write(profile, path)
     return _judged(options.name)

@@ -329,6 +329,7 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
     for name, runs in observed.items():
         ended = next((run for run in runs if run["status"] != "completed"), None)
         others = {other: d for other, d in densities.items() if other != name and d}
+        others = {o: d for o, d in others.items() if _lived(observed[o])}
         if ended:
             lack = Lack(CURES[ended["reason"]], f"{ended['reason']} at {ended['time_ps']:g} ps")
         elif truth:
@@ -343,6 +344,10 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
         if lack:
             found[name] = lack
     return found
+
+
+def _lived(runs: Sequence[Mapping[str, Any]]) -> bool:
+    return all(run["status"] == "completed" for run in runs)
 
 
 def _off(density: Any, others: Mapping[str, tuple[float, float]], tolerance: float) -> Lack | None:

@@ -41,7 +41,8 @@ def configuration(executors: list[HighThroughputExecutor]) -> Config:
     """Return a configuration in which steps outlive their jobs."""
     return Config(
         executors=executors,
-        strategy="htex_auto_scale",  # give nodes back that have nothing to do
+        # Parsl's other strategy cancels jobs whose workers are still starting, again and again
+        strategy="simple",
         retries=RESUBMISSIONS,  # a step that fails by itself is not resubmitted
         run_dir=str(paths.runs() / "parsl"),
         usage_tracking=0,
