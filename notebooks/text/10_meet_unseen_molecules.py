@@ -74,6 +74,12 @@ for (molecule, group), ax in zip(groups.items(), axes.flat, strict=False):
     unseen.drawing(ax, molecule, {})
     ax.set_title(molecule, color=unseen.GROUP_COLOURS[group])
 lab.save(fig, "molecules")
+
+# %% [markdown]
+# The title's colour tells the group: the two molecules of the training liquid, those of another
+# shape, and those of another chemistry. Each liquid starts below its density at room temperature.
+
+# %%
 pd.DataFrame(
     {
         "group": {name: unseen.GROUPS[group] for name, group in groups.items()},
@@ -251,6 +257,10 @@ if rows:
     axes[0].set_ylabel("force error / % of the component")
     plots.set_legend(fig, colours)
     lab.save(fig, "clusters", training_set=training_set)
+
+# %% [markdown]
+# Forces between molecules are small in a cluster, so an error that would not matter in a liquid can
+# be a large share of them. The control tells how much of it is that.
 
 # %%
 if rows:

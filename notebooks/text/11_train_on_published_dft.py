@@ -84,6 +84,9 @@ lab.save(fig, "set")
 print(f"{len(frames)} frames, {', '.join(sorted({f.info['composition'] for f in frames}))}")
 
 # %% [markdown]
+# One dot for each frame. Hot frames are dense ones, so a split by blocks is one by temperature and
+# density at once.
+#
 # ## Splits
 #
 # Frames of one block come from one preparation and are alike. Divided at random, a test would ask
@@ -188,6 +191,8 @@ plots.set_legend(fig, colours)
 lab.save(fig, "sizes")
 
 # %% [markdown]
+# A curve that still falls at its right end would fall on with more frames.
+#
 # ## The same frames, other labels
 #
 # Left: errors of models of DFT labels against these. Right: of models of the reference method's

@@ -110,6 +110,9 @@ ax.set_title(f"{composition}, a frame of {own.FIRST}")
 lab.save(fig, "box")
 
 # %% [markdown]
+# A shade for each molecule. They fill the box without touching; if they clumped or overlapped, the
+# density guessed would be wrong.
+#
 # ## The models on frames they have not seen
 #
 # The test frames are drawn as the training frames were. The error between molecules is the one
