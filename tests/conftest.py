@@ -36,8 +36,18 @@ BROWSER_FLAGS = (
 
 
 def pytest_collection_modifyitems(items):
-    """Fast tests first."""
-    items.sort(key=lambda item: ("slow" in item.keywords, item.path.stem in LATER))
+    """Fast tests first; long ones only where they are asked for."""
+    if "CROSSTRAIN_LONG_TESTS" not in os.environ:
+        skip = pytest.mark.skip(reason="skipped: takes many minutes; set CROSSTRAIN_LONG_TESTS=1")
+        for item in items:
+            if "long" in item.keywords:
+                item.add_marker(skip)
+    items.sort(
+        key=lambda item: (
+            "slow" in item.keywords or "long" in item.keywords,
+            item.path.stem in LATER,
+        )
+    )
 
 
 @pytest.fixture(scope="session")

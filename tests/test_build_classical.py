@@ -1,6 +1,5 @@
 """MMFF94 in OpenMM: terms against RDKit, lattice sums against a plain Ewald sum, dynamics."""
 
-import os
 from itertools import combinations
 
 import numpy as np
@@ -299,11 +298,7 @@ def test_system_checks_its_frame(liquid):
         mmff_system(exotic)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
-    "CROSSTRAIN_LONG_TESTS" not in os.environ,
-    reason="skipped: takes 10 minutes; set CROSSTRAIN_LONG_TESTS=1",
-)
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "temperature_K", "start_g_cm3", "experiment_g_cm3", "low", "high"),
     [("EMC", 298, 0.85, 1.006, -0.40, -0.15), ("EC", 313, 1.15, 1.321, -0.30, -0.10)],
