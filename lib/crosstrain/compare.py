@@ -155,7 +155,6 @@ def cells(found: Points, better: Better) -> transfer.Cells:
     A gain is then the logarithm of the factor by which the error shrinks. A point without a value
     counts as failed.
     """
-
     raw = {
         key: [
             transfer.Run(point.state, point.value)
