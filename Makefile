@@ -1,5 +1,6 @@
 # The project's commands. Each sets up .venv first if it is missing or older than the lock.
 PYTHON ?= python3.11
+TEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -14,7 +15,7 @@ study: $(READY)  ## compute what is not stored, execute every notebook, regenera
 	$(BIN)/crosstrain render
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n $(TEST_WORKERS) --dist loadfile
 
 lab: $(READY)  ## open the first page in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/00_start_here.ipynb

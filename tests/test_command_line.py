@@ -1,11 +1,10 @@
-"""The command line: quick, and every bad input one clear line."""
+"""The command line: light to start, and every bad input one clear line."""
 
 import gzip
 import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -27,15 +26,10 @@ def assert_one_line(done, *words):
         assert word in done.stderr
 
 
-def test_help_is_quick(crosstrain):
-    times = []
-    for _ in range(3):
-        begun = time.monotonic()
-        done = crosstrain("--help")
-        times.append(time.monotonic() - begun)
+def test_help_names_the_commands(crosstrain):
+    done = crosstrain("--help")
     assert done.returncode == 0
     assert all(word in done.stdout for word in ("plan", "study", "run", "render", "check"))
-    assert min(times) < 2
 
 
 def test_starting_imports_nothing_heavy(apart):
