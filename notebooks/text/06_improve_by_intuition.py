@@ -34,7 +34,7 @@ import pandas as pd
 from crosstrain import compare
 from crosstrain.build.molecules import molecule
 from crosstrain.data import figures, plots, summaries, views
-from crosstrain.measure import errors
+from crosstrain.measure import errors, verdicts
 from crosstrain.potentials import protocol
 from crosstrain.simulate.topology import bond_events
 from crosstrain.study import Study
@@ -362,8 +362,8 @@ for name, gains in gained.items():
     print(name)
     for base in (before, control):
         found_gains = {labels[a]: gains[after, base, a] for a in architectures}
-        verdict = compare.serves_all([compare.effect(gain) for gain in found_gains.values()])
-        print(f"  {after} over {base}: {verdict}")
+        finding = verdicts.of_all(list(found_gains.values()))
+        print(f"  {after} over {base}: {finding.verdict}")
         for label, gain in found_gains.items():
             print(f"    {label}: {compare.in_words(gain, better[name])}")
 
