@@ -9,19 +9,13 @@ import numpy as np
 import pandas as pd
 
 from crosstrain import judge
+from crosstrain.data.charts import LIQUID
 from crosstrain.data.frames import FORCES
 from crosstrain.measure import errors, score, transfer
 from crosstrain.measure.transfer import Better, Effect, NotComparable, State
 from crosstrain.measure.verdicts import Verdict, of_one
 from crosstrain.run.store import Step
 from crosstrain.study import Study
-
-LIQUID = {
-    "lived": "lived / planned time",
-    "own_force": "force RMSE, own frames\n/ meV Å$^{-1}$",
-    "density": "density / g cm$^{-3}$",
-}
-"""What `liquid` returns, with its unit."""
 
 WORDS = {
     Verdict.SUPPORTED: "helps",
@@ -100,22 +94,35 @@ def inventory(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def liquids(study: Study, models: Sequence[Step], state: str) -> dict[str, dict[str, Point]]:
-    """Return what `liquid` says of every model that is run at a state, by name of the model."""
-    runs = {model.name: study.liquids(model, state) for model in models}
+def liquids(study: Study, models: Mapping[str, Sequence[Step]], state: str) -> dict[str, Points]:
+    """Return what `liquid` says of every model that is run at a state, by quantity.
+
+    Parameters
+    ----------
+    study : Study
+    models : mapping of str to sequence of Step
+        Models by row (training set).
+    state : str
+    """
+    everyone = [model for members in models.values() for model in members]
+    runs = {model.name: study.liquids(model, state) for model in everyone}
     seen = study.each(
         [study.observed(run) for each in runs.values() for run in each],
         lambda step: study.read(step, "observed.json"),
     )
     visits = {
         model.name: [study.evaluated(model, study.relabelled(run)) for run in runs[model.name]]
-        for model in models
+        for model in everyone
     }
     own = study.each([visit for each in visits.values() for visit in each], study.predicted)
-    return {
+    known = {
         name: liquid([seen[run.name] for run in each], [own[v.name] for v in visits[name]])
         for name, each in runs.items()
         if each
+    }
+    return {
+        quantity: points(models, lambda model, q=quantity: known.get(model.name, {}).get(q))
+        for quantity in LIQUID
     }
 
 
