@@ -22,7 +22,7 @@ from crosstrain.data import frames as fr
 from crosstrain.data.profiles import Block, Profile, State
 from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
-from crosstrain.plan_published import DFT_LABELS as DFT_LABELS
+from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want it too
 from crosstrain.run.store import Step, Store, upstream
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
 from crosstrain.steps import FRAMES
@@ -194,10 +194,12 @@ class Study(Plan):
 
     def _at_hand(self, steps: Sequence[Step], file: str) -> list[Step]:
         """Return those steps that are stored; all, if the published file they need is here."""
-        try:
-            published.path(file, download=False)
-        except published.NotAvailable:
-            return [step for step in steps if self.has(step)]
+        missing = [step for step in steps if not self.has(step)]
+        if missing:
+            try:
+                published.path(file, download=False)
+            except published.NotAvailable:
+                return [step for step in steps if step not in missing]
         return list(steps)
 
     def with_liquid(
