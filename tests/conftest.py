@@ -66,6 +66,8 @@ def published_file():
 
 def tiny_profile() -> dict:
     """Settings for two waters and one block that cannot be built, to test the machinery."""
+    from crosstrain.data import profiles
+
     values = yaml.safe_load((ROOT / "lib/crosstrain/data/profiles/smoke.yml").read_text())
     water = values["blocks"]["packed"]["options"] | {
         "molecules": ["O"],
@@ -85,7 +87,7 @@ def tiny_profile() -> dict:
         },
         "tests": {},
     }
-    for section in ("foundation", "unseen", "published"):  # of sets that are not here
+    for section in profiles.OF_THE_STUDY:
         del values[section]
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}

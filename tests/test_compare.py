@@ -4,7 +4,7 @@ from ase import Atoms
 from crosstrain import compare
 from crosstrain.compare import Point
 from crosstrain.data.frames import FORCES
-from crosstrain.measure.transfer import State
+from crosstrain.measure.transfer import State, attempt, contrast
 from crosstrain.run.store import Step
 from crosstrain.study import Study
 
@@ -75,26 +75,28 @@ def test_one_early_end_makes_a_model_unstable_and_a_missing_value_is_no_number()
 def test_a_halved_error_is_said_as_a_factor():
     found = points(old=[80.0, 82.0, 84.0], new=[40.0, 41.0, 42.0])
     assert gain(found, "lower").value == pytest.approx(np.log(2))
-    assert compare.in_words(gain(found, "lower"), "lower").startswith("error × 0.5 (0.4")
-    assert compare.effect(gain(found, "lower")) == "helps"
-    assert compare.effect(gain(found, "lower", "old", "new")) == "harms"
+    said = compare.in_words(gain(found, "lower"), "lower")
+    assert said.startswith("error × 0.5 (0.4")
+    assert said.endswith("helps")
+    assert compare.in_words(gain(found, "lower", "old", "new"), "lower").endswith("harms")
 
 
 def test_a_longer_life_is_said_as_a_difference():
     found = points(old=[0.2, 0.3, 0.25], new=[0.3, 0.2, 0.27])
     assert gain(found, "higher").value == pytest.approx(0.0067, abs=1e-4)
-    assert compare.in_words(gain(found, "higher"), "higher").startswith("+0.01 (-0.")
-    assert compare.effect(gain(found, "higher")) == "unclear"
+    said = compare.in_words(gain(found, "higher"), "higher")
+    assert said.startswith("+0.01 (-0.")
+    assert said.endswith("unclear")
 
 
 def test_too_few_values_give_a_reason_and_no_number():
-    reason = gain(points(old=[1.0, 2.0], new=[np.nan, 1.0]), "lower")
-    assert reason == "new: a single seed"
-    assert compare.in_words(reason, "lower") == reason
-    assert compare.effect(reason) == "not comparable"
-    assert gain(points(old=[1.0, 2.0]), "lower") == "new: not run"
-    assert gain(points(old=[1.0, 2.0], new=[np.nan]), "lower") == "new: no value"
-    assert "scatter" in gain(points(old=[1.0, 1.0], new=[1.0, 1.0]), "higher")
+    def reason(**values):
+        return compare.in_words(gain(points(**values), "lower"), "lower")
+
+    assert reason(old=[1.0, 2.0], new=[1.0]) == "new: too few seeds"
+    assert reason(old=[1.0, 2.0], new=[np.nan, 1.0]) == "new: failed"
+    assert reason(old=[1.0, 2.0]) == "new: not run"
+    assert reason(old=[1.0, 1.0], new=[1.0, 1.0]) == "no scatter"
 
 
 def test_values_of_models_that_ended_early_say_so():
@@ -111,31 +113,27 @@ def test_table_has_a_row_for_each_pair_and_a_column_for_each_architecture():
     assert table.loc[("a", "b"), "MACE"].endswith("unclear")
 
 
-@pytest.mark.parametrize(
-    ("effects", "verdict"),
-    [
-        (["helps", "helps"], "supported"),
-        (["helps", "harms"], "not supported"),
-        (["helps", "unclear"], "undecided"),
-        (["helps", "not comparable"], "undecided"),
-    ],
-)
-def test_verdict_on_serving_all(effects, verdict):
-    assert compare.serves_all(effects) == verdict
+# seeds that are scattered around the gain of a factor that is clear, and of one that is not
+CLEAR, TWICE, NOT_CLEAR = [1.0, 1.02, 1.04], [2.0, 2.02, 2.04], [-1.0, 0.0, 1.0]
+FLAT = [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
-    ("effects", "more", "verdict"),
+    ("maker", "receiver", "verdict"),
     [
-        (["helps", "unclear"], True, "supported"),
-        (["helps", "helps"], True, "supported"),
-        (["helps", "helps"], False, "not supported"),
-        (["helps", "unclear"], False, "undecided"),
-        (["unclear", "harms"], True, "undecided"),
+        (CLEAR, NOT_CLEAR, "undecided"),  # not clearly more
+        (TWICE, CLEAR, "supported"),
+        (CLEAR, CLEAR, "not supported"),
+        (NOT_CLEAR, CLEAR, "undecided"),
+        (CLEAR, FLAT, "undecided"),  # not comparable
     ],
 )
-def test_verdict_on_serving_the_maker_only(effects, more, verdict):
-    assert compare.serves_maker_only(*effects, more) == verdict
+def test_verdict_on_serving_the_maker_only(maker, receiver, verdict):
+    effects = [
+        attempt(contrast, terms, rng=np.random.default_rng(0))
+        for terms in ([(1, maker)], [(1, receiver)], [(1, maker), (-1, receiver)])
+    ]
+    assert compare.serves_maker_only(*effects) == verdict
 
 
 def test_what_is_handed_on_fully_has_efficiency_one():

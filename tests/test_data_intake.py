@@ -12,7 +12,7 @@ from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from crosstrain import paths
 from crosstrain.build import boxes, molecules
 from crosstrain.data import frames as fr
-from crosstrain.data import intake
+from crosstrain.data import intake, intake_units
 
 FILE = Path(__file__).parent / "data" / "frames.extxyz.gz"
 GFN2_ATOMS = {"C": -48.79808, "H": -10.70721, "O": -102.52181}
@@ -139,10 +139,10 @@ def test_unit_of_length(frames, examine, unit, length):
     assert f"positions look like {unit}; convert positions and cell" in only(examine(frames))
 
 
-@pytest.mark.parametrize("unit", list(intake.FORCE_UNITS)[1:])
+@pytest.mark.parametrize("unit", list(intake_units.FORCE_UNITS)[1:])
 def test_unit_of_forces(frames, examine, unit):
     for frame in frames:
-        frame.arrays[fr.FORCES] = frame.arrays[fr.FORCES] / intake.FORCE_UNITS[unit]
+        frame.arrays[fr.FORCES] = frame.arrays[fr.FORCES] / intake_units.FORCE_UNITS[unit]
     assert f"forces look like {unit}; convert" in only(examine(frames))
 
 
@@ -153,10 +153,10 @@ def test_sign_of_forces(frames, examine):
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-@pytest.mark.parametrize("unit", list(intake.STRESSES))
+@pytest.mark.parametrize("unit", list(intake_units.STRESSES))
 def test_unit_and_sign_of_stress(frames, examine, unit, sign):
     for frame in frames:
-        frame.info[fr.STRESS] = sign * frame.info[fr.STRESS] / intake.STRESSES[unit]
+        frame.info[fr.STRESS] = sign * frame.info[fr.STRESS] / intake_units.STRESSES[unit]
     if (unit, sign) == ("eV/Å³", 1):
         assert examine(frames).problems == []
         return
@@ -173,11 +173,11 @@ def test_a_virial_is_no_stress(frames, examine):
     )
 
 
-@pytest.mark.parametrize("unit", list(intake.ENERGIES)[1:])
+@pytest.mark.parametrize("unit", list(intake_units.ENERGIES)[1:])
 def test_unit_of_energy_from_isolated_atoms(frames, examine, unit):
     given = [*atoms(), *frames]
     for frame in given:
-        frame.info[fr.ENERGY] /= intake.ENERGIES[unit]
+        frame.info[fr.ENERGY] /= intake_units.ENERGIES[unit]
     assert any(f"energies look like {unit}" in line for line in examine(given).problems)
 
 
@@ -213,7 +213,7 @@ def test_a_rigid_scan_tells_unit_of_energy_and_sign_of_stress(scan, examine):
     found = examine(scan)
     assert found.problems == []
     assert found.notes == [note for note in found.notes if "of theory" in note]
-    energy, stress = intake._pair_factors(found.frames)
+    energy, stress = intake_units.pair_factors(found.frames)
     assert energy == pytest.approx(1.0, abs=0.05)
     assert stress == pytest.approx(1.0, abs=0.05)
     for frame in scan:

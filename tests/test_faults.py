@@ -21,6 +21,7 @@ import yaml
 from ase import Atoms
 from crosstrain import paths, steps
 from crosstrain.data import frames as fr
+from crosstrain.data import profiles
 from crosstrain.potentials import protocol
 from crosstrain.run import engine
 from crosstrain.run.engine import StepsFailed
@@ -57,7 +58,7 @@ def small_profile() -> dict:
         "blocks": {"water": {"kind": "packed", "frames": 6, "seed": 1, "options": WATER}},
         "tests": {},
     }
-    for section in ("foundation", "unseen", "published"):
+    for section in profiles.OF_THE_STUDY:
         del values[section]
     values["training"] |= {
         "sets": ["water"],
@@ -313,6 +314,7 @@ TRAIN = """
 import json, sys
 from pathlib import Path
 from crosstrain.data import frames as fr
+from crosstrain.data import profiles
 from crosstrain.potentials import protocol
 data, folder, name, values = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 all = [f for f in fr.read(data / "frames.extxyz.gz", labelled=True)][:6]

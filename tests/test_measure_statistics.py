@@ -3,10 +3,10 @@ import pytest
 from crosstrain.measure.statistics import (
     Estimate,
     bootstrap_interval,
+    column_errors,
     combine_replicas,
     correlated_error,
     equilibrated,
-    independent_samples,
     kaplan_meier,
     mean_with_error,
     statistical_inefficiency,
@@ -172,7 +172,7 @@ def test_independent_samples_are_those_of_the_slowest_column():
     rng = np.random.default_rng(4)
     fast, slow = rng.normal(size=4000), np.repeat(rng.normal(size=400), 10)
     both = np.column_stack([fast, np.zeros(4000), slow])
-    assert independent_samples(fast) == pytest.approx(4000, rel=0.1)
-    assert independent_samples(both) == independent_samples(slow)
-    assert independent_samples(slow) == pytest.approx(400, rel=0.25)
-    assert independent_samples(np.ones((50, 2))) == 50
+    assert column_errors(fast).n_effective == pytest.approx(4000, rel=0.1)
+    assert column_errors(both).n_effective == column_errors(slow).n_effective
+    assert column_errors(slow).n_effective == pytest.approx(400, rel=0.25)
+    assert column_errors(np.ones((50, 2))).n_effective == 50

@@ -232,6 +232,7 @@ def test_an_unstable_run_may_have_no_value_and_is_not_averaged_in():
         (done(1.0), "too few seeds"),
         ([*done(1.0), Run(State.NOT_RUN)], "not run"),
         ([*done(1.0), Run(State.UNSTABLE)], "unstable"),
+        ([Run(State.UNSTABLE, 0.2)], "too few seeds"),
         ([Run(State.FAILED), Run(State.NOT_RUN)], "failed"),
     ],
 )
@@ -239,9 +240,9 @@ def test_why_cells_cannot_be_compared(runs, cause):
     cells = {("a", DP): runs, ("base", DP): done(0.4, 0.5)}
     found = attempt(gain, cells, "a", "base", DP, rng=rng())
     assert isinstance(found, NotComparable)
-    assert found.cause == cause
+    assert (found.cause, found.in_words()) == (cause, f"a: {cause}")
     flat = {("a", DP): done(1.0, 1.0), ("base", DP): done(0.5, 0.5)}
-    assert attempt(gain, flat, "a", "base", DP, rng=rng()).cause == "no scatter"
+    assert attempt(gain, flat, "a", "base", DP, rng=rng()).in_words() == "no scatter"
 
 
 def test_an_advantage_is_the_difference_of_two_architectures():

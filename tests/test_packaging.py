@@ -117,9 +117,10 @@ def test_profiles_are_packaged():
 # --- the one-way house ------------------------------------------------------------------------
 
 BASE = {"build", "measure", "simulate"}
-TOP = {
-    *("study", "steps", "check", "judge", "compare", "iterate", "matrix", "own", "report"),
-    *("shipped", "book", "__main__"),
+PLAN = {"plan", "plan_trials", "plan_unseen", "plan_foundation", "plan_published"}
+TOP = PLAN | {
+    *("study", "steps", "check", "judge", "compare", "iterate", "matrix", "outlook", "own"),
+    *("report", "shipped", "book", "__main__"),
 }
 MAY_IMPORT = {
     **{room: {room} for room in BASE},
@@ -128,6 +129,7 @@ MAY_IMPORT = {
     "potentials": {"paths", "data", "potentials"} | BASE,
     "run": {"paths", "data", "run"} | BASE,
     **{part: {"paths", "data", "potentials", "run"} | BASE | TOP for part in TOP},
+    **{part: {"data", "potentials", "run", "steps"} | BASE | PLAN for part in PLAN},
     "__init__": set(),
 }
 

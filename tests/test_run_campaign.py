@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from crosstrain import outlook
 from crosstrain.run import campaign
 from crosstrain.run.campaign import Status
 from crosstrain.run.engine import StepsFailed, run_process
@@ -126,7 +127,7 @@ def test_cells_stand_as_their_steps(tiny_with, tmp_path):
     study = Study(str(tiny_with(training=training)), announce=False)
 
     def cells():
-        _, *lines = study.cell_lines(campaign.standings(study.campaign(), study.store))
+        _, *lines = outlook.cells(study, campaign.standings(study.campaign(), study.store))
         return {line.split()[0]: line.split(maxsplit=2)[2] for line in lines}
 
     fresh = {"water": "to do 1, 2", "crushed": "to do 1, 2"}

@@ -4,7 +4,8 @@ import hashlib
 import json
 
 import pytest
-from crosstrain.data import profiles
+from crosstrain import outlook
+from crosstrain.data import profiles, published
 from crosstrain.data.profiles import Budget
 from crosstrain.run.store import upstream
 from crosstrain.study import Study
@@ -196,8 +197,14 @@ def test_published_clusters_are_asked_for_where_they_are_and_never_shipped(tiny,
     monkeypatch.setenv("XDG_CACHE_HOME", str(tiny.parent))
     study = Study("smoke")  # with the store of this test
     assert not study.clusters().is_shipped
-    asked = [step for step in study.generalised() if study.clusters() in step.inputs.values()]
-    assert asked == []
+    assert [step for step in study.generalised() if reads(step, study.clusters())] == []
+    monkeypatch.setattr(published, "path", lambda file, *, download: file)
+    asked = [step for step in study.generalised() if reads(step, study.clusters())]
+    assert [step.inputs["model"].key for step in asked] == [m.key for m in study.unseen_models()]
+
+
+def reads(step, source):
+    return source.key in {known.key for known in step.inputs.values()}
 
 
 def test_a_profile_need_not_ask_for_unseen_molecules():
@@ -335,7 +342,7 @@ def test_what_is_not_declared_is_refused():
 
 def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on():
     study = Study("paper", announce=False)
-    *lines, storage, summary = study.plan(gpu_cores=50)
+    *lines, storage, summary = outlook.lines(study, gpu_cores=50)
     (label,) = [line for line in lines if line.startswith("a label by GFN2-xTB: ")]
     assert "(measured from 25 to 200 atoms)" in label
     (gpu,) = [line for line in lines if "steps for a GPU" in line]
@@ -343,5 +350,5 @@ def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on
     assert 0 < of_gpu < total
     assert f"{of_gpu / 50:.1f} GPU hours where a GPU is worth 50 cores" in gpu
     assert storage.startswith("storage of all results: ")
-    unknown = study.plan()[-3]
+    unknown = outlook.lines(study)[-3]
     assert "GPU hours: not known; say with --gpu-cores" in unknown

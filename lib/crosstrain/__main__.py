@@ -123,21 +123,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(options: argparse.Namespace) -> int:
+    from crosstrain import outlook
     from crosstrain.study import Study
 
     if options.gpu_cores is not None and not 0 < options.gpu_cores < inf:
         raise ValueError(f"--gpu-cores {options.gpu_cores:g}; allowed are values above 0")
-    print("\n".join(Study(options.profile).plan(options.gpu_cores)))
+    print("\n".join(outlook.lines(Study(options.profile), options.gpu_cores)))
     return 0
 
 
 def _study(options: argparse.Namespace) -> int:
+    from crosstrain import outlook
     from crosstrain.study import Study
 
     study = Study(options.profile)
     study.use_engine(options.engine, options.workers)
     if options.dry_run:
-        print("\n".join([*study.plan(), *study.places()]))
+        print("\n".join([*outlook.lines(study), *study.places()]))
         return 0
     steps = study.campaign()
     if options.only:

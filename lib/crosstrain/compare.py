@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from crosstrain import judge
+from crosstrain.data.charts import LIQUID
 from crosstrain.data.frames import FORCES
 from crosstrain.measure import errors, score, transfer
-from crosstrain.measure.transfer import Better, Contrast, State
+from crosstrain.measure.transfer import Better, Effect, NotComparable, State
+from crosstrain.measure.verdicts import Verdict, of_one
 from crosstrain.run.store import Step
 from crosstrain.study import Study
 
-LIQUID = {
-    "lived": "lived / planned time",
-    "own_force": "force RMSE, own frames\n/ meV Å$^{-1}$",
-    "density": "density / g cm$^{-3}$",
+WORDS = {
+    Verdict.SUPPORTED: "helps",
+    Verdict.NOT_SUPPORTED: "harms",
+    Verdict.UNDECIDED: "unclear",
 }
-"""What `liquid` returns, with its unit."""
-
-Effect = Literal["helps", "harms", "unclear", "not comparable"]
+"""What a gain does, by the verdict on 'it is positive'."""
 
 
 class Point(NamedTuple):
@@ -94,22 +94,35 @@ def inventory(
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def liquids(study: Study, models: Sequence[Step], state: str) -> dict[str, dict[str, Point]]:
-    """Return what `liquid` says of every model that is run at a state, by name of the model."""
-    runs = {model.name: study.liquids(model, state) for model in models}
+def liquids(study: Study, models: Mapping[str, Sequence[Step]], state: str) -> dict[str, Points]:
+    """Return what `liquid` says of every model that is run at a state, by quantity.
+
+    Parameters
+    ----------
+    study : Study
+    models : mapping of str to sequence of Step
+        Models by row (training set).
+    state : str
+    """
+    everyone = [model for members in models.values() for model in members]
+    runs = {model.name: study.liquids(model, state) for model in everyone}
     seen = study.each(
         [study.observed(run) for each in runs.values() for run in each],
         lambda step: study.read(step, "observed.json"),
     )
     visits = {
         model.name: [study.evaluated(model, study.relabelled(run)) for run in runs[model.name]]
-        for model in models
+        for model in everyone
     }
     own = study.each([visit for each in visits.values() for visit in each], study.predicted)
-    return {
+    known = {
         name: liquid([seen[run.name] for run in each], [own[v.name] for v in visits[name]])
         for name, each in runs.items()
         if each
+    }
+    return {
+        quantity: points(models, lambda model, q=quantity: known.get(model.name, {}).get(q))
+        for quantity in LIQUID
     }
 
 
@@ -174,7 +187,7 @@ def gains(
     *,
     better: Better,
     rng: np.random.Generator,
-) -> dict[tuple[str, str, str], Contrast | str]:
+) -> dict[tuple[str, str, str], Effect]:
     """Return the gain of rows over others, or why there is none, by (row, base, architecture).
 
     Parameters
@@ -187,50 +200,26 @@ def gains(
     rng : Generator
         Of the bootstrap.
     """
-    matrix = cells(found, better)
-    gained: dict[tuple[str, str, str], Contrast | str] = {}
-    for row, base in pairs:
-        for architecture in architectures:
-            try:
-                gain = transfer.gain(matrix, row, base, architecture, rng=rng, better=better)
-            except transfer.NotComparable as error:
-                gained[row, base, architecture] = _reason(matrix, (row, base), architecture, error)
-            else:
-                gained[row, base, architecture] = gain
-    return gained
+    matrix, options = cells(found, better), {"better": better, "rng": rng}
+    return {
+        (*pair, architecture): transfer.attempt(
+            transfer.gain, matrix, *pair, architecture, **options
+        )
+        for pair in pairs
+        for architecture in architectures
+    }
 
 
-def _reason(
-    matrix: transfer.Cells, pair: Sequence[str], architecture: str, error: Exception
-) -> str:
-    """Why there is no gain, in as few words as a table has room for."""
-    for name in pair:
-        found = transfer.cell(matrix, name, architecture)
-        if found.state in (State.NOT_RUN, State.FAILED):
-            return f"{name}: {'not run' if found.state is State.NOT_RUN else 'no value'}"
-        if found.error is None:
-            return f"{name}: a single seed"
-    return str(error)
-
-
-def effect(gain: Contrast | str) -> Effect:
-    """Return whether a gain's interval lies above zero, below, or holds it."""
-    if isinstance(gain, str):
-        return "not comparable"
-    if gain.lower > 0:
-        return "helps"
-    return "harms" if gain.upper < 0 else "unclear"
-
-
-def in_words(gain: Contrast | str, better: Better) -> str:
+def in_words(gain: Effect, better: Better) -> str:
     """Return a gain with its interval, such as ``error × 0.5 (0.4 to 0.62), helps``."""
-    if isinstance(gain, str):
-        return gain
+    if isinstance(gain, NotComparable):
+        return gain.in_words()
     value, low, high = gain.value, gain.lower, gain.upper
+    word = WORDS[of_one(gain).verdict]
     if better == "lower":
         value, low, high = np.exp([-value, -high, -low])
-        return f"error × {value:.2g} ({low:.2g} to {high:.2g}), {effect(gain)}"
-    return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {effect(gain)}"
+        return f"error × {value:.2g} ({low:.2g} to {high:.2g}), {word}"
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {word}"
 
 
 def in_numbers(members: Sequence[Point]) -> str:
@@ -246,7 +235,7 @@ def in_numbers(members: Sequence[Point]) -> str:
 
 
 def table(
-    gained: Mapping[tuple[str, str, str], Contrast | str],
+    gained: Mapping[tuple[str, str, str], Effect],
     better: Better,
     labels: Mapping[str, str],
 ) -> pd.DataFrame:
@@ -268,25 +257,26 @@ def table(
     return pd.DataFrame(list(rows.values()), index=index)
 
 
-def serves_all(effects: Sequence[Effect]) -> str:
-    """Return the verdict on 'it helps every architecture', given the effect on each.
-
-    Supported if it helps all, not supported if it harms one, and else undecided.
-    """
-    if "harms" in effects:
-        return "not supported"
-    return "supported" if set(effects) == {"helps"} else "undecided"
-
-
-def serves_maker_only(maker: Effect, receiver: Effect, maker_gains_more: bool) -> str:
+def serves_maker_only(maker: Effect, receiver: Effect, difference: Effect) -> Verdict:
     """Return the verdict on 'what one architecture generated need not help another'.
 
     Supported if the block helps its maker, and clearly more than the other; not supported if it
-    helps both alike; else undecided.
+    helps both alike; else undecided, as where one of them is not comparable.
+
+    Parameters
+    ----------
+    maker, receiver : Contrast or NotComparable
+        Gain of each.
+    difference : Contrast or NotComparable
+        The maker's minus the receiver's.
     """
-    if maker == "helps" and maker_gains_more:
-        return "supported"
-    return "not supported" if maker == receiver == "helps" else "undecided"
+    effects = maker, receiver, difference
+    if any(isinstance(effect, NotComparable) for effect in effects):
+        return Verdict.UNDECIDED
+    helps, helps_too, helps_more = (of_one(e).verdict is Verdict.SUPPORTED for e in effects)
+    if helps and helps_more:
+        return Verdict.SUPPORTED
+    return Verdict.NOT_SUPPORTED if helps and helps_too else Verdict.UNDECIDED
 
 
 def handed_on(
@@ -325,15 +315,13 @@ def handed_on(
         both = (maker, receiver)
         own, others = gains(found, [(row, control)], both, **options).values()
         worth = transfer.efficiency(matrix, row, control, maker=maker, receiver=receiver, **options)
-        reason = next((gain for gain in (own, others) if isinstance(gain, str)), worth.reason)
-        verdict = "undecided"
-        if not isinstance(own, str) and not isinstance(others, str):
-            more = transfer.difference_of_gains(matrix, row, control, both, **options)
-            verdict = serves_maker_only(effect(own), effect(others), more.lower > 0)
+        lacking = (gain for gain in (own, others) if isinstance(gain, NotComparable))
+        reason = next((gain.in_words() for gain in lacking), worth.reason)
+        more = transfer.attempt(transfer.difference_of_gains, matrix, row, control, both, **options)
         known = None if worth.reason else (worth.value, worth.lower, worth.upper)
         rows[name] = {
             "efficiency": "{:.2f} ({:.2f} to {:.2f})".format(*known) if known else "-",
             "none, because": reason or "-",
-            "helps its maker only": verdict,
+            "helps its maker only": serves_maker_only(own, others, more).value,
         }
     return pd.DataFrame.from_dict(rows, orient="index")

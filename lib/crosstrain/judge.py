@@ -52,15 +52,15 @@ def observe(
             r, g = _rdf(
                 trajectory.positions[kept], trajectory.cells[kept], trajectory.reference, pair, rdf
             )
-            errors, n_effective = statistics.correlated_error(g), statistics.independent_samples(g)
+            known = statistics.column_errors(g)
         except ValueError as error:
             seen["missing"][f"rdf:{pair}"] = str(error)
             continue
         seen["rdf"][pair] = {
             "r_A": r.tolist(),
             "g": g.mean(axis=0).tolist(),
-            "error": errors.tolist(),
-            "n_effective": n_effective,
+            "error": known.error.tolist(),
+            "n_effective": known.n_effective,
         }
     return seen
 

@@ -137,8 +137,8 @@ def profile_for(
     }
     values["training"].pop("search", None)
     values["reference"].pop("stand_in_every", None)
-    for of_the_study in ("foundation", "unseen", "published"):
-        values.pop(of_the_study, None)
+    for section in profiles.OF_THE_STUDY:
+        values.pop(section, None)
     if base.iteration:
         makers = {maker: block for block, maker in base.iteration.blocks.items()}
         values["iteration"] = _ranges(values["iteration"], factor, temperature_K) | {

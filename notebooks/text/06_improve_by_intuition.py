@@ -33,8 +33,8 @@ import numpy as np
 import pandas as pd
 from crosstrain import compare
 from crosstrain.build.molecules import molecule
-from crosstrain.data import figures, plots, summaries, views
-from crosstrain.measure import errors
+from crosstrain.data import charts, figures, plots, summaries, views
+from crosstrain.measure import errors, verdicts
 from crosstrain.potentials import protocol
 from crosstrain.simulate.topology import bond_events
 from crosstrain.study import Study
@@ -205,17 +205,16 @@ lab.save(fig, "molecules", before=before, after=after)
 runs = {(m.name, s): lab.liquids(m, s) for m in everyone for s in states}
 steps = [lab.observed(run) for each in runs.values() for run in each]
 observed = lab.each(steps, lambda step: lab.read(step, "observed.json"))
+
+
+def lived(row, architecture, state):
+    return [observed[run.name] for m in of(row, architecture) for run in runs[m.name, state]]
+
+
 drawn = [row for row in (before, control, after) if models[row]]
-shape = (len(states), len(architectures))
-fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False)
-for state, line in zip(states, axes, strict=True):
-    for architecture, ax in zip(architectures, line, strict=True):
-        lives = {
-            row: [observed[r.name] for m in of(row, architecture) for r in runs[m.name, state]]
-            for row in drawn
-        }
-        plots.survivals(ax, lives, until_ps=planned_ps, colours=shade)
-        ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
+fig = charts.survivals(
+    lived, drawn, states=states, labels=labels, until_ps=planned_ps, colours=shade
+)
 lab.save(fig, "survival", before=before, after=after)
 
 # %% [markdown]
@@ -282,24 +281,8 @@ lab.save(fig, "traces", before=before, after=after)
 # of the reference's own liquid, from notebook [05](05_score_models.ipynb).
 
 # %%
-liquids = {state: compare.liquids(lab, everyone, state) for state in states}
-
-
-def points(state, quantity):
-    return compare.points(models, lambda m: liquids[state].get(m.name, {}).get(quantity))
-
-
-shape = (len(compare.LIQUID), len(states))
-fig, axes = plt.subplots(*shape, figsize=(6.6 * shape[1], 3.2 * shape[0]), squeeze=False)
-for state, column in zip(states, axes.T, strict=True):
-    for quantity, ax in zip(compare.LIQUID, column, strict=True):
-        plots.by_row(ax, points(state, quantity), rows, architectures)
-        ax.set_ylabel(compare.LIQUID[quantity])
-    plots.reference_density(column[-1], references[state])
-    column[0].set_ylim(0, 1.05)
-    plots.logarithmic(column[1])
-    column[0].set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
-plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
+points = {state: compare.liquids(lab, models, state) for state in states}
+fig = charts.liquids(points, rows, states=states, labels=labels, references=references)
 lab.save(fig, "liquid", before=before, after=after)
 
 # %% [markdown]
@@ -331,8 +314,8 @@ measured = {
     "force on torn molecules": compare.points(
         models, lambda m: compare.Point(errors.rms(torn[m.name]["force_error_eV_A"]))
     ),
-    f"force on own frames, {main}": points(main, "own_force"),
-    f"lived, {main}": points(main, "lived"),
+    f"force on own frames, {main}": points[main]["own_force"],
+    f"lived, {main}": points[main]["lived"],
 }
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 
@@ -362,8 +345,8 @@ for name, gains in gained.items():
     print(name)
     for base in (before, control):
         found_gains = {labels[a]: gains[after, base, a] for a in architectures}
-        verdict = compare.serves_all([compare.effect(gain) for gain in found_gains.values()])
-        print(f"  {after} over {base}: {verdict}")
+        finding = verdicts.of_all(list(found_gains.values()))
+        print(f"  {after} over {base}: {finding.verdict}")
         for label, gain in found_gains.items():
             print(f"    {label}: {compare.in_words(gain, better[name])}")
 
@@ -371,7 +354,7 @@ for name, gains in gained.items():
 for state in states:
     said_by = summaries.reference_verdict(references[state], "density")
     print(f"density at {state} / g cm⁻³: reference {said_by}")
-    for (row, architecture), values in points(state, "density").items():
+    for (row, architecture), values in points[state]["density"].items():
         print(f"  {labels[architecture]}, {row}: {compare.in_numbers(values)}")
 n_seeds = {row: {labels[a]: len(of(row, a)) for a in architectures} for row in rows}
 print(f"seeds: {n_seeds}")

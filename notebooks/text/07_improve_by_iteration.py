@@ -32,7 +32,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import compare
-from crosstrain.data import figures, plots, summaries, views
+from crosstrain.data import charts, figures, plots, summaries, views
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 
@@ -241,13 +241,9 @@ def lived(row, architecture, state):
     return [observed[run.name] for model in mine for run in runs[model.name, state]]
 
 
-shape = (len(states), len(architectures))
-fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False)
-for state, line in zip(states, axes, strict=True):
-    for architecture, ax in zip(architectures, line, strict=True):
-        lives = {row: lived(row, architecture, state) for row in rows}
-        plots.survivals(ax, lives, until_ps=planned_ps, colours=shade)
-        ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K")
+fig = charts.survivals(
+    lived, rows, states=states, labels=labels, until_ps=planned_ps, colours=shade
+)
 lab.save(fig, "survival", before=before, control=control)
 
 # %% [markdown]
@@ -255,25 +251,9 @@ lab.save(fig, "survival", before=before, control=control)
 # reached the planned time.
 
 # %%
-liquids = {state: compare.liquids(lab, everyone, state) for state in states}
-
-
-def points(state, quantity):
-    return compare.points(models, lambda m: liquids[state].get(m.name, {}).get(quantity))
-
-
+points = {state: compare.liquids(lab, models, state) for state in states}
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
-shape = (len(compare.LIQUID), len(states))
-fig, axes = plt.subplots(*shape, figsize=(6.6 * shape[1], 3.2 * shape[0]), squeeze=False)
-for state, column in zip(states, axes.T, strict=True):
-    for quantity, ax in zip(compare.LIQUID, column, strict=True):
-        plots.by_row(ax, points(state, quantity), rows, architectures)
-        ax.set_ylabel(compare.LIQUID[quantity])
-    plots.reference_density(column[-1], references[state])
-    column[0].set_ylim(0, 1.05)
-    plots.logarithmic(column[1])
-    column[0].set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
-plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
+fig = charts.liquids(points, rows, states=states, labels=labels, references=references)
 lab.save(fig, "liquid", before=before, control=control)
 
 # %% [markdown]
@@ -290,8 +270,8 @@ lab.save(fig, "liquid", before=before, control=control)
 # %%
 main = next(iter(states))
 measured = {f"force on {test}": tested[test] for test in tests} | {
-    f"force on own frames, {main}": points(main, "own_force"),
-    f"lived, {main}": points(main, "lived"),
+    f"force on own frames, {main}": points[main]["own_force"],
+    f"lived, {main}": points[main]["lived"],
 }
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 pairs = [(f"{before}+{block}", base) for block in makers for base in (before, control)]
@@ -365,7 +345,7 @@ for architecture in architectures:
 for state in states:
     reference = summaries.reference_verdict(references[state], "density")
     print(f"density at {state} / g cm⁻³: reference {reference}")
-    for (row, architecture), values in points(state, "density").items():
+    for (row, architecture), values in points[state]["density"].items():
         print(f"  {labels[architecture]}, {row}: {compare.in_numbers(values)}")
 
 # %% [markdown]

@@ -300,6 +300,10 @@ class Profile(_Part):
         return self
 
 
+OF_THE_STUDY = ("foundation", "unseen", "published")
+"""Sections that compare the study's own models; a profile of another liquid has none of them."""
+
+
 def names() -> list[str]:
     """Return the names of the profiles that come with the project."""
     return sorted(path.stem for path in paths.PROFILES.glob("*.yml"))

@@ -152,18 +152,28 @@ def mean_with_error(series: ArrayLike, *, discard: bool = True) -> Estimate:
     return Estimate(float(x.mean()), _standard_error(x.std(), n_effective), n_effective)
 
 
-def correlated_error(columns: ArrayLike) -> Floats:
-    """Standard error of the mean of each column of a correlated series.
+class ColumnErrors(NamedTuple):
+    """How well the means of the columns of a correlated series are known.
+
+    Attributes
+    ----------
+    error
+        Standard error of each column's mean, shape () or (n_columns,); 0 of a constant column.
+    n_effective
+        Number of independent samples in the slowest column; all, if every column is constant.
+    """
+
+    error: Floats
+    n_effective: float
+
+
+def column_errors(columns: ArrayLike) -> ColumnErrors:
+    """Standard errors of the means of a correlated series, and its independent samples.
 
     Parameters
     ----------
     columns
-        Shape (n_samples,) or (n_samples, n_columns). A constant column has the error 0.
-
-    Returns
-    -------
-    ndarray
-        Shape () or (n_columns,).
+        Shape (n_samples,) or (n_samples, n_columns).
 
     Raises
     ------
@@ -178,29 +188,12 @@ def correlated_error(columns: ArrayLike) -> Floats:
         _standard_error(spread, n)
         for spread, n in zip(flat[:, varies].std(axis=0), n_effective[varies], strict=True)
     ]
-    return error.reshape(x.shape[1:])
+    return ColumnErrors(error.reshape(x.shape[1:]), float(min(n_effective.min(), len(x))))
 
 
-def independent_samples(columns: ArrayLike) -> float:
-    """Number of independent samples of a correlated series, in its slowest column.
-
-    Parameters
-    ----------
-    columns
-        Shape (n_samples,) or (n_samples, n_columns).
-
-    Returns
-    -------
-    float
-        All samples, if every column is constant.
-
-    Raises
-    ------
-    ValueError
-        As `correlated_error`.
-    """
-    x = np.asarray(columns, dtype=float)
-    return float(min(_columns(x)[1].min(), len(x)))
+def correlated_error(columns: ArrayLike) -> Floats:
+    """Standard error of the mean of each column, as `column_errors`."""
+    return column_errors(columns).error
 
 
 def combine_replicas(estimates: Sequence[Estimate]) -> Estimate:

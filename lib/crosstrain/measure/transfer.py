@@ -72,11 +72,17 @@ class NotComparable(ValueError):
     ----------
     cause
         In a word or two: not run, failed, unstable, too few seeds or no scatter.
+    row
+        Of the cell that has too few values, if it is one cell's fault.
     """
 
-    def __init__(self, message: str, cause: str) -> None:
+    def __init__(self, message: str, cause: str, row: str = "") -> None:
         super().__init__(message)
-        self.cause = cause
+        self.cause, self.row = cause, row
+
+    def in_words(self) -> str:
+        """The cause, with its row, for a table."""
+        return f"{self.row}: {self.cause}" if self.row else self.cause
 
 
 @dataclass(frozen=True)
@@ -491,16 +497,19 @@ def _sign(better: Better) -> float:
 
 def _seeds(cells: Cells, row: str, architecture: str) -> Floats:
     """Values of a cell, at least two."""
-    values = _values(cells.get((row, architecture), ()))
+    runs = cells.get((row, architecture), ())
+    values = _values(runs)
     if len(values) < 2:
         found = cell(cells, row, architecture).counts
         seeds = ", ".join(f"{n} {state.value}" for state, n in found.items() if n)
+        lacking = {run.state for run in runs if run.value is None}
         order = (State.FAILED, State.UNSTABLE, State.NOT_RUN)
-        cause = next((state.value for state in order if found[state]), "too few seeds")
+        cause = next((state.value for state in order if state in lacking), "too few seeds")
         raise NotComparable(
             f"{row} by {architecture} has {len(values)} values ({seeds or 'not run'}), "
             "allowed are at least 2",
             cause if seeds else State.NOT_RUN.value,
+            row,
         )
     return values
 
