@@ -472,6 +472,11 @@ def _part(text: str) -> tuple[str, str]:
     return name, size
 
 
+def training_set(model_name: str) -> str:
+    """Return the training set in the name of a model, such as ``packed`` of ``mace-packed-s1``."""
+    return model_name.split("-")[1]
+
+
 def machine(model: Step) -> dict[str, Any]:
     """What is needed to load a model."""
     return {name: model.params[name] for name in ("architecture", "device", "precision")}

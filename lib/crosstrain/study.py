@@ -10,15 +10,14 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from ase import Atoms
-from matplotlib.figure import Figure
 
 from crosstrain import paths, plan_foundation, plan_published, plan_trials, plan_unseen
-from crosstrain.data import figures, profiles, published
 from crosstrain.data import frames as fr
+from crosstrain.data import profiles, published
 from crosstrain.data.profiles import Block, Profile, State
 from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
@@ -26,6 +25,9 @@ from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want
 from crosstrain.run.store import Step, Store, upstream
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
 from crosstrain.steps import FRAMES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 T = TypeVar("T")
 LABELLED = ("set", "relabel", "published")
@@ -360,6 +362,8 @@ class Study(Plan):
 
     def save(self, figure: Figure, name: str, **parameters: Any) -> None:
         """Write a figure with its origin; `parameters` are those of the notebook."""
+        from crosstrain.data import figures
+
         figures.save(
             figure,
             name,

@@ -28,7 +28,6 @@ from ase.geometry import find_mic
 from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
-from scipy.stats import spearmanr
 
 from crosstrain.build import boxes
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
@@ -357,5 +356,7 @@ def _density_order(frames: Sequence[Atoms], pressures: Floats) -> float | None:
     densities = [boxes.density_g_cm3(frame) for frame in frames]
     if np.ptp(densities) < 0.05:
         return None
+    from scipy.stats import spearmanr  # a second to load
+
     order = float(spearmanr(densities, pressures).statistic)
     return order if abs(order) > 0.6 else None

@@ -562,11 +562,6 @@ def score_sentence(score: LiquidScore) -> str:
     return "no score, for want of a trusted reference value"
 
 
-def training_set(model_name: str) -> str:
-    """Return the training set in the name of a model, such as ``packed`` of ``mace-packed-s1``."""
-    return model_name.split("-")[1]
-
-
 def plus_minus(value: float, error: float, digits: int = 3) -> str:
     """Return a value with its standard error, such as ``1.023 ± 0.008``."""
     return f"{value:.{digits}f} ± {error:.{digits}f}"

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import qmc
 
 CHOSEN, SPARE, KNOWN, TOO_FAR, BROKEN = "chosen", "spare", "known", "too far", "broken"
 REASONS = (CHOSEN, SPARE, KNOWN, TOO_FAR, BROKEN)
@@ -279,6 +278,8 @@ def exploration_plan(
     }.items():
         if not 0 < low <= high:
             raise ValueError(f"{name} is {low} to {high}, allowed are rising values above 0")
+    from scipy.stats import qmc  # a second to load
+
     points = qmc.Halton(d=3, scramble=True, seed=seed).random(n)
     return [
         Start(
