@@ -26,6 +26,7 @@ book: $(READY)  ## build the executed notebooks as static pages: runs/book/html/
 	$(BIN)/crosstrain book
 
 archive: book  ## write what to deposit in an archive, with checksums, to runs/archive
+	@git diff --quiet HEAD || { echo "the deposit holds the last commit, and there are changes since: commit them first" >&2; exit 2; }
 	rm -rf runs/archive && mkdir -p runs/archive
 	git archive --format=tar.gz --prefix=crosstrain/ --output=runs/archive/crosstrain.tar.gz HEAD
 	tar -C runs/book/html -czf runs/archive/book.tar.gz .

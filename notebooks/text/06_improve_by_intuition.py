@@ -184,8 +184,8 @@ lab.save(fig, "pressure_errors", before=before, after=after)
 
 # %% [markdown]
 # All scans together, a point for each frame and seed: above zero the model pushes too hard, below
-# too little (or pulls too much). Look at the densities of a liquid, where little
-# pressure decides, before the walls at the right.
+# too little (or pulls too much). Look at the densities of a liquid, where little pressure decides,
+# before the walls at the right.
 
 # %% [markdown]
 # ## Deficiency two: molecules far from equilibrium
@@ -228,7 +228,7 @@ lab.save(fig, "molecules", before=before, after=after)
 #
 # So far the models were asked about frames that people chose. Now they run the liquid and choose
 # their own. A run ends early when a bond forms or breaks for longer than a vibration, the liquid
-# boils off or collapses, or the temperature runs away. Curves are Kaplan and Meier's, as in
+# boils off or collapses, or the temperature runs away. Curves are those of Kaplan-Meier, as in
 # [04](04_run_liquid_dynamics.ipynb), one for each training set.
 
 # %%

@@ -70,10 +70,10 @@ makers = dict(lab.profile.iteration.blocks) if lab.profile.iteration else {}
 #
 # Notebooks [06](06_improve_by_intuition.ipynb) and [07](07_improve_by_iteration.ipynb) asked what
 # single blocks are worth. Whether data *transfer* is a question about the pattern: a block can help
-# both architectures, one of them, or the one that made it. So here everything stands side by side.
-# A row is a training set, blocks joined by +; a column is an architecture; a cell holds one model
-# per seed, each judged at the state of the parameters cell. What is not stored is not computed
-# here: it is *not run*.
+# both architectures, one of them, or the one that made it. So here everything stands side by side,
+# in the **transfer matrix**. A row is a training set, blocks joined by +; a column is an
+# architecture; a cell holds one model per seed, each judged at the state of the parameters cell.
+# What is not stored is not computed here: it is *not run*.
 
 # %%
 held = matrix.stored(lab, state)
@@ -191,7 +191,8 @@ lab.save(fig, "gains", state=state, quantity=quantity)
 # What a block is worth depends on what is asked of it, and the score on its tolerances. In
 # JupyterLab choose another yardstick and move the sliders: matrix and gains are drawn again. The
 # tolerances (density in g cm⁻³; the overlap error of an RDF has no unit) act on the score alone, so
-# without a trusted reference they change nothing but the title.
+# without a trusted reference they change nothing but the title. On a page that is only read, the
+# default of both figures stands above.
 
 # %%
 look = {"readout_format": ".3g", "continuous_update": False}
@@ -213,7 +214,7 @@ def reread(yardstick, **tolerances):
     transfer_plots.heat_map(axes[0], found[yardstick], rows, labels, form=about.form, **better)
     transfer_plots.effects(axes[1], gained, others, colours, plain=without)
     axes[0].set_title(about.label)
-    axes[1].set_title(f"gain over {base}")
+    axes[1].set_title(f"gain over {base}, colours as above")
     fig.suptitle(", ".join(f"{name} tolerance {value:.3g}" for name, value in tolerances.items()))
     plt.show()
 
@@ -294,7 +295,7 @@ lab.save(fig, "overlap")
 # %% [markdown]
 # Read a row from left to right: how much of this set the others already know, at equal numbers of
 # atoms. Two sets of one kind (the base and its control) show how much is the most that can be
-# expected: even these do not cover each other, for a hot liquid is never the same twice.
+# expected: even these cover each other in part only, for a hot liquid is never the same twice.
 
 # %% [markdown]
 # **Novelty** is the distance, in that space, from the atoms of a block's frames to the nearest atom
@@ -318,15 +319,15 @@ lab.save(fig, "novelty", state=state, quantity=quantity)
 
 # %% [markdown]
 # A point for each row and architecture, its marker tells the row. If novelty were worth something
-# by itself, the points of one colour would rise to the right. In numbers, by the correlation of
-# their ranks (Spearman's, from -1 to 1, with its interval [4]):
+# by itself, the points of one colour would rise to the right. In numbers, by the rank correlation
+# (Spearman's, from -1 to 1, with its interval [4]):
 
 # %%
 for name, label in labels.items():
     points = [(novelty[row], plain[row, name]) for row in novelty if (row, name) in plain]
     x, y = np.transpose(points) if points else ([], [])
     rank = verdicts.rank_correlation(x, y, rng=np.random.default_rng(seed), confidence=confidence)
-    print(f"{label}, rank correlation: {rank}; that novelty predicts gain is {rank.finding}")
+    print(f"{label}, rank correlation: {rank}; novelty predicts gain: {rank.finding.verdict}")
 
 # %% [markdown]
 # The test goes through all orders of the points, so it cannot say yes with fewer than five. Novelty
