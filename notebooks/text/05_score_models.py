@@ -219,7 +219,8 @@ lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tole
 # Dark is good. A grey cell has no reference value to be compared with.
 #
 # The tolerances are a matter of choice. In JupyterLab, move the sliders: the figure below is the
-# one above for other tolerances (density in g cm⁻³; the overlap error of an RDF has no unit).
+# one above for other tolerances (density in g cm⁻³; the overlap error of an RDF has no unit). On a
+# page that is only read there is only the one above.
 
 # %%
 look = {"readout_format": ".3g", "continuous_update": False}

@@ -18,10 +18,11 @@
 # **What you will learn.** What can be compared between levels of theory and what cannot, what
 # accuracy costs per step, and whether system-specific data are still needed.
 #
-# **You need** notebooks [03](03_train_two_architectures.ipynb),
-# [04](04_run_liquid_dynamics.ipynb) and [05](05_score_models.ipynb), and a profile with a section
-# `foundation`. The weights of SO3LR and CHGNet come with their packages. Those of MACE-MP-0 and
-# MACE-OFF23 are optional: without them their rows say *not run*, and how to provide them.
+# **You need** notebooks [03](03_train_two_architectures.ipynb), [04](04_run_liquid_dynamics.ipynb)
+# and [05](05_score_models.ipynb), and a profile with a section `foundation`; with another one this
+# page says *skipped* and holds the text alone. The weights of SO3LR and CHGNet come with their
+# packages. Those of MACE-MP-0 and MACE-OFF23 are optional: without them their rows say *not run*,
+# and how to provide them.
 #
 # **Run time.** `laptop` and `smoke`: under a minute from stored results. To compute them takes
 # minutes for `smoke` and about half an hour per model for `laptop`.

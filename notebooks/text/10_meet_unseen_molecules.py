@@ -20,9 +20,11 @@
 # to tell a bad force from a liquid that falls apart.
 #
 # **You need** notebooks [04](04_run_liquid_dynamics.ipynb) for survival and
-# [05](05_score_models.ipynb) for force errors by component.
+# [05](05_score_models.ipynb) for force errors by component, and a profile with a section `unseen`;
+# with another one this page says *skipped* and holds the text alone.
 #
-# **Run time.** `laptop` and `smoke`: two minutes from stored results.
+# **Run time.** `laptop` and `smoke`: two minutes from stored results. What it costs to compute them
+# is estimated below.
 #
 # **Files made.** Figures `10_meet_unseen_molecules__molecules`, `__survival`, `__broken`,
 # `__forces`, `__clusters` and `__distance`.

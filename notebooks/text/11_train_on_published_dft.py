@@ -20,10 +20,12 @@
 # and dense liquids, and whether a cheap reference method is a fair judge of architectures.
 #
 # **You need** notebooks [02](02_label_with_a_reference.ipynb) for the two methods and
-# [03](03_train_two_architectures.ipynb) for the training; and the published file, which is not
-# part of this project: README.md says how to get it (`CROSSTRAIN_PUBLISHED`).
+# [03](03_train_two_architectures.ipynb) for the training; and the published file, which is not part
+# of this project: README.md says how to get it (`CROSSTRAIN_PUBLISHED`). Without it, or without a
+# section `published` in the profile, this page says *skipped* and holds the text alone.
 #
-# **Run time.** `laptop` and `smoke`: a minute from stored results.
+# **Run time.** `laptop` and `smoke`: a minute from stored results. To compute them takes minutes
+# for `smoke` and hours for `laptop`.
 #
 # **Files made.** Figures `11_train_on_published_dft__set`, `__blocks`, `__sizes`, `__labels` and
 # `__density`.
