@@ -94,7 +94,7 @@ cells = {state: matrix.read(lab, state, seed=seed) for state in liquid.states}
 rows, shown = lab.rows(), {state: matrix.chosen(found, "auto") for state, found in cells.items()}
 
 # %%
-fig, axes = plt.subplots(1, len(cells), figsize=(11, 1.6 + 0.45 * len(rows)), sharey=True)
+fig, axes = plt.subplots(1, len(cells), figsize=(9.5, 1.6 + 0.45 * len(rows)), sharey=True)
 panels = dict(zip(cells, np.atleast_1d(axes), strict=True))
 for quantity in dict.fromkeys(shown.values()):
     about, mine = matrix.QUANTITIES[quantity], [s for s in cells if shown[s] == quantity]

@@ -112,7 +112,7 @@ needed = ("score", "density_deviation")  # of the reference
 shown = [name for name in cells if name not in needed or matrix.has_value(cells[name])]
 n_across = 3 if len(shown) > 4 else 2
 n_lines = int(np.ceil(len(shown) / n_across))
-size = (11.5, n_lines * (1 + 0.4 * len(rows)))
+size = (2.6 + 3 * n_across, n_lines * (1 + 0.4 * len(rows)))
 fig, axes = plt.subplots(n_lines, n_across, figsize=size, sharey=True, squeeze=False)
 for ax in axes.flat[len(shown) :]:
     ax.remove()
