@@ -163,8 +163,8 @@ lab.save(fig, "pressure", before=before, after=after)
 # is weak.
 #
 # Below zero the molecules pull: that is what keeps a liquid together. A model that shows no such
-# dip has never seen molecules apart, or does not look that far, and its liquid swells. One whose
-# curve crosses zero at too high a density makes a liquid that is too dense.
+# dip has never seen molecules apart, or does not look that far, and its liquid will swell. One
+# whose curve crosses zero at too high a density makes a liquid that is too dense.
 
 # %%
 shape = (1, len(architectures))
@@ -389,7 +389,7 @@ pd.concat({name: compare.table(gained[name], better[name], labels) for name in g
 
 # %% [markdown]
 # Read a pair of lines together: a block that helps against `classical` and not against the control
-# has helped by its number only. Where a cell says why there is no gain, seeds are missing or
+# may have helped by its number only. Where a cell says why there is no gain, seeds are missing or
 # nothing varies between them.
 
 # %% [markdown]

@@ -81,7 +81,8 @@ shade = {row: figures.set_colour(row) for row in rows}
 # In each **generation** the first member runs the liquid in many boxes, hot and cold, thin and
 # dense. All members judge the frames, and each frame has one of five fates:
 #
-# - *known*: they disagree less than they do about nearly all frames that they were trained on;
+# - *known*: they disagree no more than about the frames that they were trained on, the worst few of
+#   these left out;
 # - *too far*: they disagree several times more than that, for the run has left the physics;
 # - *broken*, whatever they say: its molecules are not whole;
 # - *chosen*: of the rest, those that differ most from each other and from the training set. These

@@ -64,11 +64,11 @@ at = lab.profile.liquid.states[asked.state]
 # %% [markdown]
 # ## Why ask for what was not taught?
 #
-# An electrolyte is seldom just two solvents, and additives come and go. A potential
-# that has learnt what a C-O bond is, and not merely what EMC is, would hold a new molecule together
-# without new labels. It sees only neighbourhoods of atoms: as far as those of a new molecule are
-# like those of the old ones, it may be right; beyond, it invents. So one expects little trouble
-# from a longer chain on the same group, and more from a group that was never seen.
+# An electrolyte is seldom just two solvents, and additives come and go. A potential that has learnt
+# what a C-O bond is, and not merely what EMC is, would hold a new molecule together without new
+# labels. It sees only neighbourhoods of atoms: as far as those of a new molecule are like those of
+# the old ones, it may be right; beyond, it invents. So one expects little trouble from a longer
+# chain on the same group, and more from a group that was never seen.
 #
 # ## The molecules
 #

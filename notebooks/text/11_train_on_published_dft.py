@@ -221,7 +221,7 @@ lab.save(fig, "sizes")
 # The control experiment of this notebook. The same frames are labelled by the reference method of
 # the study, and both architectures are trained again; each model is judged by its own kind of
 # labels. If the two architectures compare alike on both, the cheap reference has been a fair judge
-# between them, whatever it is worth as chemistry.
+# between them on these frames, whatever it is worth as chemistry.
 
 # %%
 shape = (len(asked.splits), len(DFT_LABELS))
