@@ -27,9 +27,10 @@ book: $(READY)  ## build the executed notebooks as static pages: runs/book/html/
 	$(BIN)/crosstrain book
 
 archive: book  ## write what to deposit in an archive, with checksums, to runs/archive
+	@git diff --quiet HEAD || { echo "the deposit holds the last commit, and there are changes since: commit them first" >&2; exit 2; }
 	rm -rf runs/archive && mkdir -p runs/archive
 	git archive --format=tar.gz --prefix=crosstrain/ --output=runs/archive/crosstrain.tar.gz HEAD
-	tar -C runs/book/html -czf runs/archive/book.tar.gz .
+	tar -C runs/book -czf runs/archive/book.tar.gz html
 	cd runs/archive && sha256sum *.tar.gz > SHA256SUMS
 
 bench: $(READY)  ## measure the speed of the library against named peers

@@ -58,6 +58,40 @@ def test_a_matrix_without_any_value_can_be_drawn(ax):
     ax.figure.canvas.draw()
 
 
+def test_errors_of_several_states_share_one_scale_of_ratios():
+    hot, cold = {("a", "mace"): done(20.0, 22.0)}, {("a", "mace"): done(200.0), ("b", "mace"): []}
+    scale = transfer_plots.colour_scale([hot, cold], "lower")
+    assert (scale.vmin, scale.vmax) == (20.0, 200.0)  # a decade at least: 21 would not be enough
+    assert scale(np.sqrt(20.0 * 200.0)) == pytest.approx(0.5)
+    figure = Figure()
+    axes = figure.subplots(1, 2)
+    options = {"form": ".1f", "better": "lower", "scale": scale}
+    images = [
+        transfer_plots.heat_map(ax, cells, ["a", "b"], {"mace": "MACE"}, **options)
+        for ax, cells in zip(axes, (hot, cold), strict=True)
+    ]
+    assert {image.get_clim() for image in images} == {(20.0, 200.0)}
+    transfer_plots.colour_bar(images[0], list(axes), "error / meV")
+    assert figure.axes[-1].get_ylabel() == "error / meV"
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize(
+    ("values", "better", "limits"),
+    [
+        ((0.4, 0.6), "higher", (0, 1)),
+        ((0.8, 1.2), None, (0, 1.2)),
+        ((15.0, 22.0), "lower", (2.2, 22)),
+        ((0.0, 5.0), "lower", (0, 5)),  # zero has no logarithm
+        ((), "lower", (0.1, 1)),
+    ],
+)
+def test_limits_of_the_colours(values, better, limits):
+    cells = {(f"{value}", "mace"): done(value) for value in values}
+    scale = transfer_plots.colour_scale([cells], better)
+    assert (scale.vmin, scale.vmax) == pytest.approx(limits)
+
+
 def test_effects_or_why_there_are_none(ax):
     found = {
         ("a", "x"): effect(1.0),
@@ -88,9 +122,16 @@ def test_novelty_has_a_marker_for_each_row(ax):
     assert sorted(float(line.get_xdata()[0]) for line in drawn) == [0.1, 0.2, 0.2]
 
 
+def test_without_a_gain_nothing_is_drawn_behind_the_reason(ax):
+    transfer_plots.novelty_against_gain(ax, {"a+b": 0.1}, {}, LABELS)
+    assert texts(ax) == ["not run"]
+    assert all(len(line.get_xdata()) == 0 for line in ax.lines)  # of the legend
+
+
 def test_size_scan_leaves_out_what_was_not_run(ax):
     cells = {("c.5", "mace"): done(3.0, 5.0), ("c", "mace"): done(2.0)}
     transfer_plots.size_scan(ax, cells, {"c.5": 5, "c.10": 10, "c": 20}, LABELS)
     (curve,) = ax.containers
     np.testing.assert_allclose(curve.lines[0].get_xydata(), [[5, 4], [20, 2]])
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["5", "10", "20"]
+    assert ax.get_xlim() == pytest.approx((5 / 1.2, 24))

@@ -1,5 +1,7 @@
 """Unseen molecules: where they break is found in the molecule, and the claim follows its rule."""
 
+import itertools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -8,6 +10,7 @@ from ase import Atoms
 from crosstrain.build import boxes
 from crosstrain.build.molecules import molecule
 from crosstrain.data import unseen
+from matplotlib.text import Text
 
 STAYS = {"known": [1.0, 1.0], "shape": [1.0, 1.0, 1.0], "chemistry": [1.0, 1.0, 1.0]}
 
@@ -129,6 +132,19 @@ def test_means_are_drawn_by_molecule_and_against_distance(table):
     assert [text.get_text() for text in axes[1].texts] == ["DMC", "VC", "PC"]
     rank = unseen.rank_with_distance(distance, table, "error", rng=np.random.default_rng(0))
     assert (rank.value, rank.n_points) == (pytest.approx(1.0), 2)
+    plt.close(fig)
+
+
+def test_names_of_molecules_at_one_distance_do_not_lie_on_each_other(table):
+    fig, ax = plt.subplots()
+    distance = {"DMC": 0.2, "EC": 0.1001, "EMC": 0.1, "PC": 0.1002}
+    groups = dict.fromkeys(distance, "shape")
+    unseen.against_distance(ax, distance, table, "error", groups=groups, colours={"MACE": "red"})
+    assert [text.get_text() for text in ax.texts] == ["EMC", "EC", "PC", "DMC"]
+    fig.canvas.draw()  # places them
+    extents = [Text.get_window_extent(text) for text in ax.texts]  # of the words alone
+    assert not any(one.overlaps(other) for one, other in itertools.pairwise(extents))
+    assert ax.texts[0].xy[0] == 0.1 and ax.texts[2].xy[0] == 0.1002  # the threads lead home
     plt.close(fig)
 
 

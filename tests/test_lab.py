@@ -109,14 +109,13 @@ def test_structures_are_drawn(opened, wait_for_drawing, name):
     wait_for_drawing(page, cell.locator("canvas").first)
 
 
-def test_the_matrix_runs(opened, wait_for_drawing):
-    page = opened("08_read_the_transfer_matrix")
-    cell = show(page, 'lab.save(fig, "matrix"')
-    wait_for_drawing(page, cell.locator(".jp-OutputArea img").first)
-
-
-def test_a_slider_changes_the_figure(opened):
-    page = opened("05_score_models")
+@pytest.mark.parametrize(
+    ("name", "figure"), [("05_score_models", "terms"), ("08_read_the_transfer_matrix", "matrix")]
+)
+def test_a_slider_changes_the_figure(opened, wait_for_drawing, name, figure):
+    page = opened(name)
+    still = show(page, f'lab.save(fig, "{figure}"')
+    wait_for_drawing(page, still.locator(".jp-OutputArea img").first)
     cell = show(page, "@interact")
     picture = cell.locator(".jp-OutputArea img")
     before = picture.get_attribute("src")

@@ -139,6 +139,10 @@ def test_a_trusted_reference_gives_a_score(study):
     assert found["density_deviation"]["packed", "mace"][0].state is State.UNSTABLE
     assert found["density_deviation"]["classical+lost", "mace"][0].state is State.NOT_RUN
     assert matrix.chosen(found, "auto") == "score"
+    wide = {"density": 0.04, "rdf": 0.05}
+    again = matrix.read(study, "hot", seed=0, tolerances=wide, known=matrix.stored(study, "hot"))
+    assert again["score"]["classical", "mace"][0].value == pytest.approx(0.8)
+    assert again["density_deviation"] == found["density_deviation"]
 
 
 def test_a_failed_step_is_told_from_one_not_run(study):

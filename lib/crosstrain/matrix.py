@@ -62,6 +62,7 @@ def read(
     seed: int,
     rows: Sequence[str] | None = None,
     tolerances: Mapping[str, float] = TOLERANCES,
+    known: Stored | None = None,
 ) -> Matrix:
     """Return the transfer matrix at a state, from stored results only.
 
@@ -80,6 +81,8 @@ def read(
         Training sets; default: the rows of the profile.
     tolerances : mapping
         As for `crosstrain.judge.liquid_score`.
+    known : Stored, optional
+        What `stored` returned for these rows, if they are read again with other tolerances.
 
     Returns
     -------
@@ -91,26 +94,67 @@ def read(
     ValueError
         If the profile has no such state.
     """
-    known = study.profile.liquid.states
-    if state not in known:
-        raise ValueError(f"state {state!r}; the profile has {', '.join(known)}")
+    known = known or stored(study, state, rows=rows)
+    nothing = [dict.fromkeys(QUANTITIES, Run(State.NOT_RUN))] * len(study.profile.training.seeds)
+    runs = {
+        key: [_runs(study, m, state, known, seed, tolerances) for m in models] or nothing
+        for key, models in _models(study, rows).items()
+    }
+    return {
+        quantity: {key: [run[quantity] for run in seeds] for key, seeds in runs.items()}
+        for quantity in QUANTITIES
+    }
+
+
+def stored(study: Study, state: str, *, rows: Sequence[str] | None = None) -> Stored:
+    """Return all that is stored of the rows of a matrix at a state, which takes most of the time.
+
+    Parameters
+    ----------
+    study, state, rows
+        As for `read`.
+
+    Raises
+    ------
+    ValueError
+        If the profile has no such state.
+    """
+    states = study.profile.liquid.states
+    if state not in states:
+        raise ValueError(f"state {state!r}; the profile has {', '.join(states)}")
+    models = [model for each in _models(study, rows).values() for model in each]
+
+    def error(step: Step) -> float | None:
+        said = study.predicted(step)
+        if not said["frames"]:
+            return None
+        return 1e3 * summaries.force_errors(said["frames"], said)["intermolecular"].rmse
+
+    reference = study.reference(state)
+    liquids = [(m, liquid) for m in models for liquid in study.liquids(m, state)]
+    return Stored(
+        observed=_stored(
+            study,
+            (study.observed(liquid) for _, liquid in liquids),
+            lambda step: study.read(step, "observed.json"),
+        ),
+        own_error=_stored(
+            study, (study.evaluated(m, study.relabelled(run)) for m, run in liquids), error
+        ),
+        fixed_error=_stored(study, (_fixed(study, m) for m in models), error),
+        reference=study.read(reference, "reference.json") if study.has(reference) else NONE,
+    )
+
+
+def _models(study: Study, rows: Sequence[str] | None) -> dict[tuple[str, str], list[Step]]:
+    """Models by row and architecture, one per seed; none of a row that cannot be trained."""
     training = study.profile.training
-    cells = {
+    return {
         (row, architecture): [study.model(architecture, row, s) for s in training.seeds]
         if study.can_train(row)
         else []
         for row in (study.rows() if rows is None else rows)
         for architecture in training.architectures
-    }
-    values = _Values.read(study, state, [m for models in cells.values() for m in models])
-    nothing = [dict.fromkeys(QUANTITIES, Run(State.NOT_RUN))] * len(training.seeds)
-    runs = {
-        key: [_runs(study, m, state, values, seed, tolerances) for m in models] or nothing
-        for key, models in cells.items()
-    }
-    return {
-        quantity: {key: [run[quantity] for run in seeds] for key, seeds in runs.items()}
-        for quantity in QUANTITIES
     }
 
 
@@ -148,36 +192,13 @@ def added_blocks(study: Study, row: str, base: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class _Values:
+class Stored:
     """What is stored, by the name of its step; errors in meV/Å, None without a labelled frame."""
 
     observed: Mapping[str, Mapping[str, Any]]
     own_error: Mapping[str, float | None]
     fixed_error: Mapping[str, float | None]
     reference: Mapping[str, Any]
-
-    @classmethod
-    def read(cls, study: Study, state: str, models: Sequence[Step]) -> _Values:
-        def error(step: Step) -> float | None:
-            said = study.predicted(step)
-            if not said["frames"]:
-                return None
-            return 1e3 * summaries.force_errors(said["frames"], said)["intermolecular"].rmse
-
-        reference = study.reference(state)
-        liquids = [(m, liquid) for m in models for liquid in study.liquids(m, state)]
-        return cls(
-            observed=_stored(
-                study,
-                (study.observed(liquid) for _, liquid in liquids),
-                lambda step: study.read(step, "observed.json"),
-            ),
-            own_error=_stored(
-                study, (study.evaluated(m, study.relabelled(run)) for m, run in liquids), error
-            ),
-            fixed_error=_stored(study, (_fixed(study, m) for m in models), error),
-            reference=study.read(reference, "reference.json") if study.has(reference) else NONE,
-        )
 
 
 def _stored(study: Study, steps: Iterable[Step], read_one: Callable[[Step], T]) -> dict[str, T]:
@@ -192,7 +213,7 @@ def _runs(
     study: Study,
     model: Step,
     state: str,
-    values: _Values,
+    values: Stored,
     seed: int,
     tolerances: Mapping[str, float],
 ) -> dict[str, Run]:

@@ -472,7 +472,7 @@ def _part(text: str) -> tuple[str, str]:
     return name, size
 
 
-def training_set(model_name: str) -> str:
+def set_of(model_name: str) -> str:
     """Return the training set in the name of a model, such as ``packed`` of ``mace-packed-s1``."""
     return model_name.split("-")[1]
 

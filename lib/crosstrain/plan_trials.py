@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from crosstrain.data.profiles import State
-from crosstrain.plan import Plan, atoms_in, declared, label_estimate_s, machine, training_set
+from crosstrain.plan import Plan, atoms_in, declared, label_estimate_s, machine, set_of
 from crosstrain.run.store import Step
 
 
@@ -74,7 +74,7 @@ def liquids(plan: Plan, model: Step, state: str) -> list[Step]:
 
 def states_of(plan: Plan, model: Step) -> list[str]:
     """The states at which a model is run: those meant for its training set, or for all."""
-    sets = training_set(model.name) if model.kind == "train" else None
+    sets = set_of(model.name) if model.kind == "train" else None
     states = plan.profile.liquid.states
     return [
         name

@@ -28,6 +28,7 @@
 
 # %%
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from crosstrain import matrix
 from crosstrain.data import figures, plots, transfer_plots, views
@@ -84,28 +85,35 @@ lab.save(fig, "study_map")
 # Everything that is stored of it so far: each row is a training set, each column an architecture,
 # each cell the liquids of its models, one per seed. Where the reference method's own liquid is not
 # known well enough to score against, the error of the forces between molecules on the models' own
-# runs is shown instead, and the title says so.
+# runs is shown instead, and the bar beside the panels says so.
 
 # %%
 training, liquid = lab.profile.training, lab.profile.liquid
 columns = {name: protocol.architecture(name).LABEL for name in training.architectures}
 cells = {state: matrix.read(lab, state, seed=seed) for state in liquid.states}
-rows = lab.rows()
-size = (11, 1.6 + 0.45 * len(rows))
-fig, axes = plt.subplots(1, len(cells), figsize=size, sharey=True, squeeze=False)
-for ax, (state, found) in zip(axes[0], cells.items(), strict=True):
-    shown = matrix.chosen(found, "auto")
-    about, at = matrix.QUANTITIES[shown], liquid.states[state]
+rows, shown = lab.rows(), {state: matrix.chosen(found, "auto") for state, found in cells.items()}
+
+# %%
+fig, axes = plt.subplots(1, len(cells), figsize=(9.5, 1.6 + 0.45 * len(rows)), sharey=True)
+panels = dict(zip(cells, np.atleast_1d(axes), strict=True))
+for quantity in dict.fromkeys(shown.values()):
+    about, mine = matrix.QUANTITIES[quantity], [s for s in cells if shown[s] == quantity]
+    found = {state: cells[state][quantity] for state in mine}
     options = {"form": about.form, "better": about.better}
-    transfer_plots.heat_map(ax, found[shown], rows, columns, **options)
-    ax.set_title(f"{about.label}\n{at.temperature_K:g} K, {at.pressure_bar:g} bar")
+    options |= {"scale": transfer_plots.colour_scale([*found.values()], about.better)}
+    for state, values in found.items():
+        image = transfer_plots.heat_map(panels[state], values, rows, columns, **options)
+        at = liquid.states[state]
+        panels[state].set_title(f"{at.temperature_K:g} K, {at.pressure_bar:g} bar")
+    transfer_plots.colour_bar(image, [panels[s] for s in mine], about.label.replace("\n", " "))
 lab.save(fig, "summary")
 
 # %% [markdown]
-# Blue is a score from 0 to 1, and dark is good; orange is an error, and dark is bad. Hatched cells
-# hold models whose liquids broke down, white cells were not run, grey ones failed. A number stands
-# with its standard error over the seeds, or says that there is one seed only. Notebook
-# [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
+# Blue is a score, and dark is good; orange is an error, and dark is bad. Panels that share a bar
+# share its colours, and those of errors are logarithmic: equal steps of colour are equal factors.
+# Hatched cells hold models whose liquids broke down, white cells were not run, dark grey ones
+# failed. A number stands with its standard error over the seeds, or says that there is one seed
+# only. Notebook [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
 
 # %% [markdown]
 # ## The notebooks

@@ -226,7 +226,7 @@ for ax, quantity in zip(axes, ("temperature / K", "nearest contact / Å"), stric
     for name, rows in where.groupby("set", sort=False):
         plots.cloud(ax, rows[[DENSITY, quantity]].to_numpy(), name=name)
     ax.set(xlabel=DENSITY, ylabel=quantity)
-axes[0].legend()
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=5)
 lab.save(fig, "where")
 
 # %% [markdown]

@@ -104,8 +104,9 @@ plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "density")
 
 # %% [markdown]
-# Traces of one colour are replicas and seeds of one architecture. Where no part is drawn strong,
-# there was nothing to average, and the table below says why.
+# Traces of one colour are replicas and seeds of one architecture; a dotted line marks where the
+# average of one of them begins. Where no part is drawn strong, there was nothing to average, and
+# the table below says why.
 
 # %%
 rows = {}
@@ -165,13 +166,14 @@ for ax, state in zip(axes[0], states, strict=True):
         style["linestyle"] = figures.LINE_STYLES.get(architecture, ":")
         plots.survival(ax, curve, **style)
     ax.set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
-axes[0, 0].legend()
+    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.94), fontsize=9)
 lab.save(fig, "survival")
 
 # %% [markdown]
-# All training sets and seeds of an architecture are taken together. A curve that stays at one
-# says that no run was lost, not that none ever would be: with n of n runs alive, a failure rate
-# of up to about 3/n remains possible.
+# All training sets and seeds of an architecture are taken together. The band is that of 95 %
+# confidence; a curve at one, or at zero, has none. A curve that stays at one says that no run was
+# lost, not that none ever would be: with n of n runs alive, a failure rate of up to about 3/n
+# remains possible.
 
 # %% [markdown]
 # ## Self-diffusion

@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 from crosstrain import judge
 from crosstrain.data import figures, plots, summaries
+from crosstrain.plan import set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 from ipywidgets import FloatSlider, interact
@@ -96,7 +97,7 @@ for model, evaluation in own:
         continue
     here = summaries.force_errors(said["frames"], said)["total"].rmse
     there = errors.loc[(model.name, test), "force / meV Å⁻¹"]
-    marker = figures.set_marker(summaries.training_set(model.name))
+    marker = figures.set_marker(set_of(model.name))
     ax.loglog(there, 1e3 * here, marker, color=figures.colour(architecture), markersize=9)
 plots.equality(ax)
 ax.set(xlabel=f"force RMSE on {test} / meV Å$^{{-1}}$", ylabel="on its own run / meV Å$^{-1}$")
@@ -219,7 +220,8 @@ lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tole
 # Dark is good. A grey cell has no reference value to be compared with.
 #
 # The tolerances are a matter of choice. In JupyterLab, move the sliders: the figure below is the
-# one above for other tolerances (density in g cm⁻³; the overlap error of an RDF has no unit).
+# one above for other tolerances (density in g cm⁻³; the overlap error of an RDF has no unit). On a
+# page that is only read there is only the one above.
 
 # %%
 look = {"readout_format": ".3g", "continuous_update": False}
@@ -246,7 +248,7 @@ for ax, state in zip(axes[0], states, strict=True):
     points = []
     for model in (model for model in models if state in lab.states_of(model)):
         score, name = scores[model.name, state], model.params["architecture"]
-        marker = figures.set_marker(summaries.training_set(model.name))
+        marker = figures.set_marker(set_of(model.name))
         error = errors.loc[(model.name, test), "force / meV Å⁻¹"]
         points.append((name, marker, error, score.value, score.lower, score.upper))
     plots.error_against_score(ax, points)

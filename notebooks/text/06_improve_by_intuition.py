@@ -65,13 +65,27 @@ shade = {row: figures.set_colour(row) for row in rows}
 assert models[before], f"no model of {before!r}: neither stored nor asked for by the profile"
 
 # %% [markdown]
-# ## The training sets
+# ## Why by hand?
 #
-# `scan` holds liquid frames whose volume was changed with rigid molecules; it should teach how
-# the pressure depends on the density. `molecules` holds isolated molecules with bonds, angles
-# and torsions far from rest; it should keep molecules whole. Neither kind was ever met by a
-# simulation: a person thought of it. `classical_more` is the **control**. A block that helps no
-# more than as many frames of the old kind has only added frames.
+# A training set is a statement about where the model will go. Snapshots of classical dynamics say:
+# into liquids whose density and temperature rise together. A model that is fitted to them alone has
+# been told little of the pressure at other densities, and nothing of what a molecule costs that is
+# half torn. It is free to invent both, and notebook [04](04_run_liquid_dynamics.ipynb) shows what
+# can become of inventions: liquids that swell, and bonds that form where none should.
+#
+# Whoever knows chemistry can see such gaps without any simulation, and fill each with a block:
+#
+# - `scan`: liquid frames whose volume was changed while the molecules kept their shape. It should
+#   teach how the pressure depends on the density.
+# - `molecules`: isolated molecules with bonds, angles and torsions far from rest. It should keep
+#   molecules whole.
+# - `classical_more`, the **control**: as good as the first set, only more of it. A block that helps
+#   no more than this has only added frames.
+#
+# Since no model had a hand in these blocks, one would hope that they serve any architecture alike.
+# That is the claim to be tested.
+#
+# ## The training sets
 
 
 # %%
@@ -82,8 +96,9 @@ def of(row, architecture):
 compare.inventory(lab, models, labels)
 
 # %% [markdown]
-# The models of one set differ by their seeds. *Not run* means that the result is not stored and
-# this profile does not ask for it; it is missing from the figures below and in no average.
+# Frames of each set, and how many models were trained on it. The models of one set differ by their
+# seeds. *Not run* means that the result is not stored and this profile does not ask for it; it is
+# missing from the figures below and in no average.
 
 # %% [markdown]
 # ## Deficiency one: pressure and density
@@ -91,8 +106,16 @@ compare.inventory(lab, models, labels)
 # A liquid has the density at which the push and pull of its molecules on each other, with their
 # thermal motion, balances the pressure outside. A rigid volume scan shows this **molecular
 # pressure**: the derivative of the energy when the molecules move with the box and keep their
-# shape. The test set `scan_test` has such scans of
-# frames that no model was trained on.
+# shape. It is the pressure that the stress $\sigma$ of the frame gives, less the part that is
+# inside the molecules [2], with the force $f_i$ on an atom at $r_i$, the centre $R_m$ of its
+# molecule, and the volume $V$:
+#
+# $$P_\mathrm{mol} = -\frac{\mathrm{tr} \, \sigma}{3} -
+# \frac{1}{3V} \sum_m \sum_{i \in m} (r_i - R_m) \cdot f_i$$
+#
+# What is subtracted belongs to the bonds and angles inside the molecules, which a rigid scan leaves
+# as they are. So a model can have a good stress and a poor molecular pressure. The test set
+# `scan_test` has scans of frames that no model was trained on.
 
 # %%
 found = lab.each(
@@ -137,9 +160,11 @@ lab.save(fig, "pressure", before=before, after=after)
 # Black: the reference. A line of each colour for each seed; drawn are the scans that cover the
 # densities best, and lines only join their few points. The axis is linear within 1 kbar and
 # logarithmic beyond, for the walls at high density are steep while the attraction at low density
-# is weak. A model that shows no attraction there has never seen molecules apart, or does not
-# look that far. Where its curve crosses zero too early or too late, its liquid will be too thin
-# or too dense.
+# is weak.
+#
+# Below zero the molecules pull: that is what keeps a liquid together. A model that shows no such
+# dip has never seen molecules apart, or does not look that far, and its liquid will swell. One
+# whose curve crosses zero at too high a density makes a liquid that is too dense.
 
 # %%
 shape = (1, len(architectures))
@@ -158,15 +183,19 @@ plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "pressure_errors", before=before, after=after)
 
 # %% [markdown]
-# All scans together: above zero the model pushes too hard, below too little.
+# All scans together, a point for each frame and seed: above zero the model pushes too hard, below
+# too little (or pulls too much). Look at the densities of a liquid, where little pressure decides,
+# before the walls at the right.
 
 # %% [markdown]
 # ## Deficiency two: molecules far from equilibrium
 #
 # A molecule falls apart in a simulation when the model offers it a way out: an energy that is too
-# low for a shape that the training set did not hold. The test set `molecules_test` has isolated
-# molecules with bonds from 80 to 140 % of their length. *Strain* is that of the bond that changed
-# most, relative to the molecule at rest in the classical force field that the boxes come from.
+# low for a shape that the training set did not hold. At a temperature $T$ a shape of energy $E$ is
+# met with a weight of about $e^{-E/kT}$, so that an energy that is too low by a few kT makes a rare
+# shape a common one. The test set `molecules_test` has isolated molecules with stretched and
+# compressed bonds, bent and twisted. *Strain* is that of the bond that changed most, relative to
+# the molecule at rest in the classical force field that the boxes come from.
 
 # %%
 names = lab.profile.tests["molecules_test"].options["molecules"]
@@ -192,14 +221,15 @@ lab.save(fig, "molecules", before=before, after=after)
 # Above: energies relative to that frame of each molecule which is lowest by the reference. A point
 # far below the line is a way out: the model believes that tearing the molecule costs little. Below:
 # the force error of each frame against the strain, compressed bonds to the left and stretched ones
-# to the right.
+# to the right. The two architectures have scales of their own.
 
 # %% [markdown]
 # ## Do molecules live longer?
 #
-# The runs of the liquid, by training set. A run ends early when a bond forms or breaks for longer
-# than a vibration, the liquid boils off or collapses, or the temperature runs away. Curves are
-# Kaplan and Meier's, as in [04](04_run_liquid_dynamics.ipynb).
+# So far the models were asked about frames that people chose. Now they run the liquid and choose
+# their own. A run ends early when a bond forms or breaks for longer than a vibration, the liquid
+# boils off or collapses, or the temperature runs away. Curves are those of Kaplan-Meier, as in
+# [04](04_run_liquid_dynamics.ipynb), one for each training set.
 
 # %%
 runs = {(m.name, s): lab.liquids(m, s) for m in everyone for s in states}
@@ -218,8 +248,9 @@ fig = charts.survivals(
 lab.save(fig, "survival", before=before, after=after)
 
 # %% [markdown]
-# The legend says how many runs reached the planned time. Replicas of one model share its faults;
-# they are fewer independent witnesses than their number.
+# The fraction of runs alive at each time, with its band of 95 % confidence; the legend says how
+# many runs reached the planned time. Replicas of one model share its faults; they are fewer
+# independent witnesses than their number.
 #
 # And how does a run end? For each architecture the last frame of the run that lived shortest,
 # before and after.
@@ -253,6 +284,8 @@ lab.save(fig, "last_frames", before=before, after=after)
 
 # %% [markdown]
 # ## The liquid, before and after
+#
+# To live is not enough. Does the density come to rest, and where?
 
 # %%
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
@@ -277,8 +310,9 @@ plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "traces", before=before, after=after)
 
 # %% [markdown]
-# A trace for every run; a cross where it ended early. Black, where it can be trusted: the density
-# of the reference's own liquid, from notebook [05](05_score_models.ipynb).
+# A trace for every run from the density at which all of them start; a cross where it ended early.
+# Black, where it can be trusted: the density of the reference's own liquid, from notebook
+# [05](05_score_models.ipynb). Now the same runs as numbers, one for each model:
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}
@@ -289,16 +323,23 @@ lab.save(fig, "liquid", before=before, after=after)
 # A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
 # where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
 # value could be had. The error on own frames is the one that tells most; that of a run that ended
-# early holds the frames of its end.
+# early holds the frames of its end. Compare each row with *both* its neighbours: with `classical`
+# for what the block is worth, with `classical_more` for what its kind is worth.
 
 # %% [markdown]
 # ## How large is the gain, and how sure?
 #
-# A gain compares the seeds of two training sets by Welch's t interval (95 %), errors by their
-# logarithms: *error × 0.5* means that it was halved. **Against `before`** it says whether the
-# block helps, **against the control** whether its *kind* does. An interval on one side of *no
-# change* is called *helps* or *harms*; any other is *unclear*. Nothing is corrected for the number
-# of comparisons, so one among twenty is expected to look clear by chance.
+# Eyes find differences everywhere. A **gain** compares the mean of the seeds of two training sets,
+# with an interval from their scatter (Welch's t interval [3], 95 %): of errors,
+#
+# $$g = \langle \ln e \rangle_\mathrm{base} - \langle \ln e \rangle_\mathrm{row} \pm t_\nu
+# \sqrt{\frac{s^2_\mathrm{base}}{n_\mathrm{base}} + \frac{s^2_\mathrm{row}}{n_\mathrm{row}}} ,$$
+#
+# shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of lived times, the
+# plain difference. **Against `before`** it says whether the block helps, **against the control**
+# whether its *kind* does. An interval on one side of *no change* is called *helps* or *harms*; any
+# other is *unclear*. Nothing is corrected for the number of comparisons, so one among twenty is
+# expected to look clear by chance.
 
 # %%
 main = next(iter(states))
@@ -330,7 +371,9 @@ gained = {
 pd.concat({name: compare.table(gained[name], better[name], labels) for name in gained})
 
 # %% [markdown]
-# Where a cell says why there is no gain, seeds are missing or nothing varies between them.
+# Read a pair of lines together: a block that helps against `classical` and not against the control
+# may have helped by its number only. Where a cell says why there is no gain, seeds are missing or
+# nothing varies between them.
 
 # %% [markdown]
 # ## What we found
@@ -338,7 +381,8 @@ pd.concat({name: compare.table(gained[name], better[name], labels) for name in g
 # The abstract of [1] says that configurations designed by intuition to correct a systematic
 # deficiency often transfer well between algorithms. For each quantity the code asks whether both
 # blocks together help **every** architecture: *supported* if all intervals say so, *not
-# supported* if one says that it harms, else *undecided*.
+# supported* if one says that it harms, else *undecided*. How many frames the paper's sets had, and
+# what they held, is not known to us: the claim is tested, not the numbers.
 
 # %%
 for name, gains in gained.items():
@@ -368,8 +412,10 @@ print(f"seeds: {n_seeds}")
 # or three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is
 # limited by the planned time.
 #
-# **Try it.** Set `before` to `packed` and `control` to `classical`: is dynamics by a classical
-# force field worth more than the blocks that a person thought of?
+# **Try it.** Set `window_kbar = 1.0`: is the pressure near zero, which decides the density, as good
+# as that of the walls? Then, where `packed` has been run, set `before` to `packed` and `control` to
+# `classical`: is dynamics by a classical force field worth more than the blocks that a person
+# thought of?
 #
 # ## Next
 #

@@ -58,23 +58,39 @@ everyone = [model for members in models.values() for model in members]
 shade = {row: figures.set_colour(row) for row in rows}
 
 # %% [markdown]
+# ## Why let the model choose?
+#
+# Notebook [06](06_improve_by_intuition.ipynb) filled gaps that a person had thought of. But a model
+# goes where *its* energy leads it, and no one knows these places beforehand. **Active learning**
+# turns this round: run the model, find the frames that it does not know, label only these, train
+# again. It needs no insight, and its frames are just those that this model meets. There is the
+# catch, too: another architecture goes elsewhere, and may have no use for them.
+#
 # ## A committee
 #
-# A committee is a few models of one architecture, trained on the same frames from different
-# random starts. Where the frames leave no choice the members agree; where there was nothing to
-# learn from, each made up something of its own. Their **disagreement** about a frame is the
-# largest, over its atoms, of the spread of the force,
+# How does one find frames that a model does not know, without a label? A committee is a few models
+# of one architecture, trained on the same frames from different random starts. Where the frames
+# leave no choice the members agree; where there was nothing to learn from, each made up something
+# of its own. Their **disagreement** about a frame is the largest, over its atoms $i$, of the spread
+# of the force $F_i$ over the members [2],
 #
-# $$\sigma_i = \sqrt{\langle |F_i - \langle F_i \rangle|^2 \rangle} ,$$
+# $$\sigma = \max_i \sqrt{\langle |F_i - \langle F_i \rangle|^2 \rangle} ,$$
 #
 # and needs no label. It is a warning, not an error bar: members that share a fault agree.
 #
 # In each **generation** the first member runs the liquid in many boxes, hot and cold, thin and
-# dense. All members judge the frames. A frame counts as *known* if they disagree less than about
-# 95 % of the frames they were trained on; as *too far* if they disagree five times more than that,
-# for then the run has left the physics; as *broken*, whatever they say, if its molecules are not
-# whole. Of the rest, those that differ most from each other and from the training set are *chosen*
-# and labelled; others are *spare*. The next committee is trained with the chosen ones.
+# dense. All members judge the frames, and each frame has one of five fates:
+#
+# - *known*: they disagree no more than about the frames that they were trained on, the worst few of
+#   these left out;
+# - *too far*: they disagree several times more than that, for the run has left the physics;
+# - *broken*, whatever they say: its molecules are not whole;
+# - *chosen*: of the rest, those that differ most from each other and from the training set. These
+#   are labelled, and the next committee is trained with them;
+# - *spare*: it would have done, but others were enough.
+#
+# Both bounds come from the committee's disagreement about its own training frames, so they move
+# with it. Their values are in the table below; the rule is ours.
 
 # %%
 chosen_by = {block: lab.generations(block) for block in makers}
@@ -96,7 +112,7 @@ for block in panels:
 
 # %% [markdown]
 # A generation that is not stored, and that no training set of this profile asks for, counts as
-# *not run*.
+# *not run*; its panels below stay empty and say so.
 
 # %% [markdown]
 # ## What was looked at, and what became of it
@@ -116,7 +132,8 @@ lab.save(fig, "candidates")
 # %% [markdown]
 # Above: every candidate of a generation; where it lies across means nothing. Bars: the bounds
 # between known, new and too far. Below: the shares. Much grey says that the committee knew most
-# of what it met, much orange or red that its runs left the physics.
+# of what it met, much orange or red that its runs left the physics. Over the generations grey
+# should grow. The same in numbers, with the bounds:
 
 # %%
 tables = {block: summaries.candidates(s) for block, s in selections.items() if s}
@@ -147,6 +164,8 @@ for block in makers:
 
 # %% [markdown]
 # ## Does the disagreement fall?
+#
+# If the loop works, committees come to agree about what they meet, and their runs live longer.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
@@ -168,6 +187,8 @@ lab.save(fig, "disagreement")
 
 # %% [markdown]
 # ## Some of the chosen frames
+#
+# Numbers do not tell what a committee is puzzled by. Look:
 
 # %%
 shape = (len(panels), pictures)
@@ -190,13 +211,15 @@ lab.save(fig, "chosen_frames")
 
 # %% [markdown]
 # A colour for each molecule; above each frame its generation, the disagreement about it, what is
-# in it, and at which temperature and density it was met.
+# in it, and at which temperature and density it was met. Are molecules crowded, or bent, or is it
+# simply hot? The frames of Deep Potential and of MACE need not be of one kind.
 
 # %% [markdown]
 # ## Before and after: tests
 #
-# The same sets, now used by **both** architectures: by the one that made it and by the other. The
-# control adds frames of the old kind.
+# Now the question of transfer. The same sets are used by **both** architectures: by the one that
+# made it and by the other. The control adds frames of the old kind. All start from nothing, with
+# the hyperparameters and the computing time of the study.
 
 # %%
 compare.inventory(lab, models, labels)
@@ -224,11 +247,14 @@ plots.set_legend(fig, {labels[a]: figures.colour(a) for a in architectures})
 lab.save(fig, "tests", before=before, control=control)
 
 # %% [markdown]
-# A point for each seed, a line at their mean. Room in a small model is limited: an error on an easy
-# test may rise while the liquid gets better.
+# A point for each seed, a line at their mean, a panel for each test set. Room in a small model is
+# limited: an error on an easy test may rise while the liquid gets better.
 
 # %% [markdown]
 # ## Before and after: the liquid
+#
+# Fixed tests do not hold the places that a model finds by itself, so they are not the judge. The
+# judge is the liquid: how long it lives, what the errors on its own frames are, and its density.
 
 # %%
 runs = {(m.name, s): lab.liquids(m, s) for m in everyone for s in states}
@@ -247,8 +273,8 @@ fig = charts.survivals(
 lab.save(fig, "survival", before=before, control=control)
 
 # %% [markdown]
-# Kaplan-Meier curves as in [04](04_run_liquid_dynamics.ipynb); the legend says how many runs
-# reached the planned time.
+# The fraction of runs alive (Kaplan-Meier, as in [04](04_run_liquid_dynamics.ipynb)), with its band
+# of 95 % confidence; the legend says how many runs reached the planned time.
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}
@@ -257,15 +283,17 @@ fig = charts.liquids(points, rows, states=states, labels=labels, references=refe
 lab.save(fig, "liquid", before=before, control=control)
 
 # %% [markdown]
-# Hollow: a run of that model ended early, and its seeds are not averaged. A cross at the bottom:
-# no value could be had. Black: the density of the reference's own liquid, where it can be trusted.
+# A point for each seed, a line at their mean. Hollow: a run of that model ended early, and its
+# seeds are not averaged. A cross at the bottom: no value could be had. Black: the density of the
+# reference's own liquid, where it can be trusted. Compare a block's row with the control, first for
+# its maker, then for the other architecture.
 
 # %% [markdown]
 # ## Does a set made by one architecture serve the other?
 #
-# Gains as in [06](06_improve_by_intuition.ipynb): Welch's t intervals (95 %) over the seeds,
-# errors by their logarithms. Against the control they tell what the *choice* of the frames is
-# worth; the table above says how many frames each set has.
+# Gains as in [06](06_improve_by_intuition.ipynb): differences of the means over seeds with Welch's
+# t intervals (95 %), errors by their logarithms and shown as factors. Against the control they tell
+# what the *choice* of the frames is worth; the table above says how many frames each set has.
 
 # %%
 main = next(iter(states))
@@ -285,9 +313,13 @@ gained = {
 pd.concat({name: compare.table(gained[name], better[name], labels) for name in gained})
 
 # %% [markdown]
-# **Transfer efficiency** (our definition) is the gain of the other architecture over that of the
-# maker, both against the control: 1 transfers fully, 0 is no better than more of the same. It is
-# given only where the maker's own gain is clear.
+# **Transfer efficiency** (our definition) is the gain $g$ of the other architecture over that of
+# the maker, both against the control,
+#
+# $$\eta = \frac{g_\mathrm{other}}{g_\mathrm{maker}} .$$
+#
+# 1 transfers fully, 0 is no better than more of the same, and below 0 the block harms the other. It
+# is given only where the maker's own gain is clear, with the interval of a ratio [3].
 
 # %%
 passed = {
@@ -308,7 +340,7 @@ pd.concat(passed, names=["block", "handed to"]) if passed else print("not run")
 # not necessarily help the other. For each quantity the second is *supported* if the block helps
 # its maker and clearly more so than the other architecture, *not supported* if it helps both
 # alike, and else *undecided*. For the first, compare how the runs end before and after, and what a
-# block does to its maker.
+# block does to its maker. Sizes and numbers of the paper's sets are not known to us.
 
 # %%
 for block, maker in makers.items():
@@ -356,9 +388,9 @@ for state in states:
 # another start of the same loop would have chosen is not known, and the seeds of the models do
 # not tell. With two or three of them only large effects are clear.
 #
-# **Try it.** In a copy of `smoke.yml` set `allow_broken: true` under `iteration` and give the file
-# as `profile`. What does the reference say of broken molecules, and does the model learn from
-# them?
+# **Try it.** Set `profile = "smoke"` and follow a whole, if tiny, iteration. Then set
+# `allow_broken: true` under `iteration` in a copy of `smoke.yml` and give that file as `profile`.
+# What does the reference say of broken molecules, and does the model learn from them?
 #
 # ## Next
 #

@@ -16,13 +16,13 @@
 # architectures, measure what each block of data is worth with an interval, and hold the paper's
 # claims against it.
 #
-# **What you will learn.** How to compare sets when a few seeds are all one has, why a control of
-# equal size is needed, and how to say "undecided".
+# **What you will learn.** How to compare sets when a few seeds are all one has, why a control is
+# needed, how a verdict depends on the yardstick, and how to say "undecided".
 #
 # **You need** notebooks [05](05_score_models.ipynb), [06](06_improve_by_intuition.ipynb) and
 # [07](07_improve_by_iteration.ipynb).
 #
-# **Run time.** `laptop` and `smoke`: about a minute. Only stored results are read, nothing is
+# **Run time.** `laptop` and `smoke`: one to two minutes. Only stored results are read, nothing is
 # trained or simulated.
 #
 # **Files made.** Figures `08_read_the_transfer_matrix__matrix`, `__gains`, `__overlap`,
@@ -35,10 +35,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import matrix
-from crosstrain.data import evidence, figures, summaries, transfer_plots
+from crosstrain.data import evidence, figures, plots, summaries, transfer_plots
 from crosstrain.measure import overlap, transfer, verdicts
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
+from ipywidgets import Dropdown, FloatSlider, interact
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -67,19 +68,33 @@ makers = dict(lab.profile.iteration.blocks) if lab.profile.iteration else {}
 # %% [markdown]
 # ## The matrix
 #
-# A row is a training set, blocks joined by +; a column is an architecture; a cell holds one model
-# per seed. What is not stored is not computed here: it is *not run*.
+# Notebooks [06](06_improve_by_intuition.ipynb) and [07](07_improve_by_iteration.ipynb) asked what
+# single blocks are worth. Whether data *transfer* is a question about the pattern: a block can help
+# both architectures, one of them, or the one that made it. So here everything stands side by side,
+# in the **transfer matrix**. A row is a training set, blocks joined by +; a column is an
+# architecture; a cell holds one model per seed, each judged at the state of the parameters cell.
+# What is not stored is not computed here: it is *not run*.
 
 # %%
-cells = matrix.read(lab, state, seed=seed, tolerances=tolerances)
+held = matrix.stored(lab, state)
+cells = matrix.read(lab, state, seed=seed, tolerances=tolerances, known=held)
 models = [runs for runs in cells["fixed_error"].values()]
 n_stored = sum(run.value is not None for runs in models for run in runs)
 print(f"{n_stored} of {sum(map(len, models))} models of the matrix are stored and evaluated")
 
 # %% [markdown]
-# The score needs the liquid of the reference method, and so does the deviation of the density.
-# Without a reference that may be trusted (notebook [05](05_score_models.ipynb)) both are left out,
-# and the matrix is read through the rest.
+# Each model has several numbers, and they need not agree:
+#
+# - *survival fraction*: the part of the planned time that its runs lived;
+# - *density* of its liquid, and how far this is *off the reference*'s;
+# - *own-run error*: of the forces between molecules, on relabelled frames of its own runs;
+# - *fixed-set error*: the same on the first test set of the profile;
+# - *liquid score*, which puts survival, density and structure into one (notebook
+#   [05](05_score_models.ipynb)).
+#
+# Score and deviation need the liquid of the reference method. Without one that may be trusted both
+# are left out, and the matrix is read through the rest. Which of them measures the effects below
+# the code says:
 
 # %%
 reference = lab.reference(state)
@@ -90,9 +105,6 @@ else:
     print("the reference liquid is not stored: not all of its samplers have been run")
 quantity = matrix.chosen(cells, quantity)
 measured = matrix.QUANTITIES[quantity]
-is_error = measured.better == "lower"
-values = transfer.logarithms(cells[quantity]) if is_error else cells[quantity]
-unit = f"{'logarithm of ' if is_error else ''}{measured.label}"
 print(f"effects are measured in: {quantity} ({measured.better} is better)")
 
 # %%
@@ -100,7 +112,7 @@ needed = ("score", "density_deviation")  # of the reference
 shown = [name for name in cells if name not in needed or matrix.has_value(cells[name])]
 n_across = 3 if len(shown) > 4 else 2
 n_lines = int(np.ceil(len(shown) / n_across))
-size = (11.5, n_lines * (1 + 0.4 * len(rows)))
+size = (2.6 + 3 * n_across, n_lines * (1 + 0.4 * len(rows)))
 fig, axes = plt.subplots(n_lines, n_across, figsize=size, sharey=True, squeeze=False)
 for ax in axes.flat[len(shown) :]:
     ax.remove()
@@ -112,33 +124,53 @@ lab.save(fig, "matrix", state=state)
 
 # %% [markdown]
 # Each number is the mean over seeds with its standard error. Blue: dark is good. Orange: dark is
-# bad. Hatched cells hold unstable models: how long these lived counts in survival and score, but
-# the density and the error on the own run are those of whole runs only, so there the unstable
-# seeds are not averaged in. White cells were not run, grey ones failed on this machine.
+# bad, and equal steps of colour are equal factors. Purple is neither. Hatched cells hold unstable
+# models: how long these lived counts in survival and score, but the density and the error on the
+# own run are those of whole runs only, so there the unstable seeds are not averaged in. White cells
+# were not run, dark grey ones failed on this machine.
+#
+# Read it first along a column: which rows are better than the base, for one architecture? Then
+# compare columns: does the *same* row help both? Last compare panels: a model that is good on the
+# fixed set and bad in its own run is the reason why this study does not stop at test errors.
 
 # %% [markdown]
 # ## What a block is worth
 #
-# The gain of a row is its mean minus that of the base, signed so that positive is better. Errors
-# are compared by their natural logarithms, for those of one architecture can be ten times those of
-# the other: a gain of 0.69 halves the error. The intervals are Welch's and come from the scatter of
-# the seeds, which takes two seeds of both rows. Right: by how much more MACE gains than Deep
-# Potential. An interval clear of zero there means that the block's worth depends on the
-# architecture.
+# The **gain** of a row is its mean over the seeds minus that of the base, signed so that positive
+# is better. Its standard error $s$ comes from the scatter of the $n$ seeds of either row:
+#
+# $$g = \pm \, (\bar x_\mathrm{row} - \bar x_\mathrm{base}) , \qquad
+# s^2 = \frac{s^2_\mathrm{row}}{n_\mathrm{row}} + \frac{s^2_\mathrm{base}}{n_\mathrm{base}} ,$$
+#
+# and its interval is $g \pm t_\nu s$ with Student's $t$ and Welch's degrees of freedom $\nu$ [2],
+# which lets the two rows scatter unequally. It takes two seeds of both rows, and with two the
+# interval is wide: that is what two seeds know. Errors enter as their natural logarithms, for those
+# of one architecture can be ten times those of the other: a gain of ln 2 halves the error.
+#
+# By how much more one architecture gains than the other is a difference of two gains. An interval
+# clear of zero there means that the block's worth depends on the architecture.
+
 
 # %%
+def comparable(found, quantity):
+    is_error = matrix.QUANTITIES[quantity].better == "lower"
+    return transfer.logarithms(found[quantity]) if is_error else found[quantity]
+
+
+values = comparable(cells, quantity)
+unit = f"{'logarithm of ' if measured.better == 'lower' else ''}{measured.label}"
 options = {"better": measured.better, "seed": seed, "confidence": confidence}
 gains = evidence.gains(values, rows, base, architectures, **options)
 differ = evidence.interactions(values, rows, base, ("mace", "deep_potential"), **options)
 plain = evidence.differences(values, rows, base, architectures, better=measured.better)
-evidence.effects(gains | {(row, "mace - deep_potential"): e for row, e in differ.items()})
+differ = {(row, "MACE - Deep Potential"): effect for row, effect in differ.items()}
+evidence.effects(gains | differ).rename(index=labels)
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(11.5, 1.3 + 0.5 * len(others)), sharey=True)
 colours = {name: figures.colour(name) for name in labels}
 transfer_plots.effects(axes[0], gains, others, colours, plain=plain)
-differences = {(row, ""): effect for row, effect in differ.items()}
-transfer_plots.effects(axes[1], differences, others, {"": "0.2"})
+transfer_plots.effects(axes[1], differ, others, {"MACE - Deep Potential": "0.2"})
 for name, label in labels.items():
     axes[0].plot([], [], "o", color=figures.colour(name), label=label)
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
@@ -147,19 +179,63 @@ axes[1].set_xlabel("gain of MACE minus gain of Deep Potential")
 lab.save(fig, "gains", state=state, quantity=quantity)
 
 # %% [markdown]
-# Hollow points are plain differences without an interval, for want of seeds. Words stand where
-# there is nothing to compare. "No scatter" means that all seeds are equal, as survivals that are
-# all 1: then there is no error to be had. The p values of the table are not corrected for their
-# number, and among many intervals of 95 % one in twenty misses by chance.
+# Left: the gain of each row over the base, to the right of zero is better. Right: the gain of MACE
+# minus that of Deep Potential. Hollow points are plain differences without an interval, for want of
+# seeds. Words stand where there is nothing to compare. "No scatter" means that all seeds are equal,
+# as survivals that are all 1: then there is no error to be had. The p values of the table are not
+# corrected for their number, and among many intervals of 95 % one in twenty misses by chance.
+
+# %% [markdown]
+# ## Would another yardstick say the same?
+#
+# What a block is worth depends on what is asked of it, and the score on its tolerances. In
+# JupyterLab choose another yardstick and move the sliders: matrix and gains are drawn again. The
+# tolerances (density in g cm⁻³; the overlap error of an RDF has no unit) act on the score alone, so
+# without a trusted reference they change nothing but the title. On a page that is only read, the
+# default of both figures stands above.
+
+# %%
+look = {"readout_format": ".3g", "continuous_update": False}
+sliders = {
+    name: FloatSlider(value, min=value / 4, max=4 * value, step=value / 4, **look)
+    for name, value in tolerances.items()
+}
+judging = [name for name, about in matrix.QUANTITIES.items() if about.better]
+
+
+@interact(yardstick=Dropdown(options=judging, value=quantity), **sliders)
+def reread(yardstick, **tolerances):
+    found = matrix.read(lab, state, seed=seed, tolerances=tolerances, known=held)
+    about, judged = matrix.QUANTITIES[yardstick], comparable(found, yardstick)
+    better = {"better": about.better}
+    gained = evidence.gains(judged, rows, base, architectures, **(options | better))
+    without = evidence.differences(judged, rows, base, architectures, **better)
+    fig, axes = plt.subplots(1, 2, figsize=(11.5, 1.3 + 0.45 * len(rows)))
+    transfer_plots.heat_map(axes[0], found[yardstick], rows, labels, form=about.form, **better)
+    transfer_plots.effects(axes[1], gained, others, colours, plain=without)
+    axes[0].set_title(about.label)
+    axes[1].set_title(f"gain over {base}, colours as above")
+    fig.suptitle(", ".join(f"{name} tolerance {value:.3g}" for name, value in tolerances.items()))
+    plt.show()
+
+
+# %% [markdown]
+# Does a row that wins by one yardstick win by all? A block that lowers the fixed-set error and not
+# the own-run error has taught the model its test, not its liquid.
 
 # %% [markdown]
 # ## Does it transfer?
 #
 # More frames help by being more. So the gain is taken over the control, the base with more frames
 # of its own kind. **Transfer efficiency** (our definition) is this gain on the architecture that
-# did not make the block, divided by that on the one that did: 1, it transfers fully; 0, no better
-# than more of the same; below 0, harmful. It is given only if the denominator's interval is above
-# zero. Blocks made by people have no maker, and both directions are shown.
+# did not make the block (the receiver), divided by that on the one that did (the maker):
+#
+# $$\eta = \frac{g_\mathrm{receiver}}{g_\mathrm{maker}}$$
+#
+# 1, it transfers fully; 0, no better than more of the same; below 0, harmful. The interval of the
+# ratio is Fieller's [2]: every $\eta$ with which the two gains can be reconciled. It is given only
+# if the interval of the maker's gain is above zero, for a ratio over nothing means nothing, and
+# both gains stand beside it. Blocks made by people have no maker, and both directions are shown.
 
 # %%
 design = evidence.Design(
@@ -181,11 +257,12 @@ efficiencies = {
     )
     for row, maker, receiver in pairs
 }
-evidence.efficiencies(efficiencies)
+evidence.efficiencies(efficiencies).replace({"from": labels, "to": labels})
 
 # %% [markdown]
-# The control adds a fixed number of frames, the blocks add what the next table says. Where a block
-# is the smaller one, the control has an advantage, and a gain over it is the more telling.
+# *Not given* is the usual answer of few seeds, and the last column says what is missing. The
+# control adds a fixed number of frames, the blocks add what the next table says. Where a block is
+# the smaller one, the control has an advantage, and a gain over it is the more telling.
 
 # %%
 known = [row for row in dict.fromkeys([*others, control]) if lab.can_train(row)]
@@ -196,8 +273,14 @@ pd.Series(n_added, name=f"frames beyond {base}").to_frame()
 # %% [markdown]
 # ## Why: what the blocks cover
 #
-# Each atom is described by its surroundings alone (QUESTS), without any model. Two sets overlap
-# as far as the atoms of one have near neighbours in the other.
+# Could one have known before training which block helps? Each atom is described by its surroundings
+# alone (QUESTS [3]): a vector $x$ of distances to its neighbours and among them, without any model.
+# An atom is *covered* by a set $Y$ if enough atoms $y$ of its element are near,
+#
+# $$-\ln \sum_{y \in Y} \exp\left( -\frac{|x - y|^2}{2 h^2} \right) \leq 0 ,$$
+#
+# and the **overlap** of two sets is the share of the atoms of one that the other covers. The width
+# $h$ is ours, wider than that of QUESTS, at which no two sets of a hot molecular liquid overlap.
 
 # %%
 blocks = dict.fromkeys([base, *lab.profile.blocks, *makers])
@@ -211,11 +294,12 @@ lab.save(fig, "overlap")
 
 # %% [markdown]
 # Read a row from left to right: how much of this set the others already know, at equal numbers of
-# atoms. Two sets of one kind show how much is the most that can be expected.
+# atoms. Two sets of one kind (the base and its control) show how much is the most that can be
+# expected: even these cover each other in part only, for a hot liquid is never the same twice.
 
 # %% [markdown]
-# Novelty is the distance from the atoms of a block's frames to the nearest atom of the base. Does
-# it predict what the block is worth?
+# **Novelty** is the distance, in that space, from the atoms of a block's frames to the nearest atom
+# of the base, on average. Does it predict what the block is worth?
 
 # %%
 new = {
@@ -233,23 +317,27 @@ transfer_plots.novelty_against_gain(ax, novelty, plain, labels)
 ax.set_ylabel(f"gain over {base}\n({unit})")
 lab.save(fig, "novelty", state=state, quantity=quantity)
 
+# %% [markdown]
+# A point for each row and architecture, its marker tells the row. If novelty were worth something
+# by itself, the points of one colour would rise to the right. In numbers, by the rank correlation
+# (Spearman's, from -1 to 1, with its interval [4]):
+
 # %%
 for name, label in labels.items():
     points = [(novelty[row], plain[row, name]) for row in novelty if (row, name) in plain]
     x, y = np.transpose(points) if points else ([], [])
     rank = verdicts.rank_correlation(x, y, rng=np.random.default_rng(seed), confidence=confidence)
-    print(
-        f"{label}: Spearman {rank.value:.2f} ({rank.lower:.2f} to {rank.upper:.2f}), "
-        f"{rank.n_points} rows; that novelty predicts gain is {rank.finding}"
-    )
+    print(f"{label}, rank correlation: {rank}; novelty predicts gain: {rank.finding.verdict}")
 
 # %% [markdown]
-# The test goes through all orders of the points, so it cannot say yes with fewer than five.
+# The test goes through all orders of the points, so it cannot say yes with fewer than five. Novelty
+# alone need not be good: noise is novel, too.
 
 # %% [markdown]
 # ## How much of the simplest set is enough?
 #
-# Models of the first frames of the base, trained for the same time.
+# A block is worth labels only if more of the base would not do. Models of the first frames of the
+# base, trained for the same time, show how far it is from exhausted.
 
 # %%
 scan = {f"{base}.{n}": n for n in sizes if n < lab.recipe(base).frames}
@@ -259,8 +347,14 @@ fig, axes = plt.subplots(1, 2, figsize=(10.5, 3.8))
 for name, ax in zip(("fixed_error", "own_error"), axes, strict=True):
     transfer_plots.size_scan(ax, few[name], scan, labels)
     ax.set_ylabel(matrix.QUANTITIES[name].label)
+    plots.logarithmic(ax)
 axes[0].legend()
 lab.save(fig, "sizes", state=state)
+
+# %% [markdown]
+# Left: on the fixed set. Right: on the own runs, of stable models only. Both axes are logarithmic,
+# and a bar is a standard error over the seeds. A curve that still falls at its right end: more
+# frames of the same kind would help. A size that was not run has no point:
 
 # %%
 for row, n in scan.items():
@@ -268,17 +362,19 @@ for row, n in scan.items():
     print(f"{n} frames: " + ", ".join(f"{label} {how}" for label, how in states.items()))
 
 # %% [markdown]
-# A curve that still falls at its right end: more frames of the same kind would help. A size that
-# was not run has no point.
-
-# %% [markdown]
 # ## The paper's claims
 #
-# Each verdict follows from a rule that is fixed before looking: the effect is written so that it
-# is positive if the claim is true. *Supported*: the whole interval is above zero. *Not
-# supported*: the whole of it is below. *Undecided*: it holds zero, or rows are missing. Where a
-# claim needs one effect among several, their intervals are widened for their number (Bonferroni);
-# where it needs all, one below zero refutes it.
+# Now the matrix is held against the abstract of [1]. Each verdict follows from a rule that is fixed
+# before looking: the effect is written so that it is positive if the claim is true.
+#
+# - *Supported*: the whole interval is above zero.
+# - *Not supported*: the whole of it is below.
+# - *Undecided*: it holds zero, or rows are missing. That is no verdict on the claim, but on what
+#   the stored results can tell.
+#
+# Where a claim needs one effect among several, their intervals are widened for their number, since
+# one of many looks clear by chance (Bonferroni: of $k$ intervals each has the confidence
+# $1 - (1 - c)/k$). Where it needs all, one below zero refutes it.
 
 # %%
 errors = cells["own_error"], cells["fixed_error"]
@@ -298,11 +394,15 @@ evidence.claims_table(claims)
 # ## What we found
 
 # %%
-print(f"measured in {quantity}, {n_stored} models, intervals of {confidence:.0%}")
+print(f"measured in {quantity} at {state}, {n_stored} models, intervals of {confidence:.0%}")
 for claim in claims:
     print(f"{claim.number}: {claim.finding}")
 clear = [f"{row} for {labels[a]}" for (row, a), e in gains.items() if verdicts.of_one(e).is_clear]
 print("rows whose gain over the base is clear of zero:", ", ".join(clear) or "none")
+names = list(environments)
+for name in (name for name in names if name != base):
+    share = covered[names.index(name), names.index(base)]
+    print(f"{base} covers {share:.0%} of the atoms of {name}")
 
 # %% [markdown]
 # ## Limits
@@ -314,12 +414,14 @@ print("rows whose gain over the base is clear of zero:", ", ".join(clear) or "no
 # small liquid at one state is not one in all.
 #
 # **Try it.** Set `quantity = "survival"`, or `"fixed_error"`. Do the verdicts stay? Which of them
-# would a fixed test set alone have given?
+# would a fixed test set alone have given? Then set `confidence = 0.8`: which verdicts appear, and
+# how many of them would you expect to be wrong?
 #
 # ## Next
 #
-# Back to [00_start_here](00_start_here.ipynb) for the map. `crosstrain plan` shows how far the
-# matrix is, and `crosstrain study` fills it.
+# [09_compare_foundation_models](09_compare_foundation_models.ipynb): models that others have
+# trained on very much more. `crosstrain plan` shows how far this matrix is, and `crosstrain study`
+# fills it.
 #
 # ## References
 #

@@ -18,10 +18,11 @@
 # **What you will learn.** What can be compared between levels of theory and what cannot, what
 # accuracy costs per step, and whether system-specific data are still needed.
 #
-# **You need** notebooks [03](03_train_two_architectures.ipynb),
-# [04](04_run_liquid_dynamics.ipynb) and [05](05_score_models.ipynb), and a profile with a section
-# `foundation`. The weights of SO3LR and CHGNet come with their packages. Those of MACE-MP-0 and
-# MACE-OFF23 are optional: without them their rows say *not run*, and how to provide them.
+# **You need** notebooks [03](03_train_two_architectures.ipynb), [04](04_run_liquid_dynamics.ipynb)
+# and [05](05_score_models.ipynb), and a profile with a section `foundation`; with another one this
+# page says *skipped* and holds the text alone. The weights of SO3LR and CHGNet come with their
+# packages. Those of MACE-MP-0 and MACE-OFF23 are optional: without them their rows say *not run*,
+# and how to provide them.
 #
 # **Run time.** `laptop` and `smoke`: under a minute from stored results. To compute them takes
 # minutes for `smoke` and about half an hour per model for `laptop`.
@@ -35,6 +36,7 @@ import numpy as np
 import pandas as pd
 from crosstrain import judge
 from crosstrain.data import figures, foundation, plots, summaries
+from crosstrain.plan import set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 
@@ -58,16 +60,27 @@ found, not_run = lab.foundation_models()
 published = {name: step for name, step in found.items() if step.kind == "pretrained"}
 bespoke = {step.name: step for step in lab.bespoke_models()}
 models = found | bespoke
-trained_on = {n: summaries.training_set(n) for n, s in models.items() if s.kind == "train"}
+trained_on = {n: set_of(n) for n, s in models.items() if s.kind == "train"}
 
 # %% [markdown]
+# ## Why make a training set at all?
+#
+# All training sets so far were made for this one liquid. **Foundation models** come trained on very
+# much more, by people who never thought of it, and cost nothing but a download. If one of them made
+# the liquid as well, or with a few labels more (**fine-tuning**), there would be no need of blocks,
+# iterations and transfer. So they are run on the same tests and in the same liquid.
+#
 # ## The models, and what they were taught
 #
-# A **foundation model** learnt from labels of its own level of theory. Ours are of another, and so
-# is everything that follows where the table says *differs*: part of each deviation is then the
-# theory, not the model. Absolute energies of two methods cannot be compared at all. Energies are
-# therefore shown only after the offset that composition explains is fitted and removed, and the
-# judgement rests on forces and on the liquid.
+# The comparison has a trap. A foundation model learnt from labels of its own **level of theory**:
+# a density functional, or another method. Ours are of GFN2-xTB, and where the table says *differs*
+# part of each deviation is the theory, not the model. Absolute energies of two methods cannot be
+# compared at all. With $n_Z$ atoms of element $Z$ in a frame, the offset
+#
+# $$E_\mathrm{model} - E_\mathrm{label} \approx \sum_Z c_Z \, n_Z$$
+#
+# is fitted over the frames and removed before energies are shown, and the judgement rests on forces
+# and on the liquid.
 
 # %%
 theory = {name: lab.level_of_theory(step) for name, step in models.items()}
@@ -86,10 +99,15 @@ absent = {name: why for name, why in not_run.items() if name in lab.profile.foun
 foundation.table(rows, absent)
 
 # %% [markdown]
+# A row for each published model of this profile: the model, what it was trained on, and the hash of
+# the weights that were used, so that another download can be told from this one. A model whose
+# weights are missing says so; that is no failure of the model.
+
+# %% [markdown]
 # ## Errors on fixed test sets
 #
-# Published models as they are (*zero-shot*), beside models that were trained, or fine-tuned, on
-# the largest set of the learning curves below.
+# Published models as they are (*zero-shot*: not one frame of this liquid was shown to them), beside
+# models that were trained, or fine-tuned, on the largest set of the learning curves below.
 
 # %%
 largest = tuning.sizes[-1]
@@ -107,15 +125,17 @@ fixed = {
 foundation.table({key: row for key, row in fixed.items() if key[0] in compared}, absent)
 
 # %% [markdown]
-# *Intermolecular* and *vibration* are force errors relative to the forces of that kind. A model
-# can be good at the shape of a molecule and poor at the neighbourhood that makes the liquid, or
-# the other way round.
+# *Intermolecular* and *vibration* are force errors relative to the forces of that kind: 100 % would
+# be had by always saying zero. A model can be good at the shape of a molecule and poor at the
+# neighbourhood that makes the liquid, or the other way round. Look at the *level of theory* before
+# comparing two rows: only models of the same theory as the labels compete on equal terms.
 
 # %% [markdown]
 # ## The liquid
 #
-# One replica per model and state, from the same start as the bespoke models'. The planned time of
-# a costly model is shorter; a run is judged by its own plan.
+# Forces are one thing; does the liquid live, and at which density? One replica per model and state,
+# from the same start as the bespoke models'. The planned time of a costly model is shorter; a run
+# is judged by its own plan.
 
 # %%
 runs = {(n, state): run for n, s in models.items() for state, run in lab.single_runs(s).items()}
@@ -130,7 +150,8 @@ rows = lived.assign(**{"seconds per step": pd.Series(step_s).round(3)}).to_dict(
 foundation.table(rows, not_run)
 
 # %% [markdown]
-# Seconds per step are core time of the stored runs, the start of the process included.
+# How each run ended, and what a step of dynamics cost. Seconds per step are core time of the stored
+# runs, the start of the process included.
 
 # %%
 seen = lab.each(
@@ -159,11 +180,15 @@ foundation.footnote(fig, absent)
 lab.save(fig, "densities")
 
 # %% [markdown]
-# A cross marks a run that ended before its time. A density beside the reference's is a verdict on
-# model *and* theory together where a star stands.
+# A trace for each model; a cross marks a run that ended before its time. A density beside the
+# reference's is a verdict on model *and* theory together where a star stands.
 
 # %% [markdown]
 # ## Errors where the models go
+#
+# Frames of each model's own run, labelled by our reference method (notebook
+# [05](05_score_models.ipynb)). A model of another theory goes where *its* theory leads, so that its
+# errors there hold both, the theory and the model:
 
 # %%
 relabelled = {key: lab.evaluated(models[key[0]], lab.relabelled(run)) for key, run in runs.items()}
@@ -177,8 +202,10 @@ foundation.table(own, not_run)
 # %% [markdown]
 # ## The liquid score
 #
-# As in notebook [05](05_score_models.ipynb), from one replica each, against the liquid of the
-# method that made our labels.
+# As in notebook [05](05_score_models.ipynb): the part of the planned time that the run lived, times
+# the mean of $1 / (1 + (\Delta/\tau)^2)$ over density and radial distribution functions, each with
+# its deviation $\Delta$ from the liquid of the method that made our labels and its tolerance
+# $\tau$. From one replica each.
 
 # %%
 scores = {
@@ -199,11 +226,14 @@ foundation.footnote(fig, not_run)
 lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tolerance=rdf_tolerance)
 
 # %% [markdown]
-# Dark is good, a grey cell has no reference value. A model of another theory can lose here
-# without being a worse model of its own.
+# The parts of the score, a row for each model and state. Dark is good, a grey cell has no reference
+# value. A model of another theory can lose here without being a worse model of its own.
 
 # %% [markdown]
 # ## Accuracy and its price
+#
+# What is paid once, for training, a foundation model saves. What is paid at every step of every
+# simulation it may well not: it is built for far more than this liquid.
 
 # %%
 test, state = tests[0], tuning.states[0]
@@ -223,14 +253,17 @@ foundation.footnote(fig, absent)
 lab.save(fig, "cost")
 
 # %% [markdown]
-# Lower left is best: accurate and cheap.
+# Error between molecules against the core time of one step, both logarithmic. Lower left is best:
+# accurate and cheap. With a star, part of the error is theory.
 
 # %% [markdown]
 # ## How many labels does fine-tuning save?
 #
-# The same frames, in the same order, for training from nothing and for fine-tuning, each with the
-# same budget of core time where the profile sets one. Both learn our labels, so here no theories
-# are mixed.
+# A published model need not be used as it is: training can go on from its weights. It then knows
+# what a bond is before the first frame, and the frames only have to tell it of this liquid and of
+# our method. The same frames, in the same order, for training from nothing and for fine-tuning,
+# each with the same budget of core time where the profile sets one. Both learn our labels, so here
+# no theories are mixed.
 
 # %%
 trained = lab.each([models[n] for n in trained_on], lambda s: lab.read(s, "training.json"))
@@ -262,7 +295,9 @@ plots.architecture_legend(axes[0], labels)
 lab.save(fig, "sizes")
 
 # %% [markdown]
-# Each point is one training. Hollow points have no score.
+# Error and score against the number of frames; each point is one training. Follow a horizontal
+# line from the right end of a bespoke curve to the left: where it meets the fine-tuned one, as much
+# is known from fewer labels. Hollow points have no score.
 
 # %% [markdown]
 # ## Do the same blocks help?
@@ -282,11 +317,15 @@ for name, sets in trained_on.items():
 pd.DataFrame.from_dict(cells, orient="index").rename_axis(["training set", "model"])
 
 # %% [markdown]
-# A block *transfers* to fine-tuning if it gains more than `classical_more`, the control of equal
-# size, where the profile has it.
+# A block *transfers* to fine-tuning if it gains more than `classical_more`, the control, where the
+# profile has it. One training each, so no interval can be given: differences are hints.
 
 # %% [markdown]
 # ## What we found
+#
+# The paper's abstract [5] says that system-specific data are usually needed. Our rule: a published
+# model is *worse* than the best bespoke one if the interval of its score lies wholly below,
+# *better* if wholly above, else *alike*; without a score the question is *open*.
 
 # %%
 verdicts = {}
@@ -333,13 +372,14 @@ for architecture in lab.profile.training.architectures:
 # error of short trainings. Equal core time is not equal effort: the published weights cost their
 # makers far more than any budget here.
 #
-# **Try it.** Put the weights of MACE-OFF23 into a folder, name it in `CROSSTRAIN_WEIGHTS`, and run
-# this notebook again: does a model made for organic molecules do better than one made for
-# crystals?
+# **Try it.** Set `profile = "smoke"` (the numbers mean nothing, but every step runs). Then put the
+# weights of MACE-OFF23 into a folder, name it in `CROSSTRAIN_WEIGHTS`, and run again: does a model
+# made for organic molecules do better than one made for crystals?
 #
 # ## Next
 #
-# Back to [00_start_here](00_start_here.ipynb) for the map.
+# [10_meet_unseen_molecules](10_meet_unseen_molecules.ipynb): bespoke models among molecules that
+# they were never shown.
 #
 # ## References
 #

@@ -20,10 +20,12 @@
 # and dense liquids, and whether a cheap reference method is a fair judge of architectures.
 #
 # **You need** notebooks [02](02_label_with_a_reference.ipynb) for the two methods and
-# [03](03_train_two_architectures.ipynb) for the training; and the published file, which is not
-# part of this project: README.md says how to get it (`CROSSTRAIN_PUBLISHED`).
+# [03](03_train_two_architectures.ipynb) for the training; and the published file, which is not part
+# of this project: README.md says how to get it (`CROSSTRAIN_PUBLISHED`). Without it, or without a
+# section `published` in the profile, this page says *skipped* and holds the text alone.
 #
-# **Run time.** `laptop` and `smoke`: a minute from stored results.
+# **Run time.** `laptop` and `smoke`: a minute from stored results. To compute them takes minutes
+# for `smoke` and hours for `laptop`.
 #
 # **Files made.** Figures `11_train_on_published_dft__set`, `__blocks`, `__sizes`, `__labels` and
 # `__density`.
@@ -60,12 +62,20 @@ colours = {label: figures.colour(name) for name, label in labels.items()}
 methods = dict(zip(DFT_LABELS, (published.DFT_METHOD, lab.profile.reference.method), strict=True))
 
 # %% [markdown]
+# ## Why other people's data?
+#
+# Everything so far rests on one cheap reference method and on sets of this project's making. If the
+# comparison of the two architectures were an artefact of either, one would not know. The published
+# frames of the group's own liquid differ in both: labels by DFT, and frames that this project had
+# no hand in. And only with them can a density be compared with experiment, and with what the group
+# found.
+#
 # ## The published set
 #
-# 200 frames of liquid EC and EMC with energy, forces and virial [1], in ten blocks of 20: first at
-# fixed volume from 300 K up, then at varied volume from 500 to 1200 K. Temperature and density
-# rise together, as in this project's set `classical`. The file does not name its level of theory;
-# that of the paper it belongs to is likely.
+# Frames of liquid EC and EMC with energy, forces and virial [1], in blocks of one preparation each:
+# first at fixed volume, from low temperature up, then at varied volume and higher temperature.
+# Temperature and density rise together, as in this project's set `classical`. The file does not
+# name its level of theory; that of the paper it belongs to is likely.
 
 # %%
 frames = lab.frames_of(lab.dft_frames("dft"))
@@ -81,16 +91,21 @@ dots = ax.scatter(about.iloc[:, 1], about.iloc[:, 2], c=about["block"], cmap="vi
 fig.colorbar(dots, label="block")
 ax.set(xlabel=about.columns[1], ylabel=about.columns[2])
 lab.save(fig, "set")
+per_block = about["block"].value_counts()
 print(f"{len(frames)} frames, {', '.join(sorted({f.info['composition'] for f in frames}))}")
+print(f"{len(per_block)} blocks of {per_block.min()} to {per_block.max()} frames")
+print(f"{about.iloc[:, 1].min():g} to {about.iloc[:, 1].max():g} K")
 
 # %% [markdown]
-# One dot for each frame. Hot frames are dense ones, so a split by blocks is one by temperature and
-# density at once.
+# One dot for each frame, its colour the block. Hot frames are dense ones, so a split by blocks is
+# one by temperature and density at once.
 #
 # ## Splits
 #
 # Frames of one block come from one preparation and are alike. Divided at random, a test would ask
-# for what was nearly seen. So a block trains, validates or tests as a whole.
+# for what was nearly seen, and any model would look good. So a block trains, validates or tests as
+# a whole. A split that trains on the cool blocks and tests on the hot ones asks for extrapolation,
+# one that has both ends asks for interpolation:
 
 # %%
 pd.DataFrame(
@@ -100,8 +115,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## The models
 #
-# The hyperparameters are those of the study, the same computing time for each. The two kinds of
-# labels never meet in one training set, and the energies of isolated atoms go with the labels.
+# A model of each architecture for each split, for each kind of labels, and for fewer frames. The
+# hyperparameters are those of the study, the same computing time for each. The two kinds of labels
+# never meet in one training set, and the energies of isolated atoms go with the labels.
 
 # %%
 models = lab.dft_models()
@@ -118,8 +134,9 @@ tables = {
 # %% [markdown]
 # ## Errors by block
 #
-# A row for each split, a column for each part of the force. Filled: test blocks. Hollow circles:
-# trained on; hollow squares: validation.
+# How much worse is a model where it has not been? Each error is relative to the size of that part
+# of the force in the block, so that hot blocks, where all forces are larger, do not look worse by
+# that alone.
 
 
 # %%
@@ -140,7 +157,10 @@ plots.set_legend(fig, colours)
 lab.save(fig, "blocks")
 
 # %% [markdown]
-# In numbers, on the test blocks: force errors by part in percent, and the error of the pressure.
+# A row for each split, a column for each part of the force, blocks from cool to hot. Filled: test
+# blocks. Hollow circles: trained on; hollow squares: validation. A step up from hollow to filled is
+# the price of extrapolation. In numbers, the means over the test blocks: force errors by part in
+# percent, force RMSE in meV/Å and pressure RMSE in kbar.
 
 # %%
 columns = [*dft.COMPONENTS, "force_meV_A", "pressure_kbar"]
@@ -156,7 +176,8 @@ pd.DataFrame.from_dict(means, orient="index").round(1)
 # ## From low to high
 #
 # What does it cost to know only the cooler, thinner liquid? Where two splits test the same blocks,
-# the factor is the error of the split that has less of the range, divided by that of the other.
+# the factor is the error with one split divided by that with the first: above 1, the first knows
+# more of what these blocks ask for.
 
 # %%
 first, *others = asked.splits
@@ -172,7 +193,8 @@ if not others:
 # %% [markdown]
 # ## Learning curves
 #
-# Fewer frames, spread evenly over the training blocks, for the same time.
+# How many labels of DFT are needed? Fewer frames, spread evenly over the training blocks, trained
+# for the same time.
 
 # %%
 whole = n_frames[next(iter(labels)), "dft", first, None]
@@ -191,12 +213,15 @@ plots.set_legend(fig, colours)
 lab.save(fig, "sizes")
 
 # %% [markdown]
-# A curve that still falls at its right end would fall on with more frames.
+# Force error (left) and pressure error (right) on the test blocks, one training for each point. A
+# curve that still falls at its right end would fall on with more frames.
 #
 # ## The same frames, other labels
 #
-# Left: errors of models of DFT labels against these. Right: of models of the reference method's
-# labels of the same frames, against those. Each is judged by its own labels.
+# The control experiment of this notebook. The same frames are labelled by the reference method of
+# the study, and both architectures are trained again; each model is judged by its own kind of
+# labels. If the two architectures compare alike on both, the cheap reference has been a fair judge
+# between them on these frames, whatever it is worth as chemistry.
 
 # %%
 shape = (len(asked.splits), len(DFT_LABELS))
@@ -212,10 +237,17 @@ plots.set_legend(fig, colours)
 lab.save(fig, "labels", component=component)
 
 # %% [markdown]
-# **Who wins?** On each test block the logarithm of the ratio of the two errors; the interval of
-# its mean comes from the blocks (Student's t). An interval that holds zero has no winner. *The
-# method of the labels changes who wins*: supported if both methods have a winner and these differ,
-# not supported if they agree, else undecided.
+# Left: models of DFT labels. Right: models of the reference method's labels. A row for each split,
+# filled symbols are test blocks. Compare not the heights but the *order* of the colours.
+#
+# **Who wins?** On each of the $n$ test blocks $b$ the logarithm of the ratio of the two errors
+# $\epsilon$, its mean and Student's t interval from the scatter $s$ of the blocks,
+#
+# $$\bar r = \frac{1}{n} \sum_b \ln \frac{\epsilon_{1,b}}{\epsilon_{2,b}} , \qquad
+# \bar r \pm t_{n-1} \frac{s}{\sqrt{n}} .$$
+#
+# An interval that holds zero has no winner. *The method of the labels changes who wins*: supported
+# if both methods have a winner and these differ, not supported if they agree, else undecided.
 
 # %%
 one, other = labels
@@ -235,8 +267,10 @@ for split in asked.splits:
 # %% [markdown]
 # ## Density
 #
-# The liquid at constant pressure with the models of one split. At 500 K and 1 atm, the group's
-# state, EMC is above its boiling point: a small box may boil within the run, so that one is larger.
+# Errors on frames, once more, are not the liquid. Here it is at constant pressure, with the models
+# of one split. Where the profile asks for the group's state, hot and at 1 atm, EMC is above its
+# boiling point: a small box may boil within the run, so that one is larger. Densities with a
+# standard error from the independent samples of the run; a run that ended early has none.
 
 # %%
 runs = lab.dft_runs()
@@ -270,8 +304,9 @@ plots.set_legend(fig, colours)
 lab.save(fig, "density")
 
 # %% [markdown]
-# Strong: models of DFT labels, after equilibration; pale: before it, and models of the reference's
-# labels. Black: what is known. A cross: the run ended early.
+# A trace for each model. Strong: models of DFT labels, after equilibration (a dotted line marks its
+# end); pale: before it, and models of the reference's labels. Black: the density that is known,
+# from experiment or from the group. A cross: the run ended early.
 
 # %% [markdown]
 # ## What we found
@@ -290,17 +325,19 @@ for liquid, at in asked.liquids.items():
 # ## Limits
 #
 # The level of theory of the labels is likely, not known, and the group's density comes from its
-# full set of 935 structures, of which these 200 are no more than a part, by a model far larger than
-# ours. One seed of each model: intervals over blocks say how other blocks may do, not how
-# other seeds. Runs are short beside the group's nanosecond, and a liquid above its boiling point
-# may hold for longer than they last.
+# full set, of which these frames are no more than a part, by a model far larger than ours. One seed
+# of each model: intervals over blocks say how other blocks may do, not how other seeds. Runs are
+# short beside the group's nanosecond, and a liquid above its boiling point may hold for longer than
+# they last.
 #
 # **Try it.** Set `component = "translation"`: the part that holds the molecules at their distance.
-# Does the same architecture win?
+# Does the same architecture win? With `profile = "smoke"` every step runs in minutes, on a few of
+# the frames.
 #
 # ## Next
 #
-# Back to [00_start_here](00_start_here.ipynb) for the map of the study.
+# [12_bring_your_own](12_bring_your_own.ipynb): the same chain for a liquid, or an architecture, of
+# your own.
 #
 # ## References
 #

@@ -60,6 +60,13 @@ guide = "hot" if "hot" in study.profile.liquid.states else next(iter(study.profi
 labels = {name: protocol.architecture(name).LABEL for name in architectures}
 
 # %% [markdown]
+# ## What the study is for
+#
+# The notebooks so far asked which data serve which architecture, on one liquid. Their use is
+# elsewhere: somebody wants a potential for another solvent, and has to decide what to label first.
+# This page goes that way once, from a SMILES to models and what they lack, and keeps apart what is
+# known from the study and what is only a rule of thumb.
+#
 # ## A liquid is a profile
 #
 # Everything that is computed here is declared in a profile, one readable file, and a liquid of
@@ -93,8 +100,10 @@ pd.DataFrame({name: dict(block)["options"] for name, block in mine.blocks.items(
 # %% [markdown]
 # ## Build, label, train, run
 #
-# One call computes whatever is not stored: frames, labels, models, their liquids, relabelled
-# frames of their own runs, and the liquid of the reference method.
+# One call computes whatever is not stored: frames (notebook [01](01_build_liquids.ipynb)), labels
+# ([02](02_label_with_a_reference.ipynb)), models ([03](03_train_two_architectures.ipynb)), their
+# liquids ([04](04_run_liquid_dynamics.ipynb)), relabelled frames of their own runs, and the liquid
+# of the reference method ([05](05_score_models.ipynb)). The estimate comes before the work:
 
 # %%
 print(f"estimated for everything from nothing: {own.core_hours(lab):.2f} core hours")
@@ -110,13 +119,14 @@ ax.set_title(f"{composition}, a frame of {own.FIRST}")
 lab.save(fig, "box")
 
 # %% [markdown]
-# A shade for each molecule. They fill the box without touching; if they clumped or overlapped, the
-# density guessed would be wrong.
+# A frame to look at, a shade for each molecule. They should fill the box without touching; if they
+# clumped or overlapped, the density guessed would be wrong.
 #
 # ## The models on frames they have not seen
 #
-# The test frames are drawn as the training frames were. The error between molecules is the one
-# that makes the liquid.
+# The test frames are drawn as the training frames were, from another random stream. The error
+# between molecules is the one that makes the liquid; relative to the forces of that kind, 100 % is
+# no better than saying zero.
 
 # %%
 tested = lab.each([lab.evaluated(m, lab.block(own.TEST)) for m in models], lab.predicted)
@@ -128,6 +138,10 @@ pd.DataFrame.from_dict(rows, orient="index").round(1)
 
 # %% [markdown]
 # ## The liquid of each model
+#
+# The report that `crosstrain score` gives of any model, here of each: how its runs ended, its
+# density, the errors on its own frames with their standard errors and the number of independent
+# frames $n$ behind them, and the score, or why there is none.
 
 # %%
 for model in models:
@@ -155,23 +169,31 @@ ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$")
 lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 
 # %% [markdown]
-# Pale: before equilibration. A cross: the run ended there.
+# Density of each model's run from the density that was guessed. Strong: the part that is averaged,
+# from the dotted line on; pale: before it. A cross: the run ended there. Does a trace come to rest?
+# One that still rises when the run ends has a density only in name.
 
 # %% [markdown]
 # ## What is lacking
 #
-# The rule is short. If molecules break, add `molecules`; if the liquid boils off or collapses, or
-# its density is off, add `scan`; if that is in the set already, let the models look for what they
-# do not know and `iterate`. Under each finding stands what the stored results of the study say of
-# that block.
+# The rule is short, and it is ours:
+#
+# 1. If molecules break, add `molecules`.
+# 2. If the liquid boils off or collapses, or its density is off that of the reference (without one:
+#    that of the other models), add `scan`.
+# 3. If that is in the set already, let the models look for what they do not know: `iterate`.
+#
+# Under each finding stands what the stored results of the study say of that block: the gain in the
+# quantity that it is meant to improve, with its interval, as in notebook
+# [08](08_read_the_transfer_matrix.ipynb).
 
 # %%
 found = own.lacks(lab, sets)
 print("\n".join(own.advice(lab, sets, base=study, state=guide)))
 
 # %% [markdown]
-# *Not run* and *undecided* are answers too: then the rule is no more than what people in the field
-# do. `crosstrain improve` with the name of the liquid adds the block and scores again, or set
+# *Not run* and *undecided* are answers too: then the rule is a guess that nothing here has tested.
+# `crosstrain improve` with the name of the liquid adds the block and scores again, or set
 # `add` in the parameters. The whole matrix that guidance can come from:
 
 # %%
@@ -183,10 +205,20 @@ pd.Series({key: "; ".join(lines) for key, lines in said.items()}, name="the stud
 # %% [markdown]
 # ## An architecture is one file
 #
-# GAP is not one of the study's two architectures. It is a kernel method: no network, no steps, one
-# linear system; and the parent data set of the paper was made with it. To take part, a file in
-# `potentials/` defines these names, and nothing else in the library changes; its package joins the
-# requirements, and its cost per frame the budget of a profile that has one.
+# And a potential that is neither Deep Potential nor MACE? GAP, the Gaussian approximation potential
+# [1], is a kernel method: no network, no steps, one linear system; and the parent data set of the
+# paper was made with it [4]. The energy of an atom with the surroundings $d$ is a sum over *sparse
+# points* $d_s$, surroundings that were picked from the training set,
+#
+# $$E(d) = \sum_s \alpha_s \, k(d, d_s) ,$$
+#
+# where the kernel $k$ says how alike two surroundings are (distances of pairs, and the SOAP power
+# spectrum [2, 3]), and the weights $\alpha_s$ solve a least-squares problem for energies, forces
+# and virials at once.
+#
+# To take part, a file in `potentials/` defines these names, and nothing else in the library
+# changes; its package joins the requirements, and its cost per frame the budget of a profile that
+# has one.
 
 # %%
 offered = [*vars(protocol.Potential), *vars(protocol.Architecture)]
@@ -244,7 +276,9 @@ ax.legend()
 lab.save(fig, "errors")
 
 # %% [markdown]
-# GAP is a point, not a curve: it sees each frame once.
+# Force error on validation frames against the frames seen, repeats counted. GAP is a point, not a
+# curve: it sees each frame once. Do the networks reach its error, and after how many repeats? With
+# a larger set and budget the order may turn.
 
 # %% [markdown]
 # ## What we found
@@ -261,14 +295,15 @@ print(own.reach(study, guide))
 # ## Limits
 #
 # At the size `smoke` the numbers mean nothing but that the chain works: frames are few and small,
-# runs a fifth of a picosecond. A lack that needs longer to show is not seen, and a liquid that
-# lives that long is not thereby right. The rule knows three cures; a wrong reference method, a box
-# that is too small or a cutoff that is too short need others. The guidance comes from one liquid of
-# esters and carbonates; how much of it holds for another is not known before it is tried. The
-# hyperparameters of GAP are the first sensible ones and were not searched.
+# and runs end before a liquid has moved. A lack that needs longer to show is not seen, and a liquid
+# that lives that long is not thereby right. The rule knows three cures; a wrong reference method, a
+# box that is too small or a cutoff that is too short need others. The guidance comes from one
+# liquid of esters and carbonates; how much of it holds for another is not known before it is tried.
+# The hyperparameters of GAP are the first sensible ones and were not searched.
 #
-# **Try it.** `crosstrain new acetone --composition acetone:4 --temperature 300 --density 0.8`, then
-# `crosstrain improve acetone`. Or set `size = "laptop"` and let it run over night.
+# **Try it.** Set `add = "molecules"` and run again: what is new is computed, the rest is loaded. Or
+# on the command line `crosstrain new acetone --composition acetone:4 --temperature 300 --density
+# 0.8`, then `crosstrain improve acetone`. With `size = "laptop"` let it run over night.
 #
 # ## Next
 #

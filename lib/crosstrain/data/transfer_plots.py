@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import LogNorm, Normalize, to_rgb
+from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import NullLocator
 from numpy.typing import ArrayLike
 
 from crosstrain.data.figures import colour, set_marker
+from crosstrain.data.plots import PlainLogFormatter
 from crosstrain.measure import transfer
 from crosstrain.measure.transfer import Better, Cells, Effect, NotComparable, State
 
@@ -37,7 +39,8 @@ def heat_map(
     *,
     form: str,
     better: Better | None,
-) -> None:
+    scale: Normalize | None = None,
+) -> AxesImage:
     """Draw the means of cells as colours and numbers; a cell without a value says why.
 
     Parameters
@@ -50,8 +53,15 @@ def heat_map(
     form : str
         Format of the numbers.
     better : str or None
-        Decides the colours: blue from 0 to 1 if higher, so dark is good; orange from 0 if lower,
-        so dark is bad; purple if neither.
+        Decides the colours: blue if higher, so dark is good; orange if lower, so dark is bad;
+        purple if neither.
+    scale : Normalize, optional
+        From `colour_scale`, of several heat maps that are to be compared; default: of these cells.
+
+    Returns
+    -------
+    AxesImage
+        For `colour_bar`.
     """
     found = {
         (i, j): transfer.cell(cells, row, architecture)
@@ -60,9 +70,8 @@ def heat_map(
     }
     means = np.array([np.nan if c.mean is None else c.mean for c in found.values()])
     shown = np.ma.masked_invalid(means.reshape(len(rows), len(architectures)))
-    image = ax.imshow(shown, cmap=COLOUR_MAPS[better], aspect="auto")
-    if shown.count() and better:  # scores and fractions reach to 1, errors to the largest
-        image.set_clim(0, 1 if better == "higher" else shown.max())
+    scale = scale or colour_scale([cells], better)
+    image = ax.imshow(shown, cmap=COLOUR_MAPS[better], norm=scale, aspect="auto")
     for (i, j), one in found.items():
         face, edge, hatch, shade = LOOKS[one.state if one.mean is None else State.UNSTABLE]
         text, glow = one.state.value, face
@@ -85,6 +94,48 @@ def heat_map(
         ax.axvline(edge - 0.5, color="white", linewidth=2)
     ax.tick_params(length=0)
     ax.spines[:].set(visible=True, color="0.85")
+    return image
+
+
+def colour_scale(matrices: Sequence[Cells], better: Better | None) -> Normalize:
+    """Return one scale of colours for the means of several matrices of one quantity.
+
+    Scores and fractions go from 0 to 1. Errors are compared by their ratios, so theirs is
+    logarithmic: from the smallest to the largest, but over a decade at least, so that errors that
+    are nearly equal look so. What is neither good nor bad goes from 0 to the largest.
+
+    Parameters
+    ----------
+    matrices : sequence of Cells
+    better : str or None
+        As for `heat_map`.
+    """
+    cells = [transfer.cell(matrix, *key) for matrix in matrices for key in matrix]
+    means = [cell.mean for cell in cells if cell.mean is not None]
+    largest = max(means, default=1.0)
+    if better == "higher":
+        return Normalize(0, 1)
+    if better is None or min(means, default=largest) <= 0:
+        return Normalize(0, largest)
+    return LogNorm(min([largest / 10, *means]), largest)
+
+
+def colour_bar(image: AxesImage, axes: Sequence[Axes], label: str) -> None:
+    """Draw the scale of a heat map beside the panels that share it.
+
+    Parameters
+    ----------
+    image : AxesImage
+        From `heat_map`.
+    axes : sequence of Axes
+    label : str
+        Quantity and unit.
+    """
+    bar = axes[0].figure.colorbar(image, ax=axes, label=label, aspect=30)
+    if isinstance(image.norm, LogNorm):
+        bar.ax.yaxis.set_major_formatter(PlainLogFormatter())
+        bar.ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5)))
+    bar.outline.set_visible(False)
 
 
 def _exceptions(one: transfer.Cell) -> str:
@@ -189,10 +240,11 @@ def novelty_against_gain(
                 ax.plot(novelty[row], value, marker, color=colour(architecture), markersize=9)
     for architecture, label in architectures.items():
         ax.plot([], [], "-", color=colour(architecture), linewidth=5, label=label)
-    if not differences:
+    if differences:
+        ax.axhline(0, color="0.6", linewidth=1, zorder=0)
+    else:
         ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "not run", transform=ax.transAxes, ha="center", color="0.4")
-    ax.axhline(0, color="0.6", linewidth=1, zorder=0)
     ax.set_xlabel("novelty of the added frames / Å$^{-1}$")
     ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=9)
 
@@ -220,5 +272,6 @@ def size_scan(
                 n, mean, error, fmt="o-", color=colour(architecture), capsize=3, label=label
             )
     ax.set(xscale="log", xlabel="frames of the training set")
+    ax.set_xlim(min(sizes.values()) / 1.2, max(sizes.values()) * 1.2)
     ax.set_xticks(list(sizes.values()), list(map(str, sizes.values())))
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_minor_locator(NullLocator())

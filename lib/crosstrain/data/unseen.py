@@ -207,10 +207,24 @@ def against_distance(
     for (molecule, architecture), value in means[np.isfinite(means)].items():
         style = {"color": colours[architecture], "markersize": 8, "alpha": 0.85}
         ax.plot(distance[molecule], value, GROUP_MARKERS[groups[molecule]], **style)
-    for molecule, x in distance.items():
+    ordered = sorted(distance, key=distance.__getitem__)
+    places = _apart([distance[molecule] for molecule in ordered])
+    for molecule, place in zip(ordered, places, strict=True):
         label = {"rotation": 90, "fontsize": 8, "ha": "center", "va": "bottom", "color": "0.4"}
-        ax.text(x, 1.01, molecule, transform=ax.get_xaxis_transform(), **label)
+        thread = {"arrowstyle": "-", "color": "0.8", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+        at = {"xycoords": ax.get_xaxis_transform(), "textcoords": ax.get_xaxis_transform()}
+        ax.annotate(
+            molecule, (distance[molecule], 1), (place, 1.06), arrowprops=thread, **at, **label
+        )
     ax.set_xlabel("distance from the training set / Å$^{-1}$")
+
+
+def _apart(rising: Sequence[float], share: float = 0.045) -> list[float]:
+    """Return places near rising values, `share` of their range apart at least, for labels."""
+    gap, places = share * (rising[-1] - rising[0]), []
+    for value in rising:
+        places.append(max([value, *(place + gap for place in places[-1:])]))
+    return places
 
 
 def rank_with_distance(

@@ -119,6 +119,12 @@ class RankCorrelation:
     n_points: int
     finding: Finding
 
+    def __str__(self) -> str:
+        if np.isnan(self.value):
+            return f"none to be had ({self.finding.reason})"
+        reach = f"{self.lower:.2f} to {self.upper:.2f}"
+        return f"{self.value:.2f} ({reach}), {self.n_points} points, p = {self.p_value:.2g}"
+
 
 def rank_correlation(
     x: ArrayLike, y: ArrayLike, *, rng: np.random.Generator, confidence: float = 0.95
