@@ -15,7 +15,7 @@ study: $(READY)  ## compute what is not stored, execute every notebook, regenera
 	$(BIN)/crosstrain render
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest tests -n $(TEST_WORKERS) --dist loadfile
+	$(BIN)/python -m pytest tests -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lab: $(READY)  ## open the first page in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/00_start_here.ipynb

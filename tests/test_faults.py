@@ -187,7 +187,7 @@ def study(killed, tmp_path, monkeypatch) -> Study:
     return Study(str(profile), announce=False)
 
 
-@pytest.mark.long
+@pytest.mark.timeout(2700)
 @pytest.mark.parametrize("kind", steps.KINDS)
 def test_sigkill_of_worker_and_driver_in_a_step_of_kind(killed, kind):
     _, folder, codes = killed
@@ -212,7 +212,6 @@ def test_sigkill_of_worker_and_driver_in_a_step_of_kind(killed, kind):
                 assert path.read_bytes() == (stored / path.name).read_bytes(), path.name
 
 
-@pytest.mark.long
 def test_nothing_is_left_of_the_kills(study, killed, tmp_path):
     targets = campaign(study, killed[0].with_name("mine.pth"))
     assert not [*tmp_path.rglob(".staging*")]
@@ -240,7 +239,6 @@ def forget(study: Study, step: Step) -> None:
     shutil.rmtree(study.store.folder(step))
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("what", "damage"), [("set", flip), ("model", cut), ("model", flip), ("trajectory", cut)]
 )
@@ -267,7 +265,6 @@ def test_a_damaged_result_is_told_set_aside_and_computed_again(study, what, dama
         assert study.store.digest(source) == before
 
 
-@pytest.mark.long
 def test_a_damaged_result_that_is_only_looked_at(study):
     step = study.reference("hot")
     before = study.store.digest(step)
@@ -278,7 +275,6 @@ def test_a_damaged_result_that_is_only_looked_at(study):
     assert study.store.digest(step) == before
 
 
-@pytest.mark.long
 def test_a_damaged_record_is_told_and_its_result_computed_again(study, capsys):
     step = study.atoms()
     before = study.store.digest(step)
@@ -288,7 +284,6 @@ def test_a_damaged_record_is_told_and_its_result_computed_again(study, capsys):
     assert study.store.digest(step) == before
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("damage", [cut, flip])
 def test_a_damaged_label_of_an_interrupted_step_is_made_again(study, damage):
     (label,) = study.block("water").inputs.values()
@@ -345,7 +340,6 @@ def finished(request, tmp_path_factory):
     return request.param, folder
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("damage", [cut, flip])
 def test_a_training_with_damaged_checkpoints_ends_with_a_model(finished, damage, tmp_path):
     name, folder = finished
@@ -377,7 +371,6 @@ def test_a_checkpoint_that_was_altered_is_not_gone_on_from(tmp_path):
 # --- no room, no right to write ---------------------------------------------------------------
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("name", MODELS)
 def test_a_disk_that_fills_up_in_a_training(name, tmp_path):
     full = train(name, tmp_path, limit_bytes=2000)
@@ -408,7 +401,6 @@ def small_disk(tmp_path):
 STUDY = ("study", "--only", "sets", "--profile")
 
 
-@pytest.mark.long
 def test_a_full_disk_is_told_and_a_rerun_completes(crosstrain, tiny, small_disk):
     (disk, remount), _ = small_disk, keep_only_water(tiny)
     environment = os.environ | {"CROSSTRAIN_RUNS": str(disk / "runs")}
@@ -424,7 +416,6 @@ def test_a_full_disk_is_told_and_a_rerun_completes(crosstrain, tiny, small_disk)
     assert crosstrain(*STUDY, tiny, env=environment).stdout.startswith("0 steps computed")
 
 
-@pytest.mark.long
 def test_a_read_only_store_is_told_and_its_results_are_still_read(crosstrain, tiny, small_disk):
     (disk, remount), _ = small_disk, keep_only_water(tiny)
     environment = os.environ | {"CROSSTRAIN_RUNS": str(disk / "runs")}
@@ -462,7 +453,6 @@ def test_no_room_for_the_reason_is_still_a_failure(tmp_path):
 # --- two at once, and clocks ------------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_two_runs_on_one_store_compute_each_step_once(tiny, tmp_path):
     keep_only_water(tiny)
     command = [sys.executable, "-m", "crosstrain", *STUDY, str(tiny)]
@@ -495,7 +485,6 @@ def test_a_skewed_clock_changes_nothing(tmp_path, modified_s):
 # --- programs and models that fail ------------------------------------------------------------
 
 
-@pytest.mark.long
 def test_a_reference_that_does_not_converge_costs_one_frame(study, tmp_path):
     label = next(iter(study.block("water").inputs.values()))
     frames = fr.read(study.store.folder(label.inputs["frames"]) / steps.FRAMES)[:2]
@@ -517,7 +506,6 @@ def test_a_reference_that_does_not_converge_costs_one_frame(study, tmp_path):
     assert [frame.info["seed"] for frame in kept] == [frame.info["seed"] for frame in frames]
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "values"),
     [("deep_potential", {"start_lr": 1e30, "stop_lr": 1e29}), ("mace", {"lr": 1e30})],
@@ -529,7 +517,6 @@ def test_a_training_that_diverges_leaves_no_model(name, values, tmp_path):
     assert not (tmp_path / protocol.architecture(name).MODEL_FILE).exists()
 
 
-@pytest.mark.long
 def test_a_trainer_that_exits_is_told_and_tried_again(study):
     (model,) = study.models()
     forget(study, model)
@@ -557,7 +544,6 @@ torch.jit.save(model, sys.argv[2])
 """
 
 
-@pytest.mark.long
 def test_a_model_that_returns_nan_gives_no_number(study, tmp_path):
     (model,) = study.models()
     file = tmp_path / "nan.pth"

@@ -86,7 +86,6 @@ def results(folder: Path) -> dict[str, int]:
     }
 
 
-@pytest.mark.long
 def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path):
     own = tmp_path / "cluster.py"
     own.write_text(OWN_ENGINE)
@@ -130,7 +129,6 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path)
 GPU_SEEN = "import os, time; time.sleep(2); print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
 
 
-@pytest.mark.long
 def test_each_step_on_a_gpu_node_has_a_gpu_of_its_own(slurm, tmp_path, monkeypatch):
     own = tmp_path / "cluster.py"
     own.write_text(OWN_ENGINE)
@@ -158,7 +156,6 @@ if not begun.exists():
 """
 
 
-@pytest.mark.long
 def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, tmp_path, monkeypatch):
     """The scheduler stops the step before its worker: that is no failure of the step."""
     own = tmp_path / "cluster.py"
