@@ -191,6 +191,15 @@ def test_no_ratio_without_a_clear_denominator(row, control, message):
     assert found.receiver.value == pytest.approx(0.2)
 
 
+def test_seeds_that_agree_by_chance_do_not_hide_their_own_errors():
+    lucky = {("a", DP): [Run(State.DONE, 0.80, 0.03), Run(State.DONE, 0.80, 0.04)]}
+    assert cell(lucky, "a", DP).error == pytest.approx(0.025)  # of a mean of two
+    apart = {("a", DP): [Run(State.DONE, 0.70, 0.03), Run(State.DONE, 0.90, 0.04)]}
+    assert cell(apart, "a", DP).error == pytest.approx(0.1)
+    with pytest.raises(ValueError, match="error is nan, allowed are finite values from 0"):
+        Run(State.DONE, 0.80, float("nan"))
+
+
 def test_cells_that_failed_or_were_not_run_are_no_numbers():
     cells = {
         ("a", DP): [*done(0.5, 0.7), Run(State.UNSTABLE, 0.0)],

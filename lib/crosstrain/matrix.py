@@ -236,7 +236,10 @@ def _runs(
     if not is_stable:
         return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | _deviation(score, ended)
     density = judge.mean_density(seen)
-    runs["density"] = Run(ended, density.value) if density else Run(State.FAILED)
+    runs["density"] = Run(State.FAILED)
+    if density:
+        known = density.error if np.isfinite(density.error) else 0.0
+        runs["density"] = Run(ended, density.value, known)
     runs["own_error"] = _error(study, own, values.own_error)
     return runs | _deviation(score, ended)
 

@@ -123,7 +123,8 @@ for name, ax in zip(shown, axes.flat, strict=False):
 lab.save(fig, "matrix", state=state)
 
 # %% [markdown]
-# Each number is the mean over seeds with its standard error. Blue: dark is good. Orange: dark is
+# Each number is the mean over seeds with its standard error, which for a density is at least what
+# the runs' own errors leave: two seeds may agree by chance. Blue: dark is good. Orange: dark is
 # bad, and equal steps of colour are equal factors. Purple is neither. Hatched cells hold unstable
 # models: how long these lived counts in survival and score, but the density and the error on the
 # own run are those of whole runs only, so there the unstable seeds are not averaged in. White cells

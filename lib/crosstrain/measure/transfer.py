@@ -44,12 +44,17 @@ class Run:
         that failed or was not run has none.
     value
         In the unit of the metric, or None.
+    error
+        Standard error of the value within this seed, from its trajectory; 0 if it has none.
     """
 
     state: State
     value: float | None = None
+    error: float = 0.0
 
     def __post_init__(self) -> None:
+        if not 0 <= self.error < np.inf:
+            raise ValueError(f"error is {self.error}, allowed are finite values from 0")
         if self.value is None:
             is_allowed = self.state is not State.DONE
         else:
@@ -97,7 +102,8 @@ class Cell:
     mean
         Over the seeds that have a value, or None.
     error
-        Its standard error from the seeds; None below 2 values.
+        Its standard error: from the scatter of the seeds, but at least what their own errors leave
+        (two seeds may agree by chance). None below 2 values.
     counts
         Seeds by state; all zero if the cell is missing.
     """
@@ -194,9 +200,14 @@ def cell(cells: Cells, row: str, architecture: str) -> Cell:
     return Cell(
         next((state for state in order if counts[state]), State.NOT_RUN),
         float(values.mean()) if len(values) else None,
-        float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None,
+        _error_of_mean(values, runs) if len(values) > 1 else None,
         {s: counts[s] for s in State},
     )
+
+
+def _error_of_mean(values: Floats, runs: Sequence[Run]) -> float:
+    within = np.array([run.error for run in runs if run.value is not None])
+    return float(np.sqrt(max(values.var(ddof=1), np.mean(within**2)) / len(values)))
 
 
 def gain(
