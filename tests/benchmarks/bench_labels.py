@@ -20,7 +20,7 @@ from crosstrain.run.engine import THREAD_VARIABLES
 from crosstrain.steps import FRAMES
 from crosstrain.study import Study
 
-N_FRAMES = 90
+N_FRAMES = 60
 BARE = """
 import sys
 from pathlib import Path
