@@ -54,8 +54,8 @@ def small_profile() -> dict:
         "name": "faults",
         "store": "runs/faults/data",
         "compute": {"engine": "serial", "workers": 1},
-        "reference": {"frames_per_piece": 6, "cost_multiples": [1]},
-        "blocks": {"water": {"kind": "packed", "frames": 6, "seed": 1, "options": WATER}},
+        "reference": {"frames_per_piece": 20, "cost_multiples": [1]},
+        "blocks": {"water": {"kind": "packed", "frames": 20, "seed": 1, "options": WATER}},
         "tests": {},
     }
     for section in profiles.OF_THE_STUDY:
@@ -123,6 +123,8 @@ def drive(profile: str, kills: str) -> None:
             study.fill(campaign(study, given), quiet=True)
             shutil.copyfile(study.store.folder(model) / "deep_potential.pth", given)
         except StepsFailed as error:
+            if not any("code -9" in reason for reason in error.failures.values()):
+                raise  # it was not killed
             with open(Path(kills) / "failures.txt", "a") as file:
                 file.write(f"{error}\n")
 

@@ -148,6 +148,15 @@ def test_an_iterated_block_is_made_by_committees_that_know_all_generations_befor
     assert sum(name.startswith("run") for name in chosen.inputs) == study.profile.iteration.runs
 
 
+def test_a_committee_needs_enough_frames_to_know_something():
+    study = with_training(Study("smoke"))
+    study.profile.blocks["classical"] = study.profile.blocks["classical"].model_copy(
+        update={"frames": 19}
+    )
+    with pytest.raises(ValueError, match=r"iteration.start 'classical' has 19 frames; .* 20 or"):
+        study.block("dp_iterated")
+
+
 def test_a_default_of_an_architecture_is_part_of_the_key():
     step = Study("smoke").model("mace", "packed", 1)
     assert step.params["settings"]["lr"] == 0.01  # not named by the profile

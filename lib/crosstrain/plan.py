@@ -164,6 +164,12 @@ class Plan:
     def _iterated(self, name: str) -> Step:
         """The frames of an iterated block, or of its first generations (``dp_iterated_g2``)."""
         iteration, (block, _, last) = self.profile.iteration, name.partition(GENERATION)
+        n_known = sum(self.recipe(part).frames for part in iteration.start.split("+"))
+        if n_known < selection.FEWEST:
+            raise ValueError(
+                f"iteration.start {iteration.start!r} has {n_known} frames; allowed are "
+                f"{selection.FEWEST} or more"
+            )
         generations = range(1, 1 + (int(last) if last else iteration.generations))
         method = {"method": self.profile.reference.method}
         parts = {

@@ -14,6 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 CHOSEN, SPARE, KNOWN, TOO_FAR, BROKEN = "chosen", "spare", "known", "too far", "broken"
 REASONS = (CHOSEN, SPARE, KNOWN, TOO_FAR, BROKEN)
+FEWEST = 20
+"""Frames that a committee must have been trained on for `bounds` to be known."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -147,9 +149,10 @@ def bounds(deviation: ArrayLike, *, quantile: float = 0.95, ratio: float = 5.0) 
         If there are too few values, one is negative or not finite, or a setting is out of range.
     """
     values = np.asarray(deviation, dtype=float)
-    if values.ndim != 1 or len(values) < 20 or not (np.isfinite(values) & (values >= 0)).all():
+    if values.ndim != 1 or len(values) < FEWEST or not (np.isfinite(values) & (values >= 0)).all():
         raise ValueError(
-            f"deviation has shape {values.shape}, allowed are at least 20 finite values from 0"
+            f"deviation has shape {values.shape}, allowed are at least {FEWEST} finite values "
+            "from 0"
         )
     if not 0 < quantile < 1 or not ratio > 1:
         raise ValueError(
