@@ -468,6 +468,18 @@ def test_two_runs_on_one_store_compute_each_step_once(tiny, tmp_path):
     assert study.fill(study.sets(), quiet=True) == 0
 
 
+def test_a_step_that_another_run_stored_has_not_failed(tmp_path):
+    """Its folder of work was taken away under the process that was about to compute it."""
+    store = Store(tmp_path / "data", tmp_path / "scratch")
+    done, lacking = Step("atoms", "one"), Step("atoms", "other")
+    with store.lock(done), store.publish(done, {}) as out:
+        (out / "result.txt").write_text("one")
+    for step, stored in ((done, True), (lacking, False)):
+        store.work(step).mkdir(parents=True, exist_ok=True)
+        assert engine._is_done_by_another(step, store) is stored
+        assert store.work(step).exists() is not stored
+
+
 @pytest.mark.parametrize("modified_s", [1.0, 4e9], ids=["1970", "2096"])
 def test_a_skewed_clock_changes_nothing(tmp_path, modified_s):
     store = Store(tmp_path / "data", tmp_path / "scratch")

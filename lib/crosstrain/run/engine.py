@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,8 @@ def _run_all(
             for future in finished:
                 step = running.pop(future)
                 reason = _outcome(future)
+                if reason and _is_done_by_another(step, store):
+                    reason = ""
                 progress.finished(step, reason)
                 if reason:
                     failures[step.folder_name] = reason
@@ -147,6 +150,17 @@ def _outcome(future: Future[str]) -> str:
         return str(error)
     except Exception as error:
         return f"{type(error).__name__}: {error}"
+
+
+def _is_done_by_another(step: Step, store: Store) -> bool:
+    """Whether another run stored a step, and took away the folder that ours was about to use."""
+    try:
+        done = store.is_current(step)
+    except StoreError:
+        return False
+    if done:
+        shutil.rmtree(store.work(step), ignore_errors=True)
+    return done
 
 
 def _command(step: Step, store: Store) -> list[str]:
