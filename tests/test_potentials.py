@@ -310,6 +310,25 @@ def test_an_interrupted_training_is_continued(name, tmp_path):
     assert samples[-1] == module.samples(settings, 10)
 
 
+def test_the_learning_rate_of_a_continued_deep_potential_is_that_of_a_whole_one(tmp_path):
+    """Wherever it is interrupted, also at its end, and more than once."""
+    values = {"steps": 200, "report_every": 10}
+    names = ("whole", "continued")
+    for name in names:
+        train("deep_potential", tmp_path / name, values=values)
+    folder = tmp_path / "continued"
+    for _ in range(2):
+        (folder / "model.ckpt-200.pt").unlink()  # goes on from the last but one
+        train("deep_potential", folder, values=values)
+    (folder / deep_potential.MODEL_FILE).unlink()
+    train("deep_potential", folder, values=values)
+    whole, continued = (deep_potential._read_curve(tmp_path / name) for name in names)
+    planned = dict(zip(whole["step"], whole["lr"], strict=True))
+    assert continued["step"][-4:].tolist() == [190, 200, 190, 200]
+    for step, rate in zip(continued["step"], continued["lr"], strict=True):
+        assert rate == pytest.approx(planned[step], rel=0.1)  # it falls in 100 stairs of 5 %
+
+
 def test_an_interrupted_fit_begins_anew_and_ends_the_same(tmp_path):
     values = TINY["gap"] | {"cutoff": 4.0}
     command = [sys.executable, "-c", TRAIN, DATA, tmp_path, "gap", json.dumps(values)]

@@ -79,12 +79,16 @@ def train(
         name: _write_systems(frames, folder / name)
         for name, frames in {"training": training, "validation": validation}.items()
     }
-    text = json.dumps(_input(settings, systems, seed, precision), indent=1)
-    write_atomically(folder / "input.json", text.encode())
+    inputs = _input(settings, systems, seed, precision)
     arguments = ["--pt", "train", "input.json", "--skip-neighbor-stat"]
-    if whole := whole_checkpoints(folder.glob("model.ckpt-*.pt")):
-        arguments += ["--restart", max(whole, key=_step_of).name]
-    _run_deepmd(arguments, folder)
+    whole = whole_checkpoints(folder.glob("model.ckpt-*.pt"))
+    done = max(map(_step_of, whole), default=0)
+    if done:
+        inputs["learning_rate"] |= _rate_after_restart(settings)
+        arguments += ["--restart", f"model.ckpt-{done}.pt"]
+    write_atomically(folder / "input.json", json.dumps(inputs, indent=1).encode())
+    if done < settings.steps:  # else deepmd-kit would take one step more
+        _run_deepmd(arguments, folder)
     _check_curve(folder)
     _run_deepmd(["--pt", "freeze", "-c", ".", "-o", "frozen.pth"], folder)
     target = folder / MODEL_FILE
@@ -172,7 +176,7 @@ def _input(
             "type": "exp",
             "start_lr": settings.start_lr,
             "stop_lr": settings.stop_lr,
-            "decay_steps": max(1, settings.steps // 100),
+            "decay_steps": _decay_steps(settings),
         },
         "loss": {"type": "ener", **prefactors},
         "training": {
@@ -188,6 +192,24 @@ def _input(
             "save_freq": max(1, settings.steps // 20),
             "max_ckpt_keep": 2,
         },
+    }
+
+
+def _decay_steps(settings: Settings) -> int:
+    return max(1, settings.steps // 100)
+
+
+def _rate_after_restart(settings: Settings) -> dict[str, float]:
+    """The same decay without its lower limit, which deepmd-kit 3.1.3 gets wrong after a restart.
+
+    It asks the schedule for the ratio of the rates at steps ``t + s`` and ``s``, s being the step
+    of the restart. That is right for a pure decay; with a limit, the rate stays s / 2 steps or more
+    above where it should end.
+    """
+    decay = settings.stop_lr / settings.start_lr
+    return {
+        "decay_rate": decay ** (_decay_steps(settings) / settings.steps),
+        "stop_lr": settings.stop_lr * decay,  # never reached
     }
 
 
