@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.special import ndtri
 
 from crosstrain import judge
 from crosstrain.data import summaries
@@ -232,16 +233,22 @@ def _runs(
         seen, values.reference, rng=np.random.default_rng(seed), tolerances=tolerances
     )
     runs["survival"] = Run(ended, score.survival)
-    runs["score"] = Run(ended, score.value) if score.terms else Run(State.NOT_RUN)
+    runs["score"] = Run(State.NOT_RUN)
+    if score.terms:
+        within = (score.upper - score.lower) / (2 * ndtri(0.975))  # as if normal
+        runs["score"] = _run(ended, score.value, within)
     if not is_stable:
         return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | _deviation(score, ended)
     density = judge.mean_density(seen)
-    runs["density"] = Run(State.FAILED)
-    if density:
-        known = density.error if np.isfinite(density.error) else 0.0
-        runs["density"] = Run(ended, density.value, known)
+    known = density and _run(ended, density.value, density.error)
+    runs["density"] = known or Run(State.FAILED)
     runs["own_error"] = _error(study, own, values.own_error)
     return runs | _deviation(score, ended)
+
+
+def _run(state: State, value: float, error: float) -> Run:
+    """A run with its own error, if this is known."""
+    return Run(state, value, error if np.isfinite(error) else 0.0)
 
 
 def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
@@ -251,8 +258,10 @@ def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
     elif ended is State.UNSTABLE:
         run = Run(ended)
     else:
-        value = abs(score.terms["density"].deviation)  # infinite if the model's is not to be had
-        run = Run(ended, value) if np.isfinite(value) else Run(State.FAILED)
+        term = score.terms["density"]
+        run = Run(State.FAILED)
+        if np.isfinite(term.deviation):  # infinite if the model's is not to be had
+            run = _run(ended, abs(term.deviation), term.deviation_error)
     return {"density_deviation": run}
 
 

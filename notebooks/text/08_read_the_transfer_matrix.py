@@ -123,12 +123,12 @@ for name, ax in zip(shown, axes.flat, strict=False):
 lab.save(fig, "matrix", state=state)
 
 # %% [markdown]
-# Each number is the mean over seeds with its standard error, which for a density is at least what
-# the runs' own errors leave: two seeds may agree by chance. Blue: dark is good. Orange: dark is
-# bad, and equal steps of colour are equal factors. Purple is neither. Hatched cells hold unstable
-# models: how long these lived counts in survival and score, but the density and the error on the
-# own run are those of whole runs only, so there the unstable seeds are not averaged in. White cells
-# were not run, dark grey ones failed on this machine.
+# Each number is the mean over seeds with its standard error, which for score and density is at
+# least what the runs' own errors leave: two seeds may agree by chance. Blue: dark is good. Orange:
+# dark is bad, and equal steps of colour are equal factors. Purple is neither. Hatched cells hold
+# unstable models: how long these lived counts in survival and score, but the density and the error
+# on the own run are those of whole runs only, so there the unstable seeds are not averaged in.
+# White cells were not run, dark grey ones failed on this machine.
 #
 # Read it first along a column: which rows are better than the base, for one architecture? Then
 # compare columns: does the *same* row help both? Last compare panels: a model that is good on the
