@@ -210,11 +210,12 @@ def test_sigkill_of_worker_and_driver_in_a_step_of_kind(killed, kind):
         before = {path.name for path in (kept / try_).iterdir()}
         assert before == {path.name for path in stored.iterdir()} - {PROVENANCE}
         for path in (kept / try_).iterdir():
-            if path.suffix == ".npz":  # a model that has just run differs in the last bits
+            if path.name == "disagreement.npz":  # a model that has just run differs in last bits
                 was, now = np.load(path), np.load(stored / path.name)
                 for name in was:
                     np.testing.assert_allclose(was[name], now[name], rtol=1e-6, err_msg=name)
-            elif path.suffix != ".pth":  # an archive that is written again
+            # archives are written again, and what a label costs is measured again
+            elif path.suffix != ".pth" and kind != "label_cost":
                 assert path.read_bytes() == (stored / path.name).read_bytes(), path.name
 
 
