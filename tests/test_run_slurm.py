@@ -16,6 +16,7 @@ from crosstrain.run import engine
 from crosstrain.run.store import PROVENANCE, Step
 from crosstrain.study import Study
 
+pytestmark = pytest.mark.timeout(700)  # a cluster that hangs must not take the whole suite with it
 HERE = Path(__file__).parent
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "squeue")
 OWN_ENGINE = """
@@ -103,7 +104,7 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path)
     )
     try:
         work = tmp_path / "runs" / "scratch" / "smoke" / "work"
-        wait_for(lambda: [*work.glob("train-*/log.txt")], 1200, driver)
+        wait_for(lambda: [*work.glob("train-*/log.txt")], 500, driver)
         slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
         lost = jobs("running")
         assert len(lost) == 1
@@ -112,7 +113,7 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path)
         wait_for(lambda: jobs("pending"), 300, driver)  # the campaign asks for another job
         assert not jobs("running")
         slurm("scontrol", "update", f"nodename={node}", "state=resume")
-        _, complaints = driver.communicate(timeout=1200)
+        _, complaints = driver.communicate(timeout=500)
     finally:
         if driver.poll() is None:
             driver.send_signal(signal.SIGKILL)
@@ -166,11 +167,11 @@ def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, tmp_path, monke
     with engine._executor(Compute(engine=str(own), workers=1)) as submit:
         words = [sys.executable, "-c", STOPPED_ONCE, str(begun)]
         future = submit(Step("observe", "x"), words, str(tmp_path))
-        wait_for(begun.exists, 1200)
+        wait_for(begun.exists, 300)
         running = ["squeue", "--noheader", "--format=%i", "--states=running"]
         first = slurm(*running).split()
         slurm("scancel", *first)
-        assert future.result(timeout=1200) == ""
+        assert future.result(timeout=300) == ""
         assert not set(first) & set(slurm(*running).split())
     assert not (tmp_path / "failure.txt").exists()
 
