@@ -203,8 +203,8 @@ def _rate_after_restart(settings: Settings) -> dict[str, float]:
     """The same decay without its lower limit, which deepmd-kit 3.1.3 gets wrong after a restart.
 
     It asks the schedule for the ratio of the rates at steps ``t + s`` and ``s``, s being the step
-    of the restart. That is right for a pure decay; with a limit, the rate stays s / 2 steps or more
-    above where it should end.
+    of the restart. That is right for a pure decay; with a limit, the rate falls no more from s
+    steps before the end.
     """
     decay = settings.stop_lr / settings.start_lr
     return {
