@@ -129,13 +129,28 @@ def test_identical_noisy_liquids_score_one_within_errors():
     assert reached >= 90
 
 
-def test_interval_covers_the_true_score():
+@pytest.mark.parametrize("true_deviation", [0.0, 0.005, 0.03])
+@pytest.mark.parametrize("error", [0.003, 0.03])
+def test_interval_covers_the_true_score(true_deviation, error):
+    """Also where the noise is larger than the deviation, which makes every measured score low."""
     rng = np.random.default_rng(4)
-    truth, inside = 1 / (1 + 1.5**2), 0
-    for _ in range(200):
-        got = score({"density": Estimate(0.03 + 0.003 * rng.normal(), 0.003, 50)})
+    truth, inside = 1 / (1 + (true_deviation / 0.02) ** 2), 0
+    for _ in range(400):
+        got = score({"density": Estimate(true_deviation + error * rng.normal(), error, np.inf)})
+        assert got.lower <= got.value <= got.upper
         inside += got.lower <= truth <= got.upper
-    assert inside >= 180
+    assert inside >= 370
+
+
+def test_few_samples_widen_the_interval():
+    lower = [score({"density": Estimate(0.02, 0.004, n)}).lower for n in (3, 30, np.inf)]
+    upper = [score({"density": Estimate(0.02, 0.004, n)}).upper for n in (3, 30, np.inf)]
+    assert lower == sorted(lower) and upper == sorted(upper, reverse=True)
+    reach = 1.959964 * 0.004
+    assert lower[2] == pytest.approx(1 / (1 + (1 + reach / 0.02) ** 2), rel=1e-5)
+    assert upper[2] == pytest.approx(1 / (1 + (1 - reach / 0.02) ** 2), rel=1e-5)
+    single = score({"density": Estimate(0.02, 0.004, 1)})
+    assert (single.lower, single.value, single.upper) == (0.0, 0.5, 1.0)
 
 
 def test_weight_of_a_kind_is_shared():
@@ -164,7 +179,7 @@ def test_not_available_is_left_out_and_not_run_is_not_zero():
 
 def test_same_seed_same_interval():
     noisy = {"density": Estimate(0.01, 0.01, 20)}
-    assert score(noisy) == score(noisy)
+    assert score(noisy, lived=(10.0, 50.0)) == score(noisy, lived=(10.0, 50.0))
 
 
 def test_bad_input():

@@ -51,7 +51,7 @@ class LiquidScore:
     value
         survival × agreement, or NaN if the model was not run or nothing can be compared.
     lower, upper
-        Limits of the confidence interval.
+        Limits of the confidence interval, see `liquid_score`.
     survival
         Mean lived time / planned time; NaN if not run.
     agreement
@@ -221,7 +221,7 @@ def liquid_score(
         Δ of each observable by name; the name up to a colon is its kind ("density",
         "rdf:O-H"), which selects tolerance and weight.
     rng
-        Source of the parametric bootstrap.
+        Source of the bootstrap over replicas.
     tolerances
         τ by kind.
     weights
@@ -233,9 +233,12 @@ def liquid_score(
     Returns
     -------
     LiquidScore
-        The interval comes from normal deviations with the given errors and from resampled
-        replicas, and always holds the value. Replicas that all lived equally long add no width,
-        so look at ``n_replicas``: with n of n alive, failure rates up to 3/n remain possible.
+        Its limits are those of the survival (resampled replicas) times those of the agreement.
+        A term's limits are its values at the limits of Δ (Student's t), and 1 if these enclose
+        0: noise alone makes Δ too large, never too small, so the interval may reach far above
+        the value. All terms come from the same runs, so their limits are added, as of errors that
+        are fully correlated. Replicas that all lived equally long add no width, so look at
+        ``n_replicas``: with n of n alive, failure rates up to 3/n remain possible.
 
     Raises
     ------
@@ -254,18 +257,14 @@ def liquid_score(
     lived = _lived_fractions(lived_ps, planned_ps)
     value = lived.mean() * agreement
 
-    sampled = rng.choice(lived, size=(n_resamples, lived.size)).mean(axis=1)
-    sampled_agreement = np.full(n_resamples, 0.0 if terms else np.nan)
-    for term in terms.values():
-        noise = rng.standard_normal(n_resamples) * term.deviation_error
-        sampled_agreement += term.weight * _closeness(term.deviation + noise, term.tolerance)
     tail = (1 - confidence) / 2
-    lower, upper = np.quantile(sampled * sampled_agreement, [tail, 1 - tail])
+    sampled = rng.choice(lived, size=(n_resamples, lived.size)).mean(axis=1)
+    low, high = np.quantile(sampled, [tail, 1 - tail])
+    limits = [(term.weight, *_limits(term, confidence)) for term in terms.values()]
     return LiquidScore(
         value=float(value),
-        # Δ = 0 is the best there is: samples around it lie below the value.
-        lower=float(np.minimum(lower, value)),
-        upper=float(np.maximum(upper, value)),
+        lower=float(low * sum(w * least for w, least, _ in limits)) if terms else np.nan,
+        upper=float(high * sum(w * most for w, _, most in limits)) if terms else np.nan,
         survival=float(lived.mean()),
         agreement=float(agreement),
         n_replicas=lived.size,
@@ -301,8 +300,23 @@ def _terms(
     }
 
 
-def _closeness(deviation: float | Floats, tolerance: float) -> float | Floats:
+def _closeness(deviation: float, tolerance: float) -> float:
     return 1.0 / (1.0 + (deviation / tolerance) ** 2)
+
+
+def _limits(term: Term, confidence: float) -> tuple[float, float]:
+    """Confidence limits of a term's value; 0 and 1 where its Δ has too few samples for any."""
+    if term.deviation_error == 0:
+        return term.value, term.value
+    known = Estimate(term.deviation, term.deviation_error, term.n_effective)
+    low, high = known.interval(confidence)
+    if np.isnan(low):
+        return 0.0, 1.0
+    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return (
+        _closeness(max(abs(low), abs(high)), term.tolerance),
+        _closeness(nearest, term.tolerance),
+    )
 
 
 def _check_deviation(name: str, deviation: Estimate) -> None:
