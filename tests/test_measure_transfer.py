@@ -46,6 +46,20 @@ def test_a_gain_is_welchs_test():
     assert found == gain(cells, "scan", "base", DP, rng=rng())
 
 
+def test_seeds_that_agree_by_chance_do_not_narrow_a_gain():
+    """Two seeds within 0.001, each known to 0.04 only: the errors of the runs count."""
+    one, other = ([Run(State.DONE, v + d, 0.04) for d in (0, 0.001)] for v in (0.6, 0.5))
+    cells = {("scan", DP): one, ("base", DP): other}
+    found = gain(cells, "scan", "base", DP, rng=rng())
+    assert found.error == pytest.approx(0.04) and found.lower < 0 < found.value
+    known = cell(cells, "scan", DP)
+    assert found.error == pytest.approx(np.sqrt(2) * known.error)
+    same = {key: [Run(State.DONE, 0.5, 0.04)] * 2 for key in cells}
+    assert gain(same, "scan", "base", DP, rng=rng()).error == pytest.approx(0.04)
+    factors = logarithms(cells)
+    assert [run.error for run in factors["scan", DP]] == pytest.approx([0.04 / 0.6, 0.04 / 0.601])
+
+
 def test_for_an_error_lower_is_better():
     cells = {("scan", DP): done(1.0, 1.2), ("base", DP): done(2.0, 2.4)}
     assert gain(cells, "scan", "base", DP, rng=rng(), better="lower").value == pytest.approx(1.1)

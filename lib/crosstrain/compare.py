@@ -170,7 +170,7 @@ def cells(found: Points, better: Better) -> transfer.Cells:
     """
     raw = {
         key: [
-            transfer.Run(point.state, point.value)
+            transfer.Run(point.state, point.value, float(np.nan_to_num(point.error)))
             if np.isfinite(point.value)
             else transfer.Run(State.FAILED)
             for point in members

@@ -5,14 +5,15 @@ is asked of the matrix is a sum of cell means with coefficients: a gain (with th
 without), a difference of two gains, a gain minus a multiple of another.
 
 Intervals are those of Welch: seeds of one cell scatter as they do in that cell alone, and the
-degrees of freedom are Satterthwaite's. With two or three seeds they are wide, and should be.
+degrees of freedom are Satterthwaite's. With two or three seeds they are wide, and should be. Seeds
+that agree by chance do not make them narrow: a cell scatters at least as its runs' own errors say.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -121,7 +122,8 @@ class Contrast:
     Attributes
     ----------
     value, error
-        In the unit of the metric, positive is better; standard error from the seeds (Welch).
+        In the unit of the metric, positive is better; standard error from the seeds (Welch), but at
+        least what the runs' own errors leave.
     degrees_of_freedom
         Of Welch and Satterthwaite.
     lower, upper
@@ -186,7 +188,12 @@ def logarithms(cells: Cells) -> Cells:
     if values and min(values) <= 0:
         raise ValueError(f"value is {min(values)}, allowed are values above 0")
     return {
-        key: [Run(r.state, None if r.value is None else float(np.log(r.value))) for r in runs]
+        key: [
+            run
+            if run.value is None
+            else Run(run.state, float(np.log(run.value)), run.error / run.value)
+            for run in runs
+        ]
         for key, runs in cells.items()
     }
 
@@ -195,19 +202,15 @@ def cell(cells: Cells, row: str, architecture: str) -> Cell:
     """Summarise one cell for a table; nothing is averaged in that has no value."""
     runs = cells.get((row, architecture), ())
     counts = Counter(run.state for run in runs)
-    values = _values(runs)
+    sample = _sample_of(runs)
+    n = len(sample.values)
     order = (State.UNSTABLE, State.DONE, State.FAILED)
     return Cell(
         next((state for state in order if counts[state]), State.NOT_RUN),
-        float(values.mean()) if len(values) else None,
-        _error_of_mean(values, runs) if len(values) > 1 else None,
+        float(sample.values.mean()) if n else None,
+        float(np.sqrt(_variance(sample) / n)) if n > 1 else None,
         {s: counts[s] for s in State},
     )
-
-
-def _error_of_mean(values: Floats, runs: Sequence[Run]) -> float:
-    within = np.array([run.error for run in runs if run.value is not None])
-    return float(np.sqrt(max(values.var(ddof=1), np.mean(within**2)) / len(values)))
 
 
 def gain(
@@ -392,12 +395,19 @@ def efficiency(
     return Efficiency(received.value / made.value, lower, upper, "", made, received)
 
 
-Term = tuple[float, Floats]
-"""A coefficient and the values of a cell."""
+class Sample(NamedTuple):
+    """Values of a cell, shape (n_seeds,), and their own standard errors, as many or one for all."""
+
+    values: Floats
+    errors: Floats = np.zeros(1)
+
+
+Term = tuple[float, Sample]
+"""A coefficient and the sample of a cell."""
 
 
 def contrast(
-    terms: Sequence[tuple[float, ArrayLike]],
+    terms: Sequence[tuple[float, Sample | ArrayLike]],
     *,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -408,10 +418,13 @@ def contrast(
     .. math:: L = \sum_i c_i \bar x_i, \quad s^2 = \sum_i v_i, \quad v_i = c_i^2 s_i^2 / n_i,
               \quad \nu = s^4 / \sum_i \frac{v_i^2}{n_i - 1}
 
+    Here s_i² is the variance of a sample, or the mean square of its values' own errors if this is
+    larger: the scatter of two seeds alone is easily too small by chance.
+
     Parameters
     ----------
     terms
-        Coefficient c and values, shape (n_seeds,), of each sample.
+        Coefficient c and values, shape (n_seeds,), of each sample, with their errors if known.
     rng
         Source of the bootstrap.
     confidence, n_resamples
@@ -424,7 +437,7 @@ def contrast(
     Raises
     ------
     NotComparable
-        If a sample has fewer than 2 values, or all are without scatter.
+        If a sample has fewer than 2 values, or all are without scatter and errors.
     ValueError
         If a value is not finite, or the confidence is not between 0 and 1.
 
@@ -436,13 +449,14 @@ def contrast(
         raise ValueError(f"confidence is {confidence}, allowed are values between 0 and 1")
     samples = [(c, _sample(values)) for c, values in terms]
     value, error, freedom = _welch(samples)
-    if not any(np.ptp(x) for _, x in samples):  # a variance is not quite 0 after rounding
+    # a variance is not quite 0 after rounding
+    if not any(np.ptp(x.values) or np.any(x.errors) for _, x in samples):
         raise NotComparable(
             "no cell has any scatter between its seeds, so there is no error", "no scatter"
         )
     reach = stdtrit(freedom, 0.5 + confidence / 2) * error
     resampled = np.full(n_resamples, value)
-    for c, x in samples:
+    for c, (x, _) in samples:
         drawn = rng.choice(x - x.mean(), size=(n_resamples, len(x))).mean(axis=1)
         resampled += c * np.sqrt(len(x) / (len(x) - 1)) * drawn
     tail = (1 - confidence) / 2
@@ -456,18 +470,23 @@ def contrast(
         p_value=float(2 * stdtr(freedom, -abs(value) / error)),
         bootstrap_lower=float(low),
         bootstrap_upper=float(high),
-        n_seeds=tuple(len(x) for _, x in samples),
+        n_seeds=tuple(len(x.values) for _, x in samples),
     )
 
 
 def _welch(terms: Sequence[Term]) -> tuple[float, float, float]:
     """Value, standard error and degrees of freedom of a sum of means."""
-    n = np.array([len(x) for _, x in terms])
-    v = np.array([c**2 * x.var(ddof=1) / len(x) for c, x in terms])
+    n = np.array([len(x.values) for _, x in terms])
+    v = np.array([c**2 * _variance(x) for c, x in terms]) / n
     total = v.sum()
     freedom = total**2 / np.sum(v**2 / (n - 1)) if total > 0 else np.nan
-    value = sum(c * x.mean() for c, x in terms)
+    value = sum(c * x.values.mean() for c, x in terms)
     return float(value), float(np.sqrt(total)), float(freedom)
+
+
+def _variance(sample: Sample) -> float:
+    """Variance between the values, at least the mean square of their own errors."""
+    return max(float(sample.values.var(ddof=1)), float(np.mean(np.square(sample.errors))))
 
 
 def _fieller(
@@ -506,10 +525,11 @@ def _sign(better: Better) -> float:
     return 1.0 if better == "higher" else -1.0
 
 
-def _seeds(cells: Cells, row: str, architecture: str) -> Floats:
-    """Values of a cell, at least two."""
+def _seeds(cells: Cells, row: str, architecture: str) -> Sample:
+    """The sample of a cell, of at least two values."""
     runs = cells.get((row, architecture), ())
-    values = _values(runs)
+    sample = _sample_of(runs)
+    values = sample.values
     if len(values) < 2:
         found = cell(cells, row, architecture).counts
         seeds = ", ".join(f"{n} {state.value}" for state, n in found.items() if n)
@@ -522,21 +542,23 @@ def _seeds(cells: Cells, row: str, architecture: str) -> Floats:
             cause if seeds else State.NOT_RUN.value,
             row,
         )
-    return values
+    return sample
 
 
-def _values(runs: Sequence[Run]) -> Floats:
-    return np.array([run.value for run in runs if run.value is not None], dtype=float)
+def _sample_of(runs: Sequence[Run]) -> Sample:
+    known = [(run.value, run.error) for run in runs if run.value is not None]
+    return Sample(*np.array(known, dtype=float).reshape(-1, 2).T)
 
 
 def _times(factor: float, terms: Sequence[Term]) -> list[Term]:
     return [(factor * c, x) for c, x in terms]
 
 
-def _sample(values: ArrayLike) -> Floats:
+def _sample(given: Sample | ArrayLike) -> Sample:
+    values, errors = given if isinstance(given, Sample) else Sample(given)
     x = np.asarray(values, dtype=float)
     if x.ndim != 1 or not np.isfinite(x).all():
         raise ValueError(f"values is {x}, allowed are finite numbers on one axis")
     if len(x) < 2:
         raise NotComparable(f"values has {len(x)} entries, allowed are at least 2", "too few seeds")
-    return x
+    return Sample(x, np.asarray(errors, dtype=float))
