@@ -206,7 +206,8 @@ def test_build_refuses_what_cannot_be(crosstrain, tmp_path, option, value, words
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nothing.model"], ("'nothing.model'", "a model file, or", "mace-classical-s1")),
+        (["nothing.model"], ("'nothing.model'", "a model file, or", "mace-classical-s1", "so3lr")),
+        (["mace_off23"], ("mace_off23", "weights not found", "CROSSTRAIN_WEIGHTS")),
         (["README.md", "--trust"], ("README.md", "unknown kind", ".model (mace)")),
         (["README.md"], ("README.md", "can run any code", "--trust")),
         (["x", "--pressure", "1"], ("--pressure", "--temperature")),

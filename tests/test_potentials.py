@@ -279,6 +279,14 @@ def test_learning_curve(trained):
     json.dumps([point.to_json() for point in curve])
 
 
+def test_a_stage_two_shorter_than_the_evaluation_interval_leaves_a_model(tmp_path):
+    values = {"max_num_epochs": 3, "start_stage_two": 1, "eval_interval": 7}
+    model = train("mace", tmp_path, values=values)
+    assert model.is_file()
+    sized = mace.sized(mace.Settings(max_num_epochs=10, start_stage_two=9), 1, 5)
+    assert (sized.max_num_epochs, sized.start_stage_two) == (3, 2)
+
+
 @pytest.mark.parametrize("name", IN_STEPS)
 def test_an_interrupted_training_is_continued(name, tmp_path):
     longer = {
@@ -524,6 +532,7 @@ def test_unknown_architecture_lists_what_there_is():
         ),
         ("mace", {"max_L": 9}, "mace setting 'max_L' = 9: .*less than or equal to 3"),
         ("mace", {"lr": "fast"}, "mace setting 'lr' = 'fast'"),
+        ("mace", {"max_num_epochs": 90}, "mace settings: .*start_stage_two 90; allowed is less"),
         (
             "deep_potential",
             {"stepz": 1},

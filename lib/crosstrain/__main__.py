@@ -90,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
     inspect.add_argument("--method", help="level of theory, where the file does not tell it")
     inspect.add_argument("--output", type=Path, help="write the sound frames in the project's form")
     score = command("score", _score, "run a model's liquid and report how good it is")
-    score.add_argument("model", help="a model of the profile, such as mace-packed-s1, or a file")
+    score.add_argument(
+        "model", help="of the profile (mace-packed-s1), pretrained (so3lr), or a file"
+    )
     score.add_argument("--trust", action="store_true", help="load a model file of your own")
     score.add_argument("--composition", help="of the liquid, by name or SMILES: 'EC:2 EMC:4'")
     score.add_argument("--temperature", type=float, metavar="K")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from crosstrain import judge, paths
-from crosstrain.data import figures, plots, summaries
+from crosstrain.data import figures, foundation, plots, summaries
 from crosstrain.data.profiles import Liquid, State
 from crosstrain.measure.statistics import Estimate
 from crosstrain.potentials import protocol as potentials
@@ -34,7 +34,7 @@ def study_of(
     base : Study
         Of a profile, whose sizes are used.
     model : str
-        A model of the profile, or a model file.
+        A model of the profile, a pretrained model by name, or a model file.
     composition : mapping of str to int, optional
         Molecules of the liquid (default: the profile's).
     state : State, optional
@@ -45,12 +45,19 @@ def study_of(
     Raises
     ------
     ValueError
-        If there is no such model, its file is not trusted, or no architecture can load it.
+        If there is no such model, its file is not trusted, or no architecture can load it; or the
+        weights of a pretrained one are not here.
     """
     names = [step.name for step in base.models()]
     is_own_liquid = composition is not None or state is not None
     if model in names and not is_own_liquid:
         return base, base.named_model(model)
+    if model in potentials.pretrained():
+        study = base.with_liquid(composition, state)
+        try:
+            return study, study.pretrained(model)
+        except potentials.WeightsNotFound as error:
+            raise ValueError(f"{model}: {error}") from None
     if model in names:
         step = base.named_model(model)
         module = potentials.architecture(step.params["architecture"])
@@ -58,7 +65,8 @@ def study_of(
     else:
         file, name = Path(model), Path(model).stem
     if not file.is_file():
-        raise ValueError(f"model {model!r}; allowed are a model file, or {', '.join(names)}")
+        known = ", ".join([*names, *potentials.pretrained()])
+        raise ValueError(f"model {model!r}; allowed are a model file, or {known}")
     if not is_trusted:
         raise ValueError(
             f"{file.name}: loading a model file can run any code that is in it; "
@@ -113,6 +121,8 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     observed = list(runs.values())
     composition = " ".join(f"{m}:{n}" for m, n in study.profile.liquid.composition.items())
     said = [f"{model.name}: {composition}, {state.temperature_K:g} K, {state.pressure_bar:g} bar"]
+    if note := _theory(study, model):
+        said.append(f"  level of theory {note}")
     for run, seen in runs.items():
         said.append(f"  {run}: {seen['status']} {seen['detail']} ({seen['time_ps']:g} ps)")
     density = judge.mean_density(observed)
@@ -124,9 +134,8 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     for seen in moved.values():
         said += [f"  {line}" for line in _diffusion(seen)]
     for run, said_there in zip(runs, visited.values(), strict=True):
-        frames = said_there["frames"]
-        errors = summaries.model_errors_with_spread(frames, said_there) if frames else {}
-        said.append(f"  errors on {len(frames)} own frames, {run}:")
+        errors = _errors(study, model, said_there)
+        said.append(f"  errors on {len(said_there['frames'])} own frames, {run}:")
         said += [f"    {key}: {_estimate(value)}" for key, value in errors.items()]
     verdict = why or summaries.reference_verdict(reference, "density")
     said.append(f"  density of the reference: {verdict}")
@@ -138,6 +147,23 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     spread = lived.std(ddof=1) / np.sqrt(len(lived)) if len(lived) > 1 else np.nan
     survival = Estimate(score.survival, spread, len(lived))
     return [*said, f"  survival {_estimate(survival)}", f"  {summaries.score_sentence(score)}"]
+
+
+def _errors(study: Study, model: Step, said: Mapping[str, Any]) -> dict[str, Estimate]:
+    """Errors on frames of a run; of a model of another level of theory no absolute energy."""
+    if not said["frames"]:
+        return {}
+    found = summaries.model_errors_with_spread(said["frames"], said)
+    if _theory(study, model):
+        del found[foundation.RAW_ENERGY]
+    return found
+
+
+def _theory(study: Study, model: Step) -> str:
+    """A warning if a pretrained model is of another level of theory than the labels, else ''."""
+    if model.kind != "pretrained":
+        return ""
+    return foundation.theory_note(study.level_of_theory(model), study.profile.reference.method)
 
 
 def _estimate(known: Estimate) -> str:

@@ -26,7 +26,8 @@ from crosstrain.potentials import protocol
 
 MULTIPLES = (1, 2, 4)  # of EC + EMC, 25 atoms, in training
 MD_MULTIPLES = (1, 2, 4, 8, 16)
-N_FRAMES, N_CALLS = 8, 5
+N_FRAMES = 4
+LONGER_S = 5.0  # by which a training is longer than another, so that what both share cancels
 # The settings that decide what a frame or a step costs.
 KEPT = ("num_channels", "max_L", "max_ell", "correlation", "num_interactions", "r_max", "model")
 KEPT += ("rcut", "sel", "neuron", "axis_neuron", "fitting_neuron", "type_one_side")
@@ -43,13 +44,16 @@ def liquid(times: int, seed: int) -> Atoms:
 
 
 def trained(architecture: str, settings: Any, times: int, folder: Path) -> tuple[Path, float]:
-    """Return a model and the seconds of a training frame, from two lengths of training."""
+    """Return a model and the seconds of a training frame, from two lengths of training.
+
+    The second is made longer until it takes `LONGER_S` more.
+    """
     module = protocol.architecture(architecture)
     frames = [liquid(times, seed) for seed in range(N_FRAMES + 2)]
     if "batch_size" in type(settings).model_fields:
         settings = settings.model_copy(update={"batch_size": 2})
-    seconds, samples = [], []
-    for passes in (4, 8):
+
+    def run(passes: int) -> tuple[Path, float, int]:
         chosen = module.sized(settings, passes * N_FRAMES, N_FRAMES)
         begun = time.process_time()
         model = module.train(
@@ -62,22 +66,29 @@ def trained(architecture: str, settings: Any, times: int, folder: Path) -> tuple
             device="cpu",
             precision="float32",
         )
-        seconds.append(time.process_time() - begun)
-        samples.append(module.samples(chosen, N_FRAMES))
-    return model, (seconds[1] - seconds[0]) / (samples[1] - samples[0])
+        return model, time.process_time() - begun, module.samples(chosen, N_FRAMES)
+
+    run(3)  # loads what is loaded once
+    _, short_s, n_short = run(4)
+    passes, longer_s = 4, 0.0
+    while longer_s < LONGER_S:
+        passes *= 2
+        model, long_s, n_long = run(passes)
+        longer_s = long_s - short_s
+    return model, longer_s / (n_long - n_short)
 
 
 def step_s(calculator: Any, frame: Atoms) -> float:
-    """Seconds of a force call with stress on a configuration that moves."""
+    """Seconds of a force call with stress on a configuration that moves, once it is warm."""
     rng, seconds = np.random.default_rng(0), []
-    for _ in range(N_CALLS):
+    while len(seconds) < 6 or (sum(seconds) < 3 and len(seconds) < 40):
         moved = frame.copy()
         moved.positions += rng.normal(scale=0.01, size=moved.positions.shape)
         moved.calc = calculator
         begun = time.process_time()
         moved.get_forces(), moved.get_stress()
         seconds.append(time.process_time() - begun)
-    return float(np.median(seconds[1:]))
+    return float(np.median(seconds[len(seconds) // 2 :]))
 
 
 def main(names: list[str]) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from ase import Atoms
 from ase.build import molecule
 from ase.calculators.calculator import Calculator, all_changes
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from crosstrain import paths
 from crosstrain.data import frames as fr
@@ -70,6 +70,15 @@ class Settings(BaseModel):
     patience: int = Field(2048, ge=1)
     eval_interval: int = Field(5, ge=1)
 
+    @model_validator(mode="after")
+    def _has_two_stages(self) -> Settings:
+        if self.start_stage_two >= self.max_num_epochs:
+            raise ValueError(
+                f"start_stage_two {self.start_stage_two}; allowed is less than max_num_epochs "
+                f"({self.max_num_epochs})"
+            )
+        return self
+
 
 def train(
     training: Sequence[Atoms],
@@ -113,6 +122,8 @@ def _arguments(
 ) -> list[str]:
     from ase.data import atomic_numbers
 
+    # mace-torch keeps a model of stage two only if it is evaluated there
+    n_epochs_of_stage_two = settings.max_num_epochs - settings.start_stage_two
     e0s = {atomic_numbers[element]: energy for element, energy in atom_energies.items()}
     options: dict[str, Any] = settings.model_dump() | {
         "name": "model",
@@ -126,6 +137,7 @@ def _arguments(
         "loss": "stress",  # the default loss ignores the stress
         "compute_stress": True,
         "error_table": "PerAtomRMSEstressvirials",
+        "eval_interval": min(settings.eval_interval, n_epochs_of_stage_two),
         "valid_batch_size": settings.batch_size,
         "device": device,
         "default_dtype": precision,
@@ -308,7 +320,8 @@ def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
         raise ValueError(f"{n_training} training frames; batch_size is {settings.batch_size}")
     share = settings.start_stage_two / settings.max_num_epochs
     epochs = max(3, round(n_samples / per_epoch(settings, n_training)))
-    update = {"max_num_epochs": epochs, "start_stage_two": max(1, round(share * epochs))}
+    start = min(max(1, round(share * epochs)), epochs - 1)
+    update = {"max_num_epochs": epochs, "start_stage_two": start}
     return settings.model_copy(update=update)
 
 

@@ -284,6 +284,8 @@ def settings(name: str, values: Mapping[str, Any]) -> BaseModel:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
+        if not place:  # settings that are impossible together
+            raise ValueError(f"{name} settings: {first['msg']}") from None
         allowed = ", ".join(model.model_fields)
         raise ValueError(
             f"{name} setting {place!r} = {first['input']!r}: {first['msg']}; allowed are {allowed}"
