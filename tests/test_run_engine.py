@@ -173,6 +173,14 @@ def test_pinned_threads_are_the_threads_numpy_uses(tmp_path):
     assert run_process([sys.executable, "-c", code], str(tmp_path), threads=1) == ""
 
 
+def test_the_memory_of_a_step_is_not_that_of_its_driver(tiny_with):
+    ballast = np.ones(100_000_000)  # 800 MB, of which a process that it starts has none
+    study = Study(str(tiny_with(compute={"engine": "local", "workers": 2})), announce=False)
+    label = next(iter(study.block("water").inputs.values()))
+    study.fill([label], quiet=True)
+    assert 20 < study.store.provenance(label)["cost"]["peak_memory_MB"] < 600 < ballast.nbytes / 1e6
+
+
 def test_reasons_of_a_failed_process(tmp_path):
     def run(code: str) -> str:
         return run_process([sys.executable, "-c", code], str(tmp_path), threads=1)

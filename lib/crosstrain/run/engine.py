@@ -285,11 +285,15 @@ def described(settings: Compute) -> list[str]:
         return ["serial: one step at a time"]
     lines = []
     for at in parsl_config(settings).executors:
-        line = f"{at.label}: {at.provider.max_blocks} x {at.workers_per_node} steps at a time"
+        provider = getattr(at, "provider", None)  # there is none for this machine
+        if provider is None:
+            line = f"{at.label}: {at.max_threads} steps at a time"
+        else:
+            line = f"{at.label}: {provider.max_blocks} x {at.workers_per_node} steps at a time"
         line += f", {settings.threads} threads each"
-        if at.available_accelerators:
+        if getattr(at, "available_accelerators", None):
             line += ", a GPU for each"
-        if walltime := getattr(at.provider, "walltime", None):
-            line += f", jobs of {walltime}, partition {at.provider.partition or 'of sbatch'}"
+        if walltime := getattr(provider, "walltime", None):
+            line += f", jobs of {walltime}, partition {provider.partition or 'of sbatch'}"
         lines.append(line)
     return lines

@@ -18,6 +18,8 @@ https://parsl.readthedocs.io/en/stable/userguide/configuration/examples.html.
 
 from __future__ import annotations
 
+import signal
+import sys
 from math import ceil
 
 from parsl import Config, HighThroughputExecutor
@@ -27,7 +29,6 @@ from parsl.utils import wtime_to_minutes
 
 from crosstrain import paths
 from crosstrain.data.profiles import Compute
-from crosstrain.run.engines import local
 
 RESUBMISSIONS = 20  # of a step whose job ended under it
 
@@ -67,9 +68,14 @@ def executor(
 ) -> HighThroughputExecutor:
     """Return an executor whose workers come from jobs of one node each.
 
+    It leaves nothing behind when its driver is killed: the interchange dies with the driver, the
+    workers when its heartbeat fails, and each step with its worker.
+
     Parameters
     ----------
     label : str
+        ``gpu`` gets the steps that compute on a GPU; any other label gets the rest, or all steps
+        if no executor is labelled ``gpu``.
     settings : Compute
         Gives the threads of a step, and through its workers the most jobs at a time.
     workers_per_node : int
@@ -117,14 +123,25 @@ def executor(
         max_blocks=ceil(settings.workers / workers_per_node),
         cmd_timeout=60,
     )
-    return local.executor(
-        label,
-        provider,
-        workers_per_node=workers_per_node,
-        threads=settings.threads,
+    return HighThroughputExecutor(
+        label=label,
+        provider=provider,
         address=address,
-        heartbeat_s=heartbeat_s,
+        interchange_launch_cmd=_dying_with_parent("interchange.py"),
+        heartbeat_period=heartbeat_s,
+        heartbeat_threshold=4 * heartbeat_s,
+        max_workers_per_node=workers_per_node,
+        cores_per_worker=settings.threads,
         available_accelerators=gpus_per_node,
         drain_period=60 * begins_min,
         block_error_handler=windowed_error_handler,  # give up after three failed jobs in a row
     )
+
+
+def _dying_with_parent(program: str) -> list[str]:
+    """Return a command that runs a program which the kernel ends with its parent (on Linux)."""
+    if sys.platform != "linux":
+        return [program]
+    signal_on_death = 1  # PR_SET_PDEATHSIG
+    ask = f"import ctypes, os, sys; ctypes.CDLL(None).prctl({signal_on_death}, {signal.SIGKILL:d})"
+    return [sys.executable, "-c", f"{ask}; os.execvp(sys.argv[1], sys.argv[1:])", program]
