@@ -139,8 +139,10 @@ def test_reference_gives_a_reason_instead_of_a_number():
     said = summaries.reference_verdict(REFERENCE, "density")
     assert said == "not available: only one sampler"
     assert "no model" in summaries.reference_verdict(REFERENCE, "rdf:O-H")
-    trusted = {"observables": {"density": {"value": 1.0, "error": 0.01, "problems": []}}}
-    assert summaries.reference_verdict(trusted, "density") == "1.000 ± 0.010"
+    samplers = [{"problems": p, "n_effective": n} for p, n in ([[], 30.2], [[], 41], [["few"], 2])]
+    trusted = {"value": 1.0, "error": 0.01, "problems": [], "samplers": dict(enumerate(samplers))}
+    said = summaries.reference_verdict({"observables": {"density": trusted}}, "density")
+    assert said == "1.000 ± 0.010 (n = 71, 2 samplers)"
 
 
 def test_reference_table_lists_samplers_and_what_was_left_out():

@@ -138,7 +138,7 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
         said.append(f"  errors on {len(said_there['frames'])} own frames, {run}:")
         said += [f"    {key}: {_estimate(value)}" for key, value in errors.items()]
     verdict = why or summaries.reference_verdict(reference, "density")
-    said.append(f"  density of the reference: {verdict}")
+    said.append(f"  density of the reference / g cm⁻³: {verdict}")
     score = judge.liquid_score(observed, reference, rng=np.random.default_rng(0))
     for term, part in score.terms.items():
         delta = Estimate(part.deviation, part.deviation_error, part.n_effective)

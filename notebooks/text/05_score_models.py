@@ -130,7 +130,7 @@ lab.save(fig, "own_errors")
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
 for state, reference in references.items():
     at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
-    print(f"density at {at}: {summaries.reference_verdict(reference, 'density')}")
+    print(f"density at {at} / g cm⁻³: {summaries.reference_verdict(reference, 'density')}")
 verdicts = {
     state: summaries.reference_density(reference) for state, reference in references.items()
 }

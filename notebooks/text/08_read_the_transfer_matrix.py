@@ -100,7 +100,7 @@ print(f"{n_stored} of {sum(map(len, models))} models of the matrix are stored an
 reference = lab.reference(state)
 if lab.has(reference):
     found = lab.read(reference, "reference.json")
-    print(f"density of the reference: {summaries.reference_verdict(found, 'density')}")
+    print(f"density of the reference / g cm⁻³: {summaries.reference_verdict(found, 'density')}")
 else:
     print("the reference liquid is not stored: not all of its samplers have been run")
 quantity = matrix.chosen(cells, quantity)

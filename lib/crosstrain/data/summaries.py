@@ -497,7 +497,10 @@ def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:
     if reason:
         return f"not available: {reason}"
     found = reference["observables"][observable]
-    return plus_minus(found["value"], found["error"])
+    trusted = [each for each in found["samplers"].values() if not each["problems"]]
+    n_effective = sum(each["n_effective"] for each in trusted)
+    known = plus_minus(found["value"], found["error"])
+    return f"{known} (n = {n_effective:.0f}, {len(trusted)} samplers)"
 
 
 def why_not(reference: Mapping[str, Any], observable: str) -> str:
