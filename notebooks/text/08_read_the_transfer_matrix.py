@@ -145,9 +145,10 @@ lab.save(fig, "matrix", state=state)
 #
 # and its interval is $g \pm t_\nu s$ with Student's $t$ and Welch's degrees of freedom $\nu$ [2],
 # which lets the two rows scatter unequally. It takes two seeds of both rows, and with two the
-# interval is wide: that is what two seeds know. Seeds can agree by chance, so $s^2_\mathrm{row}$ is
-# at least the mean square of what each run's own noise leaves open. Errors enter as their natural logarithms, for those
-# of one architecture can be ten times those of the other: a gain of ln 2 halves the error.
+# interval is wide: that is what two seeds know. Seeds can agree by chance, so $s^2_\mathrm{row}$
+# is at least the mean square of what each run's own noise leaves open. Errors enter as their
+# natural logarithms, for those of one architecture can be ten times those of the other: a gain of
+# ln 2 halves the error.
 #
 # By how much more one architecture gains than the other is a difference of two gains. An interval
 # clear of zero there means that the block's worth depends on the architecture.

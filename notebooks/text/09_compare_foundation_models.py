@@ -159,7 +159,8 @@ seen = lab.each(
 )
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
 for state, reference in references.items():
-    print(f"density at {state} / g cm⁻³: reference {summaries.reference_verdict(reference, 'density')}")
+    verdict = summaries.reference_verdict(reference, "density")
+    print(f"density at {state} / g cm⁻³: reference {verdict}")
 
 # %%
 fig, axes = plt.subplots(1, len(states), figsize=(6.4 * len(states), 4.6), squeeze=False)
