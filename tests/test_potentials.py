@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
 from crosstrain.potentials import deep_potential, gap, mace, protocol
@@ -207,13 +208,13 @@ def test_both_engines_of_mace_agree(mace_model):
     for frame in frames()[:3]:
         n = len(frame)
         assert native.get_potential_energy(frame) / n == pytest.approx(
-            torch.get_potential_energy(frame) / n, abs=mace.AGREEMENT["energy"]
+            torch.get_potential_energy(frame) / n, abs=protocol.AGREEMENT["energy"]
         )
         assert native.get_forces(frame) == pytest.approx(
-            torch.get_forces(frame), abs=mace.AGREEMENT["forces"]
+            torch.get_forces(frame), abs=protocol.AGREEMENT["forces"]
         )
         assert native.get_stress(frame) == pytest.approx(
-            torch.get_stress(frame), abs=mace.AGREEMENT["stress"]
+            torch.get_stress(frame), abs=protocol.AGREEMENT["stress"]
         )
 
 
@@ -242,7 +243,7 @@ def test_forces_depend_on_the_configuration_alone(mace_model):
 def test_mace_torch_takes_over_and_says_why(mace_model, tmp_path, monkeypatch):
     pytest.importorskip("symmetrix")
     options = {"device": "cpu", "precision": "float32"}
-    monkeypatch.setitem(mace.AGREEMENT, "forces", 0.0)
+    monkeypatch.setitem(protocol.AGREEMENT, "forces", 0.0)
     calculator = mace.calculator(mace_model, **options)
     assert "(no Symmetrix: forces differs by" in calculator.engine
     with pytest.raises(ValueError, match="engine 'fast'; allowed are 'auto', 'mace-torch'"):
@@ -257,6 +258,45 @@ def test_mace_torch_takes_over_and_says_why(mace_model, tmp_path, monkeypatch):
     assert calculator.engine.startswith("mace-torch 0.3.16 (no Symmetrix: ")
     assert "l_max=3" in calculator.engine
     assert np.isfinite(calculator.get_forces(smallest_box())).all()
+
+
+# --- the engines of Deep Potential -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_shipped", [False, True])
+def test_a_compressed_deep_potential_agrees(tmp_path, is_shipped):
+    """A tiny model in double precision, and one of the study in single precision."""
+    if is_shipped:
+        shipped = DATA.parents[1] / "data" / "models"
+        model = next(shipped.glob(f"*deep_potential-classical-s1*/{deep_potential.MODEL_FILE}"))
+    else:
+        model = train("deep_potential", tmp_path)
+    compressed = deep_potential.calculator(model, **MACHINE)
+    plain = deep_potential.calculator(model, **MACHINE, engine="deepmd-kit")
+    assert compressed.engine == f"{plain.engine}, compressed"
+    pair = Atoms("OH", positions=[[0, 0, 0], [0, 0, 0.6]])  # closer than any bond
+    for frame in [*frames()[:3], pair]:
+        n = len(frame)
+        assert compressed.get_potential_energy(frame) / n == pytest.approx(
+            plain.get_potential_energy(frame) / n, abs=protocol.AGREEMENT["energy"]
+        )
+        assert compressed.get_forces(frame) == pytest.approx(
+            plain.get_forces(frame), abs=protocol.AGREEMENT["forces"]
+        )
+        if frame.pbc.all():
+            assert compressed.get_stress(frame) == pytest.approx(
+                plain.get_stress(frame), abs=protocol.AGREEMENT["stress"]
+            )
+
+
+def test_a_model_that_cannot_be_compressed_is_used_as_it_is(tmp_path, monkeypatch):
+    model = train("deep_potential", tmp_path)
+    monkeypatch.setitem(protocol.AGREEMENT, "forces", 0.0)
+    calculator = deep_potential.calculator(model, **MACHINE)
+    assert "(no compression: forces differs by" in calculator.engine
+    assert np.isfinite(calculator.get_forces(smallest_box())).all()
+    with pytest.raises(ValueError, match="engine 'fast'; allowed are 'auto', 'deepmd-kit'"):
+        deep_potential.calculator(model, engine="fast", **MACHINE)
 
 
 # --- training ---------------------------------------------------------------------------------

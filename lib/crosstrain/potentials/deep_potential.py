@@ -8,7 +8,8 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
@@ -21,6 +22,7 @@ from crosstrain.paths import write_atomically
 from crosstrain.potentials.protocol import (
     LearningPoint,
     TrainingError,
+    fastest,
     whole_checkpoints,
     without_repeats,
 )
@@ -31,6 +33,10 @@ MODEL_FILE = "deep_potential.pth"
 IS_ARCHIVE = True
 SECONDS_PER_ATOM = (8.4e-4, 3.7e-4)
 ELEMENTS = ("C", "H", "O")
+# Of the tables of a compressed model: distance (Å) down to which they are dense, and their spacing
+# (of the switched 1/r, Å⁻¹). In single precision a smaller one makes forces worse, by rounding.
+CLOSEST_A = 0.5
+TABLE_STRIDE = 0.04
 
 
 class Settings(BaseModel):
@@ -240,17 +246,74 @@ def _check_curve(folder: Path) -> None:
         raise TrainingError(f"the training diverged: errors at step {last['step']:.0f} are NaN")
 
 
-def calculator(model: Path, *, device: str, precision: str) -> Calculator:
+def calculator(
+    model: Path,
+    *,
+    device: str,
+    precision: str,
+    engine: Literal["auto", "deepmd-kit"] = "auto",
+) -> Calculator:
     """Return an ASE calculator with energy, forces and stress.
 
     The precision is that of the trained model; deepmd-kit takes the device from the environment.
+    With ``"auto"`` the model is compressed [1]_, which takes half a second and makes it 1.8 times
+    as fast on 80 atoms, if the compressed one agrees (`crosstrain.potentials.protocol.fastest`).
+
+    Parameters
+    ----------
+    model : Path
+        The ``.pth`` file.
+    device, precision : str
+        Not used.
+    engine : str
+        ``"deepmd-kit"`` leaves the model as it is.
+
+    Raises
+    ------
+    ValueError
+        If `engine` is neither.
+
+    References
+    ----------
+    .. [1] D. Lu et al., J. Chem. Theory Comput. 2022, 18, 5559.
     """
     from deepmd import __version__
     from deepmd.calculator import DP
 
+    if engine not in ("auto", "deepmd-kit"):
+        raise ValueError(f"engine {engine!r}; allowed are 'auto', 'deepmd-kit'")
     loaded = DP(model=str(model))
     loaded.engine = f"deepmd-kit {__version__}"
-    return loaded
+    if engine == "deepmd-kit":
+        return loaded
+    return fastest(
+        lambda: _compressed(model, f"{loaded.engine}, compressed"), loaded, "compression"
+    )
+
+
+def _compressed(model: Path, engine: str) -> Calculator:
+    """The model with its embedding networks tabulated."""
+    import torch
+    from deepmd.calculator import DP
+    from deepmd.pt.model.model import get_model
+
+    frozen = torch.jit.load(str(model), map_location="cpu")
+    loaded = get_model(json.loads(frozen.model_def_script))
+    loaded.load_state_dict(frozen.state_dict())
+    weight = next(iter(loaded.parameters()))
+    loaded.min_nbor_dist = torch.tensor(CLOSEST_A, dtype=weight.dtype, device=weight.device)
+    loaded.enable_compression(
+        table_extrapolate=5,  # to a fifth of the closest distance
+        table_stride_1=TABLE_STRIDE,
+        table_stride_2=10 * TABLE_STRIDE,
+        check_frequency=-1,
+    )
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / MODEL_FILE
+        torch.jit.save(torch.jit.script(loaded), str(file))
+        calculator = DP(model=str(file))
+    calculator.engine = engine
+    return calculator
 
 
 def samples(settings: Settings, n_training: int) -> int:

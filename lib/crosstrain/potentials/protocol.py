@@ -8,6 +8,7 @@ them in ``PRETRAINED``; one that cannot be trained here has the names of `Potent
 from __future__ import annotations
 
 import hashlib
+import logging
 import sys
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any, Protocol
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, ValidationError
@@ -33,6 +35,8 @@ UNREADABLE_ARCHIVE = (
     NotImplementedError,
     RuntimeError,
 )
+# How far two engines may differ: eV per atom, eV/Å, eV/Å³. Far below a model's errors.
+AGREEMENT = {"energy": 1e-4, "forces": 5e-4, "stress": 5e-6}
 RECORD = "pretrained.json"  # beside the weights of a published model: which one it is
 
 
@@ -187,6 +191,53 @@ def archive_fault(file: Path) -> str:
     except UNREADABLE_ARCHIVE as error:
         return f"no archive of torch, or cut off ({error})"
     return f"altered since it was written (in {altered})" if altered else ""
+
+
+def fastest(load: Callable[[], Calculator], otherwise: Calculator, what: str) -> Calculator:
+    """Return a calculator of a faster engine if it agrees with a slower one, and else that one.
+
+    Parameters
+    ----------
+    load : callable
+        Returns the faster one; whatever it raises, the model can be used without it.
+    otherwise : Calculator
+        The slower one. If it is returned, its attribute ``engine`` says why.
+    what : str
+        Name of the faster engine.
+    """
+    try:
+        fast = load()
+        _check_agreement(fast, otherwise)
+    except Exception as error:
+        logging.getLogger(__name__).warning("no %s: %s", what, error)
+        otherwise.engine += f" (no {what}: {_in_a_line(error)})"
+        return otherwise
+    return fast
+
+
+def _check_agreement(fast: Calculator, slow: Calculator) -> None:
+    """Compare on two deformed molecules of methyl formate (H, C, O) in a small periodic box."""
+    from ase.build import molecule
+
+    frame = molecule("HCOOCH3", cell=[4.5, 5.0, 6.0], pbc=True)
+    frame.center()
+    frame *= (2, 1, 1)
+    frame.rattle(0.05, seed=0)
+    difference = {
+        "energy": abs(fast.get_potential_energy(frame) - slow.get_potential_energy(frame))
+        / len(frame),
+        "forces": np.abs(fast.get_forces(frame) - slow.get_forces(frame)).max(),
+        "stress": np.abs(fast.get_stress(frame) - slow.get_stress(frame)).max(),
+    }
+    for name, allowed in AGREEMENT.items():
+        if not difference[name] <= allowed:
+            raise ValueError(f"{name} differs by {difference[name]:.1e}, allowed is {allowed:.0e}")
+
+
+def _in_a_line(error: Exception) -> str:
+    """Return what an error says, or its type if that is long or names files of this machine."""
+    text = " ".join(str(error).split())
+    return text if 0 < len(text) < 200 and "/" not in text else type(error).__name__
 
 
 def names() -> list[str]:
