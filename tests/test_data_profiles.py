@@ -108,9 +108,10 @@ def test_a_loaded_profile_cannot_be_changed_by_accident():
         profile.compute.workers = 5
 
 
-def test_unseen_molecules_are_run_at_a_state_that_there_is(tmp_path, values):
-    values["unseen"]["state"] = "cold"
-    with pytest.raises(profiles.ProfileError, match=r"unseen.state: 'cold'; allowed are hot"):
+@pytest.mark.parametrize("section", ["unseen", "larger_box"])
+def test_liquids_are_run_at_a_state_that_there_is(tmp_path, values, section):
+    values[section]["state"] = "cold"
+    with pytest.raises(profiles.ProfileError, match=rf"{section}.state: 'cold'; allowed are hot"):
         load(tmp_path, values)
 
 

@@ -135,6 +135,12 @@ REFERENCE = {
 }
 
 
+def test_an_estimate_in_words():
+    assert summaries.estimate(Estimate(0.7981, 0.0391, 14.6)) == "0.798 ± 0.039 (n = 15)"
+    assert summaries.estimate(Estimate(1.0, np.nan, 1)) == "1 (a single sample, no error)"
+    assert summaries.estimate(None) == "not available"
+
+
 def test_reference_gives_a_reason_instead_of_a_number():
     said = summaries.reference_verdict(REFERENCE, "density")
     assert said == "not available: only one sampler"

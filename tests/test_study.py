@@ -182,6 +182,27 @@ def test_generations_are_shown_if_a_training_set_asks_for_their_block(tiny):
 # --- unseen molecules -------------------------------------------------------------------------
 
 
+def test_the_larger_box_differs_by_its_molecules_alone():
+    study = Study("smoke")
+    pairs = study.enlarged()
+    assert list(pairs) == [model.name for model in study.models(["classical"])][:2]
+    for name, boxes in pairs.items():
+        small, large = (step.inputs["trajectory"] for step in boxes)
+        assert (small.name, large.name) == (f"{name}-hot-r1", f"{name}-hot_x2-r1")
+        assert small.params == large.params
+        assert small.inputs["model"].key == large.inputs["model"].key
+        few, many = (dict(run.inputs["start"].params) for run in (small, large))
+        assert (few.pop("composition"), many.pop("composition")) == (
+            {"EC": 1, "EMC": 2},
+            {"EC": 2, "EMC": 4},
+        )
+        assert few == many
+    steps = {step.folder_name for step in study.campaign()}
+    assert {step.folder_name for boxes in pairs.values() for step in boxes} <= steps
+    without = study.profile.model_copy(update={"larger_box": None})
+    assert Study(without).enlarged() == {}
+
+
 def test_unseen_molecules_are_pure_liquids_at_the_state_that_the_profile_names():
     study = Study("smoke")
     unseen, state = study.profile.unseen, study.profile.liquid.states["hot"]

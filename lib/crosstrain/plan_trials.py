@@ -132,6 +132,35 @@ def results(plan: Plan, model: Step) -> list[Step]:
     return steps
 
 
+def enlarged(plan: Plan) -> dict[str, tuple[Step, Step]]:
+    """Observations of a model's first replica in the profile's box and in a larger one, by model.
+
+    Empty if the profile has no larger box.
+    """
+    larger = plan.profile.larger_box
+    if larger is None:
+        return {}
+    at, dynamics = plan.profile.liquid, plan.profile.dynamics
+    other = elsewhere(
+        plan,
+        f"{larger.state}_x{larger.times}",
+        at.states[larger.state],
+        composition={name: larger.times * n for name, n in at.composition.items()},
+        start_density_g_cm3=at.start_density_g_cm3,
+        duration_ps=dynamics.duration_ps,
+        save_every_fs=dynamics.save_every_fs,
+    )
+    replica = at.states[larger.state].replicas[0]
+    return {
+        model.name: (
+            observed(plan, liquid(plan, model, larger.state, replica)),
+            observed(other, liquid(other, model, next(iter(other.profile.liquid.states)), replica)),
+        )
+        for model in plan.models(larger.sets)
+        if model.params["seed"] == plan.profile.training.seeds[0]
+    }
+
+
 def reference(plan: Plan, state: str) -> Step:
     """The reference method's own liquid at a state, from every model's relabelled runs."""
     samplers, inputs = {}, {}

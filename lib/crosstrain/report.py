@@ -127,7 +127,7 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
         said.append(f"  {run}: {seen['status']} {seen['detail']} ({seen['time_ps']:g} ps)")
     density = judge.mean_density(observed)
     if density:
-        said.append(f"  density {_estimate(density)} g/cm³")
+        said.append(f"  density {summaries.estimate(density)} g/cm³")
     else:
         said.append(f"  density: not available ({observed[0]['missing'].get('density', '')})")
     moved = study.each(study.diffused(model, name), lambda step: study.read(step, "diffusion.json"))
@@ -136,17 +136,19 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     for run, said_there in zip(runs, visited.values(), strict=True):
         errors = _errors(study, model, said_there)
         said.append(f"  errors on {len(said_there['frames'])} own frames, {run}:")
-        said += [f"    {key}: {_estimate(value)}" for key, value in errors.items()]
+        said += [f"    {key}: {summaries.estimate(value)}" for key, value in errors.items()]
     verdict = why or summaries.reference_verdict(reference, "density")
     said.append(f"  density of the reference / g cm⁻³: {verdict}")
     score = judge.liquid_score(observed, reference, rng=np.random.default_rng(0))
     for term, part in score.terms.items():
         delta = Estimate(part.deviation, part.deviation_error, part.n_effective)
-        said.append(f"  {term}: deviation {_estimate(delta)}, term {part.value:.2f}")
+        said.append(f"  {term}: deviation {summaries.estimate(delta)}, term {part.value:.2f}")
     lived = np.array([seen["time_ps"] / seen["planned_ps"] for seen in observed])
     spread = lived.std(ddof=1) / np.sqrt(len(lived)) if len(lived) > 1 else np.nan
     survival = Estimate(score.survival, spread, len(lived))
-    return [*said, f"  survival {_estimate(survival)}", f"  {summaries.score_sentence(score)}"]
+    said.append(f"  survival {summaries.estimate(survival)}")
+    said.append(f"  {summaries.score_sentence(score)}")
+    return said
 
 
 def _errors(study: Study, model: Step, said: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -166,17 +168,10 @@ def _theory(study: Study, model: Step) -> str:
     return foundation.theory_note(study.level_of_theory(model), study.profile.reference.method)
 
 
-def _estimate(known: Estimate) -> str:
-    """A number with its standard error and its independent samples."""
-    if not known.n_effective > 1:
-        return f"{known.value:.3g} (a single sample, no error)"
-    return f"{known.value:.3g} ± {known.error:.2g} (n = {known.n_effective:.0f})"
-
-
 def _diffusion(seen: Mapping[str, Any]) -> list[str]:
     """Self-diffusion by species, or why there is none."""
     known = [
-        f"self-diffusion of {species} {_estimate(Estimate(**value))} cm²/s"
+        f"self-diffusion of {species} {summaries.estimate(Estimate(**value))} cm²/s"
         for species, value in seen["D_cm2_s"].items()
     ]
     lacking = [f"{name}: not available ({why})" for name, why in seen["missing"].items()]

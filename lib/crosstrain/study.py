@@ -145,6 +145,7 @@ class Study(Plan):
     relabelled = plan_trials.relabelled
     diffused = plan_trials.diffused
     results = plan_trials.results
+    enlarged = plan_trials.enlarged
     reference = plan_trials.reference
 
     unseen_models = plan_unseen.unseen_models
@@ -175,6 +176,7 @@ class Study(Plan):
             steps += candidates.values()
         for model in self.models():
             steps += self.results(model)
+        steps += [step for pair in self.enlarged().values() for step in pair]
         steps += self.compared() + self.generalised() + self.dft_campaign()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 

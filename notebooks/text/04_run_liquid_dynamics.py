@@ -30,8 +30,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from crosstrain import judge
 from crosstrain.data import figures, plots, summaries, views
-from crosstrain.measure import statistics
+from crosstrain.measure import score, statistics
 from crosstrain.potentials import protocol
 from crosstrain.simulate.topology import bond_events
 from crosstrain.study import Study
@@ -124,6 +125,25 @@ pd.DataFrame.from_dict(rows, orient="index")
 # The error is that of the mean of *correlated* samples. With few independent samples it is itself
 # uncertain, and a run that still drifts shows as few. An unstable run is averaged over its time
 # before the end only, and is no liquid at equilibrium.
+#
+# ## Is the box large enough?
+#
+# In a small periodic box every molecule feels its own images. The same model, started in the same
+# way, in a box with more molecules tells whether that moves its density by more than the errors. A
+# run that ended early has no equilibrium, and so no density to compare.
+
+# %%
+rows, larger, few = {}, lab.profile.larger_box, sum(lab.profile.liquid.composition.values())
+for name, boxes in lab.enlarged().items():
+    seen = lab.each(boxes, lambda step: lab.read(step, "observed.json")).values()
+    known = [judge.mean_density([each]) for each in seen]
+    headings = [f"density of {n} molecules / g cm⁻³" for n in (few, few * larger.times)]
+    rows[name] = dict(zip(headings, map(summaries.estimate, known), strict=True))
+    rows[name]["ended"] = ", ".join(each["status"] for each in seen)
+    if all(each["status"] == "completed" for each in seen):
+        rows[name]["difference"] = summaries.estimate(score.density_deviation(*known[::-1]))
+found = pd.DataFrame.from_dict(rows, orient="index").fillna("-")
+found if rows else print("the profile has no larger box")
 
 # %% [markdown]
 # ## Temperature

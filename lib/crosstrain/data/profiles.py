@@ -141,6 +141,14 @@ class Liquid(_Part):
     rdf: RadialDistributions
 
 
+class LargerBox(_Part):
+    """The same liquid in a larger box, which tells whether the size matters."""
+
+    times: int = Field(ge=2, description="as many molecules of each kind")
+    state: str
+    sets: list[str] = Field(description="training sets whose models, of the first seed, are run")
+
+
 class Dynamics(_Part):
     """Molecular dynamics of the liquid."""
 
@@ -280,6 +288,7 @@ class Profile(_Part):
     iteration: Iteration | None = None
     liquid: Liquid
     dynamics: Dynamics
+    larger_box: LargerBox | None = None
     foundation: Foundation | None = None
     unseen: Unseen | None = None
     published: PublishedData | None = None
@@ -293,14 +302,16 @@ class Profile(_Part):
         return self
 
     @model_validator(mode="after")
-    def _unseen_state_is_known(self) -> Profile:
-        if self.unseen and self.unseen.state not in self.liquid.states:
-            allowed = ", ".join(self.liquid.states)
-            raise ValueError(f"unseen.state: {self.unseen.state!r}; allowed are {allowed}")
+    def _states_are_known(self) -> Profile:
+        for name in ("unseen", "larger_box"):
+            section = getattr(self, name)
+            if section and section.state not in self.liquid.states:
+                allowed = ", ".join(self.liquid.states)
+                raise ValueError(f"{name}.state: {section.state!r}; allowed are {allowed}")
         return self
 
 
-OF_THE_STUDY = ("foundation", "unseen", "published")
+OF_THE_STUDY = ("larger_box", "foundation", "unseen", "published")
 """Sections that compare the study's own models; a profile of another liquid has none of them."""
 
 

@@ -570,6 +570,15 @@ def plus_minus(value: float, error: float, digits: int = 3) -> str:
     return f"{value:.{digits}f} ± {error:.{digits}f}"
 
 
+def estimate(known: Estimate | None) -> str:
+    """Return a number with its standard error and its independent samples, in words."""
+    if known is None:
+        return "not available"
+    if not known.n_effective > 1:
+        return f"{known.value:.3g} (a single sample, no error)"
+    return f"{known.value:.3g} ± {known.error:.2g} (n = {known.n_effective:.0f})"
+
+
 def diffusion(coefficient: Mapping[str, float]) -> str:
     """Return a self-diffusion coefficient (cm²/s) with its error, in 10⁻⁶ cm²/s."""
     return plus_minus(1e6 * coefficient["value"], 1e6 * coefficient["error"], 1)
