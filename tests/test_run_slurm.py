@@ -87,10 +87,12 @@ def results(folder: Path) -> dict[str, int]:
     }
 
 
-def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path):
+@pytest.mark.parametrize("size", ["small", pytest.param("smoke", marks=pytest.mark.long)])
+@pytest.mark.timeout(3600)
+def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path, size):
     own = tmp_path / "cluster.py"
     own.write_text(OWN_ENGINE)
-    profile = small_profile(tmp_path)
+    profile = small_profile(tmp_path) if size == "small" else "smoke"
     command = [sys.executable, "-m", "crosstrain", "study", "--profile", str(profile)]
     command += ["--engine", str(own)]
     environment = slurm.environment | {"CROSSTRAIN_RUNS": str(tmp_path / "runs")}
@@ -113,7 +115,7 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path)
         wait_for(lambda: jobs("pending"), 300, driver)  # the campaign asks for another job
         assert not jobs("running")
         slurm("scontrol", "update", f"nodename={node}", "state=resume")
-        _, complaints = driver.communicate(timeout=500)
+        _, complaints = driver.communicate(timeout=500 if size == "small" else 3000)
     finally:
         if driver.poll() is None:
             driver.send_signal(signal.SIGKILL)

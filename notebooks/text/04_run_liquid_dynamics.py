@@ -140,7 +140,7 @@ for name, boxes in lab.enlarged().items():
     headings = [f"density of {n} molecules / g cm⁻³" for n in (few, few * larger.times)]
     rows[name] = dict(zip(headings, map(summaries.estimate, known), strict=True))
     rows[name]["ended"] = ", ".join(each["status"] for each in seen)
-    if all(each["status"] == "completed" for each in seen):
+    if all(known) and all(each["status"] == "completed" for each in seen):
         rows[name]["difference"] = summaries.estimate(score.density_deviation(*known[::-1]))
 found = pd.DataFrame.from_dict(rows, orient="index").fillna("-")
 found if rows else print("the profile has no larger box")
