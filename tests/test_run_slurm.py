@@ -17,6 +17,7 @@ from crosstrain.run.store import PROVENANCE, Step
 from crosstrain.study import Study
 
 pytestmark = pytest.mark.timeout(700)  # a cluster that hangs must not take the whole suite with it
+WHOLE = (pytest.mark.long, pytest.mark.timeout(3600))
 HERE = Path(__file__).parent
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "scontrol", "squeue")
 OWN_ENGINE = """
@@ -87,8 +88,7 @@ def results(folder: Path) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("size", ["small", pytest.param("smoke", marks=pytest.mark.long)])
-@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("size", ["small", pytest.param("smoke", marks=WHOLE)])
 def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path, size):
     own = tmp_path / "cluster.py"
     own.write_text(OWN_ENGINE)
