@@ -454,7 +454,7 @@ def test_mace_tells_labels_that_its_trainer_does_not_see(tmp_path):
     del training[3].arrays[fr.FORCES]
     message = r"MACE read labels .*'forces': '9'.*, but was given .*'forces': 10"
     with pytest.raises(TrainingError, match=message):
-        train("mace", tmp_path, training=training, values={"max_num_epochs": 1})
+        train("mace", tmp_path, training=training, values={"max_num_epochs": 2, "start_stage_two": 1})
 
 
 def test_deep_potential_tells_labels_that_its_trainer_does_not_see(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import pickle
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -161,6 +162,12 @@ def test_a_notebook_name_is_no_path(name):
         notebooks.execute(name, {}, target=Path("x"), figures=Path("y"))
 
 
+def listens(port: int) -> bool:
+    """Whether something answers at a port of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.slow
 def test_jupyterlab_starts_with_its_token_on(tmp_path):
     """The recipe of 'make lab', without a browser, asks for a token and takes it."""
@@ -182,6 +189,9 @@ def test_jupyterlab_starts_with_its_token_on(tmp_path):
             assert len(about["token"]) >= 32
             assert about["hostname"] in ("localhost", "127.0.0.1")
             contents = f"http://127.0.0.1:{about['port']}/api/contents"
+            while not listens(about["port"]):  # its file comes before its socket
+                assert lab.poll() is None and time.monotonic() < end
+                time.sleep(0.2)
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(contents)
             allowed = {"Authorization": f"token {about['token']}"}
