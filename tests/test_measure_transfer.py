@@ -60,6 +60,26 @@ def test_seeds_that_agree_by_chance_do_not_narrow_a_gain():
     assert [run.error for run in factors["scan", DP]] == pytest.approx([0.04 / 0.6, 0.04 / 0.601])
 
 
+def test_a_cell_scatters_at_least_as_those_of_its_architecture_do_on_average():
+    calm, wild = (0.50, 0.50), (0.20, 0.60)
+    cells = {("scan", DP): done(*calm), ("base", DP): done(0.30, 0.34), ("more", DP): done(*wild)}
+    cells |= {("scan", MACE): done(0.0, 9.0), ("base", MACE): done(0.4, 0.5)}  # not of the pool
+    pooled = (0 + 0.02**2 * 2 + 0.2**2 * 2) / 3
+    found = gain(cells, "scan", "base", DP, rng=rng())
+    assert found.error == pytest.approx(np.sqrt(pooled / 2 + pooled / 2))
+    assert found.degrees_of_freedom == pytest.approx(3)
+    wilder = gain(cells, "more", "base", DP, rng=rng())
+    beyond = 0.2**2 * 2 - pooled
+    assert wilder.error == pytest.approx(np.sqrt((0.2**2 * 2 + pooled) / 2))
+    freedom = (2 * pooled + beyond) ** 2 / (beyond**2 / 1 + (2 * pooled) ** 2 / 3)
+    assert wilder.degrees_of_freedom == pytest.approx(freedom)
+    both = difference_of_gains(cells, "scan", "base", (DP, MACE), rng=rng())
+    other = gain(cells, "scan", "base", MACE, rng=rng())  # two cells are no pool
+    assert both.error == pytest.approx(np.hypot(found.error, other.error))
+    flat = {("a", DP): done(1.0, 1.0), ("b", DP): done(0.5, 0.5), ("c", DP): done(*wild)}
+    assert gain(flat, "a", "b", DP, rng=rng()).error > 0
+
+
 def test_for_an_error_lower_is_better():
     cells = {("scan", DP): done(1.0, 1.2), ("base", DP): done(2.0, 2.4)}
     assert gain(cells, "scan", "base", DP, rng=rng(), better="lower").value == pytest.approx(1.1)
@@ -89,6 +109,23 @@ def test_coverage_of_students_interval(n, scatter):
         )
         inside += found.lower <= 0.2 <= found.upper
     assert inside >= 0.9 * n_trials
+
+
+@pytest.mark.parametrize(
+    ("scatter", "least", "width"), [([0.1] * 6, 0.93, 0.6), ([0.03, 0.3, 0.1] * 2, 0.9, 1.0)]
+)
+def test_coverage_of_pooled_intervals_with_two_seeds(scatter, least, width):
+    """They hold the truth as often as they should, and are narrower than Welch's."""
+    source = np.random.default_rng(9)
+    n_trials, inside, ratios = 600, 0, []
+    for _ in range(n_trials):
+        cells = {(f"r{i}", DP): done(*source.normal(0, s, 2)) for i, s in enumerate(scatter)}
+        found = gain(cells, "r0", "r1", DP, rng=source)
+        alone = gain({key: cells[key] for key in [*cells][:2]}, "r0", "r1", DP, rng=source)
+        inside += found.lower <= 0 <= found.upper
+        ratios.append((found.upper - found.lower) / (alone.upper - alone.lower))
+    assert inside >= least * n_trials
+    assert np.median(ratios) < width
 
 
 def test_coverage_of_the_bootstrap_with_three_seeds_is_what_its_text_says():

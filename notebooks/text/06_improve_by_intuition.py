@@ -208,7 +208,7 @@ torn = {
 }
 drawn = [row for row in (before, control, with_molecules, after) if models[row]]
 shape = (2, len(architectures))
-fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 8), squeeze=False)
+fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 8), squeeze=False, sharey="row")
 for architecture, column in zip(architectures, axes.T, strict=True):
     for row in drawn:
         for model in of(row, architecture):
@@ -337,7 +337,7 @@ lab.save(fig, "liquid", before=before, after=after)
 #
 # shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of lived times,
 # the plain difference. Where the noise within a run is known and larger than the scatter, it is
-# $s$. **Against `before`** it says whether the block helps, **against the control** whether its
+# $s$, and so is the mean scatter of all rows of the architecture. **Against `before`** it says whether the block helps, **against the control** whether its
 # *kind* does. An interval on one side of *no change* is called *helps* or *harms*; any other is
 # *unclear*. Nothing is corrected for the number of comparisons, so one among twenty is expected
 # to look clear by chance.

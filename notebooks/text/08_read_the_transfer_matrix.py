@@ -144,9 +144,11 @@ lab.save(fig, "matrix", state=state)
 # s^2 = \frac{s^2_\mathrm{row}}{n_\mathrm{row}} + \frac{s^2_\mathrm{base}}{n_\mathrm{base}} ,$$
 #
 # and its interval is $g \pm t_\nu s$ with Student's $t$ and Welch's degrees of freedom $\nu$ [2],
-# which lets the two rows scatter unequally. It takes two seeds of both rows, and with two the
-# interval is wide: that is what two seeds know. Seeds can agree by chance, so $s^2_\mathrm{row}$
-# is at least the mean square of what each run's own noise leaves open. Errors enter as their
+# which lets the two rows scatter unequally. It takes two seeds of both rows. Two seeds know little
+# of their own scatter, and may agree by chance, so $s^2_\mathrm{row}$ is at least the mean square
+# of what each run's own noise leaves open, and at least the mean of $s^2$ over all rows of the
+# architecture: this mean is known with the degrees of freedom of all of them, so that where the
+# rows scatter alike $t_\nu$ is that of many seeds. It takes three rows. Errors enter as their
 # natural logarithms, for those of one architecture can be ten times those of the other: a gain of
 # ln 2 halves the error.
 #

@@ -231,7 +231,7 @@ def survivals(
         label = f"{name}: {died.count(False)} of {len(died)}"
         style = {"colour": colours[name], "linestyle": dashes[i % len(dashes)]}
         survival(ax, curve, until_ps=until_ps, label=label, **style)
-    ax.legend(fontsize=9)
+    ax.legend(fontsize=9, loc="center right")
 
 
 def radial_distribution(
