@@ -452,9 +452,10 @@ def test_a_small_budget_takes_sparse_points_from_gap_and_a_large_one_adds_none()
 def test_mace_tells_labels_that_its_trainer_does_not_see(tmp_path):
     training, _ = fr.split(frames(), 6)
     del training[3].arrays[fr.FORCES]
+    values = {"max_num_epochs": 2, "start_stage_two": 1}
     message = r"MACE read labels .*'forces': '9'.*, but was given .*'forces': 10"
     with pytest.raises(TrainingError, match=message):
-        train("mace", tmp_path, training=training, values={"max_num_epochs": 2, "start_stage_two": 1})
+        train("mace", tmp_path, training=training, values=values)
 
 
 def test_deep_potential_tells_labels_that_its_trainer_does_not_see(tmp_path, monkeypatch):

@@ -337,10 +337,10 @@ lab.save(fig, "liquid", before=before, after=after)
 #
 # shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of lived times,
 # the plain difference. Where the noise within a run is known and larger than the scatter, it is
-# $s$, and so is the mean scatter of all rows of the architecture. **Against `before`** it says whether the block helps, **against the control** whether its
-# *kind* does. An interval on one side of *no change* is called *helps* or *harms*; any other is
-# *unclear*. Nothing is corrected for the number of comparisons, so one among twenty is expected
-# to look clear by chance.
+# $s$, and so is the mean scatter of all rows of the architecture. **Against `before`** it says
+# whether the block helps, **against the control** whether its *kind* does. An interval on one side
+# of *no change* is called *helps* or *harms*; any other is *unclear*. Nothing is corrected for the
+# number of comparisons, so one among twenty is expected to look clear by chance.
 
 # %%
 main = next(iter(states))

@@ -368,8 +368,8 @@ def efficiency(
     Notes
     -----
     The interval holds every ratio θ for which N - θD = 0 is not rejected, N and D being the two
-    gains (Fieller), with standard errors and degrees of freedom as in `contrast`. It is bounded just if
-    the interval of D excludes zero.
+    gains (Fieller), with standard errors and degrees of freedom as in `contrast`. It is bounded
+    just if the interval of D excludes zero.
 
     References
     ----------
