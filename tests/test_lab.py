@@ -116,7 +116,7 @@ def test_a_slider_changes_the_figure(opened, wait_for_drawing, name, figure):
     page = opened(name)
     still = show(page, f'lab.save(fig, "{figure}"')
     wait_for_drawing(page, still.locator(".jp-OutputArea img").first)
-    cell = show(page, "@interact")
+    cell = show(page, "controls.follow(")
     picture = cell.locator(".jp-OutputArea img")
     before = picture.get_attribute("src")
     cell.locator(".noUi-handle").first.press("ArrowRight")

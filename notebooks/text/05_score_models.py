@@ -32,11 +32,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import judge
-from crosstrain.data import figures, plots, summaries
+from crosstrain.data import controls, figures, plots, summaries
 from crosstrain.plan import set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
-from ipywidgets import FloatSlider, interact
+from ipywidgets import FloatSlider
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -233,13 +233,14 @@ sliders = {
 }
 
 
-@interact(**sliders)
 def rescore(**tolerances):
-    _, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
+    fig, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
     plots.score_terms(ax, scored(tolerances))
     ax.set_title(", ".join(f"{name} tolerance {value:.3g}" for name, value in tolerances.items()))
-    plt.show()
+    return fig
 
+
+controls.follow(rescore, **sliders)
 
 # %% [markdown]
 # ## Would the fixed set have told?

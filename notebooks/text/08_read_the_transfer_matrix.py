@@ -35,11 +35,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import matrix
-from crosstrain.data import evidence, figures, plots, summaries, transfer_plots
+from crosstrain.data import controls, evidence, figures, plots, summaries, transfer_plots
 from crosstrain.measure import overlap, transfer, verdicts
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
-from ipywidgets import Dropdown, FloatSlider, interact
+from ipywidgets import Dropdown, FloatSlider
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -208,7 +208,6 @@ sliders = {
 judging = [name for name, about in matrix.QUANTITIES.items() if about.better]
 
 
-@interact(yardstick=Dropdown(options=judging, value=quantity), **sliders)
 def reread(yardstick, **tolerances):
     found = matrix.read(lab, state, seed=seed, tolerances=tolerances, known=held)
     about, judged = matrix.QUANTITIES[yardstick], comparable(found, yardstick)
@@ -221,8 +220,10 @@ def reread(yardstick, **tolerances):
     axes[0].set_title(about.label)
     axes[1].set_title(f"gain over {base}, colours as above")
     fig.suptitle(", ".join(f"{name} tolerance {value:.3g}" for name, value in tolerances.items()))
-    plt.show()
+    return fig
 
+
+controls.follow(reread, yardstick=Dropdown(options=judging, value=quantity), **sliders)
 
 # %% [markdown]
 # Does a row that wins by one yardstick win by all? A block that lowers the fixed-set error and not
