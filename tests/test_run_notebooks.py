@@ -1,5 +1,7 @@
 """Notebooks: text to executed notebook, the same bytes every time, and failures that tell."""
 
+import base64
+import io
 import json
 import os
 import shutil
@@ -11,6 +13,7 @@ import nbformat
 import pytest
 from crosstrain import paths
 from crosstrain.run import notebooks
+from PIL import Image
 
 HEAD = """\
 # ---
@@ -147,7 +150,10 @@ def test_what_a_rendered_notebook_holds(rendered):
     assert [cell.id for cell in notebook.cells][:2] == ["cell-00", "cell-01"]
     assert "counted 0\ncounted 1\ncounted 2\n" in printed(notebook)
     assert "['a', 'b'] True" in printed(notebook)  # works in the notebooks' folder
-    assert any("image/png" in o.get("data", {}) for c in notebook.cells[1:] for o in c.outputs)
+    outputs = [out for cell in notebook.cells if "outputs" in cell for out in cell.outputs]
+    (png,) = (out.data["image/png"] for out in outputs if "image/png" in out.get("data", {}))
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    assert picture.mode == "P" and picture.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert "noise" not in printed(notebook)
     assert notebook.cells[-2].outputs == []  # nothing but a widget
     assert notebook.cells[-1].outputs[0].data == {"text/html": "still"}
@@ -286,6 +292,8 @@ def test_a_notebook_of_another_origin_is_stale(folder):
 # --- the working directory --------------------------------------------------------------------
 
 WHERE = """\
+import base64
+import io
 import json
 from crosstrain import paths
 from crosstrain.study import Study
