@@ -266,7 +266,7 @@ def test_a_cp2k_that_ends_early_is_a_label_error(monkeypatch, tmp_path):
         reference.label(LIQUID[0], "PBE-D3")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="skipped: no CP2K (cp2k.psmp) here")
 def test_cp2k_forces_are_minus_the_gradient(labels):
     frame, step = LIQUID[0], 0.02

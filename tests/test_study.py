@@ -187,7 +187,7 @@ def test_the_larger_box_differs_by_its_molecules_alone():
     pairs = study.enlarged()
     assert list(pairs) == [model.name for model in study.models(["classical"])][:2]
     for name, boxes in pairs.items():
-        small, large = (step.inputs["trajectory"] for step in boxes)
+        small, large = (box[0].inputs["trajectory"] for box in boxes)
         assert (small.name, large.name) == (f"{name}-hot-r1", f"{name}-hot_x2-r1")
         assert small.params == large.params
         assert small.inputs["model"].key == large.inputs["model"].key
@@ -198,7 +198,9 @@ def test_the_larger_box_differs_by_its_molecules_alone():
         )
         assert few == many
     steps = {step.folder_name for step in study.campaign()}
-    assert {step.folder_name for boxes in pairs.values() for step in boxes} <= steps
+    assert {step.folder_name for boxes in pairs.values() for box in boxes for step in box} <= steps
+    boxes = Study("laptop").enlarged()["mace-classical+scan+molecules-s1"]
+    assert [len(box) for box in boxes] == [2, 2]
     without = study.profile.model_copy(update={"larger_box": None})
     assert Study(without).enlarged() == {}
 

@@ -132,8 +132,8 @@ def results(plan: Plan, model: Step) -> list[Step]:
     return steps
 
 
-def enlarged(plan: Plan) -> dict[str, tuple[Step, Step]]:
-    """Observations of a model's first replica in the profile's box and in a larger one, by model.
+def enlarged(plan: Plan) -> dict[str, tuple[list[Step], list[Step]]]:
+    """Observations of a model's replicas in the profile's box and in a larger one, by model.
 
     Empty if the profile has no larger box.
     """
@@ -150,11 +150,11 @@ def enlarged(plan: Plan) -> dict[str, tuple[Step, Step]]:
         duration_ps=dynamics.duration_ps,
         save_every_fs=dynamics.save_every_fs,
     )
-    replica = at.states[larger.state].replicas[0]
+    (state,) = other.profile.liquid.states
     return {
         model.name: (
-            observed(plan, liquid(plan, model, larger.state, replica)),
-            observed(other, liquid(other, model, next(iter(other.profile.liquid.states)), replica)),
+            [observed(plan, run) for run in liquids(plan, model, larger.state)],
+            [observed(other, run) for run in liquids(other, model, state)],
         )
         for model in plan.models(larger.sets)
         if model.params["seed"] == plan.profile.training.seeds[0]

@@ -176,7 +176,7 @@ class Study(Plan):
             steps += candidates.values()
         for model in self.models():
             steps += self.results(model)
-        steps += [step for pair in self.enlarged().values() for step in pair]
+        steps += [step for boxes in self.enlarged().values() for box in boxes for step in box]
         steps += self.compared() + self.generalised() + self.dft_campaign()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 

@@ -129,18 +129,21 @@ pd.DataFrame.from_dict(rows, orient="index")
 # ## Is the box large enough?
 #
 # In a small periodic box every molecule feels its own images. The same model, started in the same
-# way, in a box with more molecules tells whether that moves its density by more than the errors. A
-# run that ended early has no equilibrium, and so no density to compare.
+# way, in a box with more molecules tells whether that moves its density by more than the errors,
+# which are at least what the replicas scatter. A run that ended early has no equilibrium, and so no
+# density to compare.
 
 # %%
 rows, larger, few = {}, lab.profile.larger_box, sum(lab.profile.liquid.composition.values())
 for name, boxes in lab.enlarged().items():
-    seen = lab.each(boxes, lambda step: lab.read(step, "observed.json")).values()
-    known = [judge.mean_density([each]) for each in seen]
+    runs = [run for box in boxes for run in box]
+    seen = lab.each(runs, lambda step: lab.read(step, "observed.json"))
+    known = [judge.mean_density([seen[run.name] for run in box]) for box in boxes]
     headings = [f"density of {n} molecules / g cm⁻³" for n in (few, few * larger.times)]
     rows[name] = dict(zip(headings, map(summaries.estimate, known), strict=True))
-    rows[name]["ended"] = ", ".join(each["status"] for each in seen)
-    if all(known) and all(each["status"] == "completed" for each in seen):
+    completed = [each["status"] == "completed" for each in seen.values()]
+    rows[name]["completed"] = f"{sum(completed)} of {len(completed)} runs"
+    if all(known) and all(completed):
         rows[name]["difference"] = summaries.estimate(score.density_deviation(*known[::-1]))
 found = pd.DataFrame.from_dict(rows, orient="index").fillna("-")
 found if rows else print("the profile has no larger box")
