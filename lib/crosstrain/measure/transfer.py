@@ -499,7 +499,8 @@ def _welch(terms: Sequence[Term]) -> tuple[float, float, float]:
     shared: dict[Pool, float] = {}
     for (_, x), part in zip(terms, u, strict=True):
         shared[x.pool] = shared.get(x.pool, 0.0) + part
-    doubt = np.sum((v - u) ** 2 / (n - 1)) + sum(x**2 / p.freedom for p, x in shared.items())
+    pooled = sum(part**2 / pool.freedom for pool, part in shared.items())
+    doubt = np.sum((v - u) ** 2 / (n - 1)) + pooled
     total = v.sum()
     freedom = total**2 / doubt if total > 0 else np.nan
     value = sum(c * x.values.mean() for c, x in terms)
