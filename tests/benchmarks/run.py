@@ -1,6 +1,7 @@
-"""Run every benchmark in a process of its own and write their rows as one table.
+"""Run every benchmark in a process of its own and write their rows to a table for each.
 
-``python run.py [NAME ...]`` runs only those named. A benchmark that fails is a row that says so.
+``python run.py [NAME ...]`` runs only those named, and leaves the tables of others as they were.
+A benchmark that fails is a row that says so.
 """
 
 from __future__ import annotations
@@ -13,25 +14,36 @@ from pathlib import Path
 import table
 
 HERE = Path(__file__).parent
+TABLES = HERE / "table.md"
 
 
 def main(names: list[str]) -> int:
     """Run the benchmarks; return 0 if none failed."""
-    files = [HERE / f"bench_{name}.py" for name in names] or sorted(HERE.glob("bench_*.py"))
-    rows, failed = [], []
-    for file in files:
-        print(f"--- {file.stem}", flush=True)
-        lines, code = run(file)
+    known = [file.stem.removeprefix("bench_") for file in sorted(HERE.glob("bench_*.py"))]
+    if unknown := set(names) - set(known):
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; allowed are {', '.join(known)}")
+    tables, failed = _stored(), []
+    for name in names or known:
+        print(f"--- {name}", flush=True)
+        machine = table.machine()
+        lines, code = run(HERE / f"bench_{name}.py")
         # packages print tables too, of other widths
-        rows += [line for line in lines if line.startswith("| ") and line.count("|") == 5]
+        rows = [line for line in lines if line.startswith("| ") and line.count("|") == 5]
         if code:
-            failed.append(file.stem)
-            rows.append(f"| {file.stem}: failed with code {code} | | | |")
-    text = "\n".join([f"Machine: {table.machine()}.", "", table.HEADING, *rows, ""])
-    print(text)
-    if not names:
-        (HERE / "table.md").write_text(text)
+            failed.append(name)
+            rows.append(f"| failed with code {code} | | | |")
+        tables[name] = "\n".join([f"Measured on {machine}.", "", table.HEADING, *rows])
+        TABLES.write_text(
+            "\n\n".join(f"## {n}\n\n{tables[n]}" for n in known if n in tables) + "\n"
+        )
+    print(TABLES.read_text())
     return 1 if failed else 0
+
+
+def _stored() -> dict[str, str]:
+    text = TABLES.read_text() if TABLES.exists() else ""
+    parts = [part.partition("\n") for part in ("\n" + text).split("\n## ")[1:]]
+    return {name: body.strip() for name, _, body in parts}
 
 
 def run(file: Path) -> tuple[list[str], int]:

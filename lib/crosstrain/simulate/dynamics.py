@@ -445,13 +445,16 @@ class _Run:
     def _limit_broken(self) -> _Ending | None:
         """The first limit that the present state breaks, if any."""
         limits = self.parameters
-        forces = self.atoms.get_forces()
-        # A stress that is no number shows in the force on the cell, under NPT.
-        cell_force = getattr(self.integrator, "force_eps", 0.0)
-        if not (np.isfinite(forces).all() and np.isfinite(cell_force)):
-            what = "stress" if np.isfinite(forces).all() else "force"
-            return self._unstable("non-finite force", f"a {what} component is not a finite number")
         temperature_K = self.atoms.get_temperature()
+        # A stress that is no number shows in the force on the cell, under NPT; a force that is
+        # none shows in the velocities, once a step is made.
+        cell_force = getattr(self.integrator, "force_eps", 0.0)
+        if self.step == 0 or not np.isfinite([temperature_K, cell_force]).all():
+            forces = self.atoms.get_forces()
+            if not (np.isfinite(forces).all() and np.isfinite(cell_force)):
+                what = "stress" if np.isfinite(forces).all() else "force"
+                detail = f"a {what} component is not a finite number"
+                return self._unstable("non-finite force", detail)
         if not temperature_K <= limits["max_temperature_K"]:
             return self._unstable("temperature blow-up", f"{temperature_K:.0f} K")
         density = density_g_cm3(self.atoms)
