@@ -83,6 +83,7 @@ def small_profile() -> dict:
     values["iteration"] |= {
         "start": "water",
         "blocks": {"chosen": "deep_potential"},
+        "generations": 2,
         "frames": 2,
         "runs": 1,
         "compositions": [{"O": 6}],

@@ -131,6 +131,18 @@ def test_rows_may_name_blocks_that_are_to_come():
     assert Study("laptop").rows()[-1] == "everything"
 
 
+def test_what_is_stored_of_a_row_under_way_belongs_to_the_study():
+    study = Study("laptop", announce=False)
+    row = next(row for row in study.rows() if row not in study.profile.training.sets)
+    model = study.model("mace", row, 1)
+    campaign = {step.folder_name for step in upstream(study.campaign())}
+    known = {step.folder_name for step in study.known()}
+    assert campaign < known
+    wanted = {step.folder_name for step in upstream([model, *study.results(model)])}
+    assert wanted <= known
+    assert not wanted <= campaign
+
+
 def test_an_iterated_block_is_made_by_committees_that_know_all_generations_before():
     study = Study("paper")
     last = study.committee("dp_iterated", 3)
@@ -143,6 +155,8 @@ def test_an_iterated_block_is_made_by_committees_that_know_all_generations_befor
     assert [m.key for m in first] == [
         study.model("deep_potential", "classical", seed).key for seed in (1, 2, 3)
     ]
+    assert {model.kind for model in first} == {"train"}
+    assert not any(model.is_shipped for model in last)
     chosen = study.generation("dp_iterated", 3)
     assert {"known000", "known001", "member0", "member1", "member2"} < set(chosen.inputs)
     assert sum(name.startswith("run") for name in chosen.inputs) == study.profile.iteration.runs

@@ -8,7 +8,7 @@ from crosstrain import paths, shipped
 from crosstrain.data import figures
 from crosstrain.data import frames as fr
 from crosstrain.run import notebooks
-from crosstrain.run.store import PROVENANCE, StoreError, upstream
+from crosstrain.run.store import PROVENANCE, StoreError
 from crosstrain.steps import FRAMES
 from crosstrain.study import Study
 
@@ -20,7 +20,7 @@ def problems(study: Study) -> list[str]:
 
 def _stored(study: Study) -> list[str]:
     found = []
-    for step in upstream(study.campaign()):
+    for step in study.known():
         try:
             if study.store.provenance(step) is None:
                 continue
@@ -35,7 +35,7 @@ def _stored(study: Study) -> list[str]:
 
 
 def _unknown(study: Study) -> list[str]:
-    known = {study.store.folder(step) for step in upstream(study.campaign())}
+    known = {study.store.folder(step) for step in study.known()}
     return [
         f"{path.parent.name}: not part of this profile's study; delete it"
         for path in sorted(study.store.root.glob(f"*/*/{PROVENANCE}"))

@@ -194,7 +194,7 @@ class Plan:
         sets = f"{iteration.start}+{block}{GENERATION}{generation - 1}"
         settings = self.profile.training.architectures[architecture]
         return [
-            self.trained(architecture, settings, sets, seed, core_s=iteration.core_s)
+            self.trained(architecture, settings, sets, seed, kind="member", core_s=iteration.core_s)
             for seed in iteration.seeds
         ]
 
@@ -271,6 +271,7 @@ class Plan:
         sets: str,
         seed: int,
         *,
+        kind: str = "train",
         tag: str = "",
         core_s: float | None = None,
         frame_cost_s: tuple[float, float] | None = None,
@@ -283,6 +284,8 @@ class Plan:
             As for `model`.
         settings : mapping
             Of the architecture; scaled to the budget, if the profile has one.
+        kind : str
+            ``train``, or ``member`` for a model that only chooses frames and is not shipped.
         tag : str
             Added to its name.
         core_s, frame_cost_s : float, tuple of float, optional
@@ -337,7 +340,7 @@ class Plan:
             params["first_frames"] = {name: size for name, size in sizes.items() if size}
         seconds = self.model_s("frame", architecture, chosen.model_dump(), n_atoms / n_frames)
         return declared(
-            "train",
+            kind,
             f"{architecture}-{self.set_name(sets)}{tag}-s{seed}",
             params,
             {name: self.block(name) for name in sizes} | {"atoms": self.atoms()},

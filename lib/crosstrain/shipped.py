@@ -10,7 +10,7 @@ import yaml
 
 from crosstrain import paths
 from crosstrain.data import cards
-from crosstrain.run.store import PROVENANCE, upstream
+from crosstrain.run.store import PROVENANCE
 from crosstrain.steps import FRAMES
 from crosstrain.study import Study
 
@@ -44,9 +44,9 @@ def pages(study: Study) -> dict[Path, str]:
 
 
 def registry(study: Study) -> str:
-    """Return the text of the registry: every stored file of the profile's campaign."""
+    """Return the text of the registry: every stored file of the profile's study."""
     entries: dict[str, dict[str, Any]] = {}
-    for step in upstream(study.campaign()):
+    for step in study.known():
         if not step.is_shipped or study.store.provenance(step) is None:
             continue
         folder = study.store.folder(step)

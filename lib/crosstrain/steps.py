@@ -660,6 +660,7 @@ KINDS = {
     "published": Kind(_published, 1),
     "label_published": Kind(_label_published, 1),
     "train": Kind(_train, 1),
+    "member": Kind(_train, 1),
     "given": Kind(_given, 1),
     "pretrained": Kind(_pretrained, 1),
     "explore": Kind(_explore, 1),

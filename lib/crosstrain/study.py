@@ -180,6 +180,20 @@ class Study(Plan):
         steps += self.compared() + self.generalised() + self.dft_campaign()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
+    def known(self) -> list[Step]:
+        """Every step of the campaign, and of rows that it does not hold yet, inputs first.
+
+        What is stored of a row while it is computed is shipped as the rest is.
+        """
+        training = self.profile.training
+        planned = {self.set_name(sets) for sets in training.sets}
+        rows = [row for row in self.rows() if self.can_train(row)]
+        more = [row for row in rows if self.set_name(row) not in planned]
+        whole = training.model_copy(update={"sets": [*training.sets, *more]})
+        profile = self.profile.model_copy(update={"training": whole})
+        later = Study(profile, announce=False).campaign()  # has another reference liquid
+        return upstream([*self.campaign(), *later])
+
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""
         blocks = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]

@@ -39,6 +39,7 @@ FAILURE = "failure.txt"  # in the work folder: why the last try failed
 ROOMS = {
     "build": None,
     "label": None,
+    "member": None,
     "explore": None,
     "pretrained": None,
     "published": None,  # data of others are never shipped
