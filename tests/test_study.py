@@ -18,8 +18,10 @@ def test_every_profile_declares_a_whole_campaign(name):
     assert len({step.folder_name for step in steps}) == len(steps)
     trained = {step.params["architecture"] for step in steps if step.kind == "train"}
     foundation = study.profile.foundation
-    tuned = foundation.fine_tuning.architectures if foundation else []
-    assert {"deep_potential", "mace"} <= trained <= {"deep_potential", "mace", *tuned}
+    others = set(foundation.fine_tuning.architectures if foundation else ())
+    if study.profile.third:
+        others.add(study.profile.third.architecture)
+    assert {"deep_potential", "mace"} <= trained <= {"deep_potential", "mace", *others}
     assert {step.name for step in steps if step.kind == "reference"} == set(
         study.profile.liquid.states
     )
@@ -217,6 +219,23 @@ def test_the_larger_box_differs_by_its_molecules_alone():
     assert [len(box) for box in boxes] == [2, 2]
     without = study.profile.model_copy(update={"larger_box": None})
     assert Study(without).enlarged() == {}
+
+
+def test_a_third_architecture_is_tried_briefly_on_some_rows():
+    study = Study("smoke", announce=False)
+    third = study.third()
+    (model,) = third.models()
+    assert model.name == "gap-classical-s1"
+    (run,) = third.liquids(model, "hot")
+    own = study.liquids(study.models()[0], "hot")[0]
+    assert run.params["dynamics"]["n_steps"] * 4 == own.params["dynamics"]["n_steps"]
+    assert run.inputs["start"].key == own.inputs["start"].key
+    campaign = {step.folder_name for step in study.campaign()}
+    assert {step.folder_name for step in third.results(model)} <= campaign
+    samplers = study.reference("hot").params["samplers"]
+    assert run.name not in samplers
+    without = study.profile.model_copy(update={"third": None})
+    assert Study(without, announce=False).third() is None
 
 
 def test_unseen_molecules_are_pure_liquids_at_the_state_that_the_profile_names():

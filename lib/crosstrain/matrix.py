@@ -107,13 +107,21 @@ def read(
     }
 
 
-def stored(study: Study, state: str, *, rows: Sequence[str] | None = None) -> Stored:
+def stored(
+    study: Study,
+    state: str,
+    *,
+    rows: Sequence[str] | None = None,
+    reference: Step | None = None,
+) -> Stored:
     """Return all that is stored of the rows of a matrix at a state, which takes most of the time.
 
     Parameters
     ----------
     study, state, rows
         As for `read`.
+    reference : Step, optional
+        The reference liquid (the study's own).
 
     Raises
     ------
@@ -131,7 +139,7 @@ def stored(study: Study, state: str, *, rows: Sequence[str] | None = None) -> St
             return None
         return 1e3 * summaries.force_errors(said["frames"], said)["intermolecular"].rmse
 
-    reference = study.reference(state)
+    reference = reference or study.reference(state)
     liquids = [(m, liquid) for m in models for liquid in study.liquids(m, state)]
     return Stored(
         observed=_stored(

@@ -18,7 +18,7 @@ from ase import Atoms
 from crosstrain import paths, plan_foundation, plan_published, plan_trials, plan_unseen
 from crosstrain.data import frames as fr
 from crosstrain.data import profiles, published
-from crosstrain.data.profiles import Block, Profile, State
+from crosstrain.data.profiles import OF_THE_STUDY, Block, Profile, State
 from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
 from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want it too
@@ -177,6 +177,8 @@ class Study(Plan):
         for model in self.models():
             steps += self.results(model)
         steps += [step for boxes in self.enlarged().values() for box in boxes for step in box]
+        if third := self.third():
+            steps += [step for model in third.models() for step in third.results(model)]
         steps += self.compared() + self.generalised() + self.dft_campaign()
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
@@ -235,6 +237,28 @@ class Study(Plan):
             changes["states"] = {"asked": state}
         update = {"store": "runs/own/data", "liquid": liquid.model_copy(update=changes)}
         return Study(self.profile.model_copy(update=update), announce=self._announce)
+
+    def third(self) -> Study | None:
+        """The study of the architecture beside the profile's own, if it has one."""
+        profile, asked = self.profile, self.profile.third
+        if asked is None:
+            return None
+        at = profile.liquid.states[asked.state]
+        briefly = {"replicas": at.replicas[:1], "diffusion_ps": None, "sets": None}
+        trained = {"architectures": {asked.architecture: asked.settings}, "seeds": asked.seeds}
+        trained |= {"sets": asked.sets, "rows": asked.sets, "search": None}
+        states = {asked.state: at.model_copy(update=briefly)}
+        changes = dict.fromkeys(OF_THE_STUDY) | {
+            "training": profile.training.model_copy(update=trained),
+            "liquid": profile.liquid.model_copy(update={"states": states}),
+            "dynamics": profile.dynamics.model_copy(update={"duration_ps": asked.duration_ps}),
+        }
+        study = Study(
+            profile.model_copy(update=changes), notebook=self._notebook, announce=self._announce
+        )
+        study.block = self.block  # iterated ones are made by the architectures of this study
+        study.used = self.used  # what is read there, too, its figures are made from
+        return study
 
     def shown(self, sets: str) -> list[Step]:
         """The models of a training set that a notebook may show without surprise.

@@ -158,6 +158,17 @@ class Dynamics(_Part):
     relabelled_frames: int = Field(ge=2, description="frames of each run given to the reference")
 
 
+class Third(_Part):
+    """An architecture beside those of the study: tried on some rows, one short run each."""
+
+    architecture: str
+    settings: dict[str, Any] = Field({}, description="hyperparameters, scaled to the budget")
+    sets: list[str] = Field(min_length=1, description="training sets")
+    seeds: list[int] = Field(min_length=1)
+    state: str = Field(description="of the liquid's states")
+    duration_ps: float = Field(gt=0)
+
+
 class ZeroShot(_Part):
     """How a published model is run as it is."""
 
@@ -289,6 +300,7 @@ class Profile(_Part):
     liquid: Liquid
     dynamics: Dynamics
     larger_box: LargerBox | None = None
+    third: Third | None = None
     foundation: Foundation | None = None
     unseen: Unseen | None = None
     published: PublishedData | None = None
@@ -303,7 +315,7 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _states_are_known(self) -> Profile:
-        for name in ("unseen", "larger_box"):
+        for name in ("unseen", "larger_box", "third"):
             section = getattr(self, name)
             if section and section.state not in self.liquid.states:
                 allowed = ", ".join(self.liquid.states)
@@ -311,7 +323,7 @@ class Profile(_Part):
         return self
 
 
-OF_THE_STUDY = ("larger_box", "foundation", "unseen", "published")
+OF_THE_STUDY = ("larger_box", "third", "foundation", "unseen", "published")
 """Sections that compare the study's own models; a profile of another liquid has none of them."""
 
 

@@ -312,6 +312,8 @@ def _compressed(model: Path, engine: str) -> Calculator:
         file = Path(folder) / MODEL_FILE
         torch.jit.save(torch.jit.script(loaded), str(file))
         calculator = DP(model=str(file))
+    placed = calculator.dp.deep_eval.dp
+    placed.to = lambda device: placed  # else it is moved to where it is at every step: 1/8 of it
     calculator.engine = engine
     return calculator
 
