@@ -231,7 +231,9 @@ def survivals(
         label = f"{name}: {died.count(False)} of {len(died)}"
         style = {"colour": colours[name], "linestyle": dashes[i % len(dashes)]}
         survival(ax, curve, until_ps=until_ps, label=label, **style)
-    ax.legend(fontsize=9, loc="center right")
+    # below the curve of those that all live, above that of half of them
+    place = {"loc": "upper right", "bbox_to_anchor": (1, 0.94)}
+    ax.legend(fontsize=9, frameon=True, edgecolor="none", framealpha=0.9, **place)
 
 
 def radial_distribution(
