@@ -226,7 +226,9 @@ def test_a_third_architecture_is_tried_briefly_on_some_rows():
     third = study.third()
     (model,) = third.models()
     assert model.name == "gap-classical-s1"
+    assert not model.is_shipped
     (run,) = third.liquids(model, "hot")
+    assert run.is_shipped
     own = study.liquids(study.models()[0], "hot")[0]
     assert run.params["dynamics"]["n_steps"] * 4 == own.params["dynamics"]["n_steps"]
     assert run.inputs["start"].key == own.inputs["start"].key

@@ -308,15 +308,20 @@ else:
         transfer_plots.heat_map(ax, cells, sets, columns, **style)
         ax.set_title(about.label, fontsize=11)
     study.save(fig, "third", state=at)
-    for each in (study, third):
-        names = ", ".join(columns[a] for a in each.profile.training.architectures)
-        print(f"planned of each run: {each.profile.dynamics.duration_ps:g} ps of {names}")
+    for each, cells in zip((study, third), beside, strict=True):
+        planned_ps = each.profile.dynamics.duration_ps
+        for (row, name), seeds in cells["survival"].items():
+            lived = [f"{run.value * planned_ps:.2g}" for run in seeds if run.value is not None]
+            said = f"lived {', '.join(lived)} of {planned_ps:g} ps" if lived else "not run"
+            print(f"{columns[name]} on {row}: {said}")
 
 # %% [markdown]
 # Rows are training sets, columns architectures; colours and signs are those of notebook 08. A
 # survival of 1 means that a model lived as long as was planned for it, and that is not the same
-# time in all columns (below the figure). A score rests on density and structure, and a run this
-# short has hardly left its starting box: between columns only the errors can be compared.
+# time in all columns: the lines below the figure have it in ps, a number for each seed. Does the
+# architecture with the largest error on the fixed set die first? A score rests on density and
+# structure, and a run this short has hardly left its starting box, so that scores of a short and a
+# long run say little about each other.
 
 # %% [markdown]
 # ## What we found

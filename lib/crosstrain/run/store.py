@@ -49,6 +49,7 @@ ROOMS = {
     "given": "models",
 }
 DEFAULT_ROOM = "results"
+TOO_LARGE = ("gap",)  # architectures whose models are not shipped: over 4 MiB, fitted in minutes
 
 
 class StoreError(RuntimeError):
@@ -119,9 +120,16 @@ class Step:
         return f"{self.kind}-{self.name}-{self.key[:10]}"
 
     @property
+    def room(self) -> str | None:
+        """The folder below data/ in which the result is kept; None: scratch."""
+        if self.kind == "train" and self.params.get("architecture") in TOO_LARGE:
+            return None
+        return ROOMS.get(self.kind, DEFAULT_ROOM)
+
+    @property
     def is_shipped(self) -> bool:
         """Whether the result is kept under data/ (else it is scratch)."""
-        return ROOMS.get(self.kind, DEFAULT_ROOM) is not None
+        return self.room is not None
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the step and everything it needs as plain JSON values, inputs first."""
@@ -170,8 +178,7 @@ class Store:
 
     def folder(self, step: Step) -> Path:
         """Return where the result of a step is or will be."""
-        room = ROOMS.get(step.kind, DEFAULT_ROOM)
-        parent = self.scratch / "results" if room is None else self.root / room
+        parent = self.scratch / "results" if step.room is None else self.root / step.room
         return parent / step.folder_name
 
     def work(self, step: Step) -> Path:
