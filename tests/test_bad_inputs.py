@@ -194,6 +194,8 @@ PROFILES = {
     "a pair of no elements": spoiled("liquid.rdf.pairs", ["O-X"]),
     "one relabelled frame": spoiled("dynamics.relabelled_frames", 1),
     "a committee of one": spoiled("iteration.seeds", [1]),
+    "an unknown third architecture": spoiled("third.architecture", "perceptron"),
+    "a third architecture at no state": spoiled("third.state", "boiling"),
     "an iterated block of no architecture": spoiled("iteration.blocks", {"dp_iterated": "gap"}),
     "no such device": spoiled("compute.device", "abacus"),
     "no workers": spoiled("compute.workers", 0),

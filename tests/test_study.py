@@ -134,7 +134,7 @@ def test_rows_may_name_blocks_that_are_to_come():
 
 
 def test_what_is_stored_of_a_row_under_way_belongs_to_the_study():
-    study = Study("laptop", announce=False)
+    study = Study("smoke", announce=False)
     row = next(row for row in study.rows() if row not in study.profile.training.sets)
     model = study.model("mace", row, 1)
     campaign = {step.folder_name for step in upstream(study.campaign())}
