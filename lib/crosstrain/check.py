@@ -8,19 +8,26 @@ from crosstrain import paths, shipped
 from crosstrain.data import figures
 from crosstrain.data import frames as fr
 from crosstrain.run import notebooks
-from crosstrain.run.store import PROVENANCE, StoreError
+from crosstrain.run.store import PROVENANCE, Step, StoreError
 from crosstrain.steps import FRAMES
 from crosstrain.study import Study
 
 
 def problems(study: Study) -> list[str]:
     """Return everything that is wrong with the shipped files, a line each."""
-    return [*_stored(study), *_unknown(study), *_described(study), *_rendered(), *_figures(study)]
+    known = study.known()
+    return [
+        *_stored(study, known),
+        *_unknown(study, known),
+        *_described(study),
+        *_rendered(),
+        *_figures(study),
+    ]
 
 
-def _stored(study: Study) -> list[str]:
+def _stored(study: Study, known: list[Step]) -> list[str]:
     found = []
-    for step in study.known():
+    for step in known:
         try:
             if study.store.provenance(step) is None:
                 continue
@@ -34,12 +41,12 @@ def _stored(study: Study) -> list[str]:
     return found
 
 
-def _unknown(study: Study) -> list[str]:
-    known = {study.store.folder(step) for step in study.known()}
+def _unknown(study: Study, known: list[Step]) -> list[str]:
+    folders = {study.store.folder(step) for step in known}
     return [
         f"{path.parent.name}: not part of this profile's study; delete it"
         for path in sorted(study.store.root.glob(f"*/*/{PROVENANCE}"))
-        if path.parent not in known
+        if path.parent not in folders
     ]
 
 
