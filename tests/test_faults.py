@@ -25,7 +25,7 @@ from crosstrain.data import profiles
 from crosstrain.potentials import protocol
 from crosstrain.run import engine
 from crosstrain.run.engine import StepsFailed
-from crosstrain.run.store import PROVENANCE, Step, Store, StoreError, sha256, upstream
+from crosstrain.run.store import LOCK, PROVENANCE, Step, Store, StoreError, sha256, upstream
 from crosstrain.study import Study
 
 SMALL_MODEL = {
@@ -484,6 +484,42 @@ def test_a_step_that_another_run_stored_has_not_failed(tmp_path):
         store.work(step).mkdir(parents=True, exist_ok=True)
         assert engine._is_done_by_another(step, store) is stored
         assert store.work(step).exists() is not stored
+
+
+def test_a_step_stored_meanwhile_leaves_no_folder_of_work(tmp_path):
+    """The process that finds its step stored by another run takes away what its engine wrote."""
+    store, step = Store(tmp_path / "data", tmp_path / "scratch"), Step("atoms", "one")
+    with store.lock(step), store.publish(step, {}) as out:
+        (out / "result.txt").write_text("one")
+    command = engine._command(step, store)
+    assert store.work(step).exists()
+    assert engine.run_process(command, str(store.work(step)), threads=1) == ""
+    assert not store.work(step).exists()
+
+
+def test_a_lock_that_was_taken_away_is_not_held(tmp_path):
+    """Who waited for it holds the new one, so that no third process computes the step, too."""
+    store, step = Store(tmp_path / "data", tmp_path / "scratch"), Step("atoms", "one")
+    code = "import sys; from pathlib import Path; from crosstrain.run.store import Step, Store\n"
+    code += "with Store(*map(Path, sys.argv[1:])).lock(Step('atoms', 'one')):"
+    code += " print('held', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", code, str(store.root), str(store.scratch)]
+    with store.lock(step):
+        file = store.work(step) / LOCK
+        waiting = subprocess.Popen(words, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        while not is_open_in(waiting, file):
+            time.sleep(0.05)
+        shutil.rmtree(store.work(step))
+    assert waiting.stdout.readline() == "held\n"
+    assert store.is_running(step)
+    waiting.communicate("")
+    assert not store.is_running(step)
+
+
+def is_open_in(process: subprocess.Popen, file: Path) -> bool:
+    """Whether a process has a file open (Linux)."""
+    open_files = Path(f"/proc/{process.pid}/fd").iterdir()
+    return str(file) in [os.path.realpath(number) for number in open_files]
 
 
 @pytest.mark.parametrize("modified_s", [1.0, 4e9], ids=["1970", "2096"])

@@ -46,20 +46,22 @@ def run(order_file: Path) -> None:
     step, store = read_order(order_file)
     _die_with_parent()
     with store.lock(step):
-        if store.is_current(step):
-            return
-        work = store.work(step)
-        inputs = {name: store.checked(source) for name, source in step.inputs.items()}
-        begun, cpu = time.monotonic(), time.process_time()
-        cost: dict[str, float] = {}
-        with store.publish(step, cost) as out:
-            KINDS[step.kind].function(step.params, inputs, out, work)
-            others = resource.getrusage(resource.RUSAGE_CHILDREN)  # such as gap_fit
-            cost["wall_s"] = round(time.monotonic() - begun, 1)
-            cpu_s = time.process_time() - cpu + others.ru_utime + others.ru_stime
-            cost["cpu_s"] = round(cpu_s, 1)
-            cost["peak_memory_MB"] = round(max(_peak_memory_kB(), others.ru_maxrss) / 1024)
-    shutil.rmtree(work)
+        if not store.is_current(step):  # else another run stored it meanwhile
+            _compute(step, store)
+        shutil.rmtree(store.work(step))
+
+
+def _compute(step: Step, store: Store) -> None:
+    inputs = {name: store.checked(source) for name, source in step.inputs.items()}
+    begun, cpu = time.monotonic(), time.process_time()
+    cost: dict[str, float] = {}
+    with store.publish(step, cost) as out:
+        KINDS[step.kind].function(step.params, inputs, out, store.work(step))
+        others = resource.getrusage(resource.RUSAGE_CHILDREN)  # such as gap_fit
+        cost["wall_s"] = round(time.monotonic() - begun, 1)
+        cpu_s = time.process_time() - cpu + others.ru_utime + others.ru_stime
+        cost["cpu_s"] = round(cpu_s, 1)
+        cost["peak_memory_MB"] = round(max(_peak_memory_kB(), others.ru_maxrss) / 1024)
 
 
 def _peak_memory_kB() -> int:

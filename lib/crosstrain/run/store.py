@@ -24,11 +24,11 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from crosstrain.paths import write_atomically
 
@@ -297,11 +297,14 @@ class Store:
 
     @contextmanager
     def lock(self, step: Step) -> Iterator[None]:
-        """Hold a step so that no other process computes it (released when a process dies)."""
-        work = self.work(step)
-        work.mkdir(parents=True, exist_ok=True)
-        with open(work / LOCK, "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        """Hold a step so that no other process computes it (released when a process dies).
+
+        The one that computed it takes its folder of work away, and the lock with it; who waited
+        for that lock then holds nothing, and waits for the new one.
+        """
+        while (file := _locked(self.work(step) / LOCK)) is None:
+            pass
+        with file:
             yield
 
     def is_running(self, step: Step) -> bool:
@@ -370,6 +373,18 @@ class Store:
         }
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(staging / PROVENANCE, text.encode())
+
+
+def _locked(path: Path) -> IO[str] | None:
+    """Return a file, locked, or None if it was taken away while another process held it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError), ExitStack() as closing:
+        file = closing.enter_context(open(path, "w"))
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            closing.pop_all()
+            return file
+    return None
 
 
 def _where(path: Path) -> str:
