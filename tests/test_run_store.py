@@ -104,6 +104,16 @@ def test_a_result_has_a_readable_name_a_room_and_a_record(store):
     assert record["cost"] == {"wall_s": 1.0}
 
 
+def test_a_large_result_is_scratch_wherever_it_is_read_again(store):
+    shipped = chain()[3]
+    large = replace(shipped, is_scratch=True)
+    assert large.key == shipped.key
+    again = Step.from_json(json.loads(json.dumps(large.to_json())))
+    assert store.folder(shipped).is_relative_to(store.root)
+    assert store.folder(again) == store.folder(large)
+    assert store.folder(again).is_relative_to(store.scratch)
+
+
 def test_equal_results_have_equal_digests(tmp_path):
     step = chain()[0]
     one, other = Store(tmp_path / "a", tmp_path / "a"), Store(tmp_path / "b", tmp_path / "b")

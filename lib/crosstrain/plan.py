@@ -345,6 +345,7 @@ class Plan:
             params,
             {name: self.block(name) for name in sizes} | {"atoms": self.atoms()},
             estimate_s=module.samples(chosen, n_frames) * seconds,
+            is_scratch=getattr(module, "IS_LARGE", False),
         )
 
     def blocks_of(self, sets: str) -> list[str]:
@@ -450,11 +451,13 @@ def declared(
     params: Mapping[str, Any],
     inputs: Mapping[str, Step] | None = None,
     estimate_s: float = 1.0,
+    *,
+    is_scratch: bool = False,
 ) -> Step:
     """Return a step of a kind, with the version that this kind has now."""
     # through JSON, so that a step is the same whether its profile gave lists or tuples
     plain = json.loads(json.dumps(params))
-    return Step(kind, name, plain, inputs or {}, KINDS[kind].version, estimate_s)
+    return Step(kind, name, plain, inputs or {}, KINDS[kind].version, estimate_s, is_scratch)
 
 
 def label_estimate_s(n_atoms: float) -> float:

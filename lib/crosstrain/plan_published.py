@@ -123,7 +123,8 @@ def dft_model(
     estimate_s = module.samples(chosen, n_frames) * module.SECONDS_PER_ATOM[0] * n_atoms
     name = f"{architecture}-{labels}_{split}" + (f"_{size}" if size else "")
     name = f"{name}-s{asked.seed}"
-    return declared("train", name, params, parts | atoms, estimate_s)
+    is_scratch = getattr(module, "IS_LARGE", False)
+    return declared("train", name, params, parts | atoms, estimate_s, is_scratch=is_scratch)
 
 
 def dft_models(plan: Plan) -> dict[tuple[str, str, str, int | None], Step]:

@@ -38,6 +38,7 @@ from crosstrain.potentials.protocol import LearningPoint, TrainingError
 LABEL = "GAP"
 VERSION = 1
 MODEL_FILE = "gap.xml"
+IS_LARGE = True  # the sparse points are written out as text
 SECONDS_PER_ATOM = (5e-3, 1.5e-3)
 TRAINING, CURVE = "training.xyz", "validation.json"
 

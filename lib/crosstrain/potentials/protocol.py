@@ -120,7 +120,11 @@ class Architecture(Potential, Protocol):
     VERSION: int
     """Raised when the same settings would train another model."""
     Settings: type[BaseModel]
-    """Hyperparameters with their defaults; an unknown or impossible one is refused."""
+    """Hyperparameters with their defaults; an unknown or impossible one is refused.
+
+    A module whose models are over 4 MiB also says ``IS_LARGE = True``: they are not shipped, and
+    trained again where they are needed.
+    """
 
     def samples(self, settings: Any, n_training: int) -> int:
         """Return how many frames a training sees, repeats counted."""

@@ -49,7 +49,6 @@ ROOMS = {
     "given": "models",
 }
 DEFAULT_ROOM = "results"
-TOO_LARGE = ("gap",)  # architectures whose models are not shipped: over 4 MiB, fitted in minutes
 
 
 class StoreError(RuntimeError):
@@ -75,7 +74,7 @@ def sha256(path: Path) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One piece of work. `name` is for people and is not part of the key.
+    """One piece of work; its `name`, `estimate_s` and `is_scratch` are not part of the key.
 
     Parameters
     ----------
@@ -91,6 +90,8 @@ class Step:
         Version of the code of this kind; raised when its results would change.
     estimate_s : float
         Expected seconds on one core.
+    is_scratch : bool
+        Whether the result is not shipped though others of its kind are.
     """
 
     kind: str
@@ -99,6 +100,7 @@ class Step:
     inputs: Mapping[str, Step] = field(default_factory=dict)
     version: int = 1
     estimate_s: float = 1.0
+    is_scratch: bool = False
 
     def __post_init__(self) -> None:
         for word in (self.kind, self.name):
@@ -122,9 +124,7 @@ class Step:
     @property
     def room(self) -> str | None:
         """The folder below data/ in which the result is kept; None: scratch."""
-        if self.kind == "train" and self.params.get("architecture") in TOO_LARGE:
-            return None
-        return ROOMS.get(self.kind, DEFAULT_ROOM)
+        return None if self.is_scratch else ROOMS.get(self.kind, DEFAULT_ROOM)
 
     @property
     def is_shipped(self) -> bool:
@@ -140,6 +140,7 @@ class Step:
                 "params": dict(step.params),
                 "inputs": {name: source.folder_name for name, source in step.inputs.items()},
                 "version": step.version,
+                "is_scratch": step.is_scratch,
             }
             for step in upstream([self])
         ]
@@ -150,7 +151,7 @@ class Step:
         known: dict[str, Step] = {}
         for value in values:
             inputs = {name: known[source] for name, source in value["inputs"].items()}
-            step = cls(value["kind"], value["name"], value["params"], inputs, value["version"])
+            step = cls(**value | {"inputs": inputs})
             known[step.folder_name] = step
         return step
 
