@@ -199,6 +199,7 @@ PROFILES = {
     "an iterated block of no architecture": spoiled("iteration.blocks", {"dp_iterated": "gap"}),
     "no such device": spoiled("compute.device", "abacus"),
     "no workers": spoiled("compute.workers", 0),
+    "extends what is no profile": "extends: /etc/passwd\nname: own\n",
     "no such published model": spoiled("foundation.models", {"oracle": {"duration_ps": 1}}),
 }
 

@@ -37,8 +37,27 @@ def test_a_short_name_is_a_word_of_its_own(tmp_path, values, name, message):
         load(tmp_path, values)
 
 
+def test_a_profile_may_say_only_what_it_changes(tmp_path):
+    changes = {"extends": "smoke", "name": "other", "dynamics": {"duration_ps": 9}}
+    changes |= {"unseen": None, "blocks": {"packed": {"options": {"conformers": 1}}}}
+    other, smoke = load(tmp_path, changes), profiles.load("smoke")
+    assert (other.name, other.dynamics.duration_ps, other.unseen) == ("other", 9, None)
+    assert other.dynamics.save_every_fs == smoke.dynamics.save_every_fs
+    options = smoke.blocks["packed"].options
+    assert other.blocks["packed"].options == options | {"conformers": 1}
+    assert other.blocks["classical"] == smoke.blocks["classical"]
+
+
+@pytest.mark.parametrize("base", ["lapdog", "campaign", "../smoke", "mine.yml", 3, ["smoke"], None])
+def test_only_a_whole_shipped_profile_is_extended(tmp_path, base):
+    message = r"^mine.yml: extends: .*; allowed are laptop, paper, smoke$"
+    with pytest.raises(profiles.ProfileError, match=message):
+        load(tmp_path, {"extends": base, "name": "mine"})
+
+
 def test_there_are_profiles():
     assert {"smoke", "laptop"} <= set(profiles.names())
+    assert profiles.extending("laptop") == ["campaign"]
 
 
 def test_a_file_of_ones_own_is_the_same(tmp_path, values):

@@ -133,16 +133,13 @@ def test_rows_may_name_blocks_that_are_to_come():
     assert Study("laptop").rows()[-1] == "everything"
 
 
-def test_what_is_stored_of_a_row_under_way_belongs_to_the_study():
-    study = Study("smoke", announce=False)
-    row = next(row for row in study.rows() if row not in study.profile.training.sets)
-    model = study.model("mace", row, 1)
-    campaign = {step.folder_name for step in upstream(study.campaign())}
+def test_what_is_stored_of_work_under_way_belongs_to_the_study():
+    study, later = (Study(name, announce=False) for name in ("laptop", "campaign"))
     known = {step.folder_name for step in study.known()}
-    assert campaign < known
-    wanted = {step.folder_name for step in upstream([model, *study.results(model)])}
-    assert wanted <= known
-    assert not wanted <= campaign
+    assert {step.folder_name for step in upstream(study.campaign())} <= known
+    assert {step.folder_name for step in upstream(later.campaign())} <= known
+    shared = {model.key for model in study.models()} & {model.key for model in later.models()}
+    assert len(shared) == len(study.models())
 
 
 def test_an_iterated_block_is_made_by_committees_that_know_all_generations_before():

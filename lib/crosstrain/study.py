@@ -183,18 +183,12 @@ class Study(Plan):
         return steps + [self.reference(state) for state in self.profile.liquid.states]
 
     def known(self) -> list[Step]:
-        """Every step of the campaign, and of rows that it does not hold yet, inputs first.
+        """Every step of the campaign, and of those of the profiles that extend this one.
 
-        What is stored of a row while it is computed is shipped as the rest is.
+        What is stored of these while they are computed is shipped as the rest is. Inputs first.
         """
-        training = self.profile.training
-        planned = {self.set_name(sets) for sets in training.sets}
-        rows = [row for row in self.rows() if self.can_train(row)]
-        more = [row for row in rows if self.set_name(row) not in planned]
-        whole = training.model_copy(update={"sets": [*training.sets, *more]})
-        profile = self.profile.model_copy(update={"training": whole})
-        later = Study(profile, announce=False).campaign()  # has another reference liquid
-        return upstream([*self.campaign(), *later])
+        later = [Study(name, announce=False) for name in profiles.extending(self.profile.name)]
+        return upstream(step for study in (self, *later) for step in study.campaign())
 
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""

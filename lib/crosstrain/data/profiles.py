@@ -323,6 +323,7 @@ class Profile(_Part):
         return self
 
 
+EXTENDS = "extends"  # in a file: the shipped profile whose settings it changes
 OF_THE_STUDY = ("larger_box", "third", "foundation", "unseen", "published")
 """Sections that compare the study's own models; a profile of another liquid has none of them."""
 
@@ -340,22 +341,61 @@ def load(name: str) -> Profile:
     ProfileError
         If there is none of that name, or a setting is unknown, missing or impossible.
     """
-    path = Path(name) if name.endswith((".yml", ".yaml")) else paths.PROFILES / f"{name}.yml"
-    if not path.is_file():
-        raise ProfileError(
-            f"profile {name!r}; allowed are {', '.join(names())}, or the path of a .yml file"
-        )
+    path = _file(name)
     try:
-        values = yaml.safe_load(path.read_text())
-        return Profile.model_validate(values)
+        return Profile.model_validate(_values(path))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "the whole file"
         raise ProfileError(
             f"{path.name}: {place}: {first['msg']} (found {error_value(first)})"
         ) from None
+
+
+def extending(name: str) -> list[str]:
+    """Return the names of the shipped profiles that extend one."""
+    return [other for other in names() if _read(_file(other)).get(EXTENDS) == name]
+
+
+def _file(name: str) -> Path:
+    path = Path(name) if name.endswith((".yml", ".yaml")) else paths.PROFILES / f"{name}.yml"
+    if not path.is_file():
+        raise ProfileError(
+            f"profile {name!r}; allowed are {', '.join(names())}, or the path of a .yml file"
+        )
+    return path
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # also of a date that is none
         raise ProfileError(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        found = str(values)[:60]
+        raise ProfileError(f"{path.name}: the whole file: allowed are settings, found {found!r}")
+    return values
+
+
+def _values(path: Path) -> dict[str, Any]:
+    """The settings of a file, over those of the shipped profile that it extends."""
+    values = _read(path)
+    if EXTENDS not in values:
+        return values
+    base = values.pop(EXTENDS)
+    if base not in names() or EXTENDS in (settings := _read(_file(base))):
+        allowed = [name for name in names() if EXTENDS not in _read(_file(name))]
+        raise ProfileError(f"{path.name}: {EXTENDS}: {base!r}; allowed are {', '.join(allowed)}")
+    return _over(settings, values)
+
+
+def _over(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Settings with changes, section by section; what is no section is replaced."""
+    known = {name: settings[name] for name in changes if isinstance(settings.get(name), dict)}
+    return settings | {
+        name: _over(known[name], value) if name in known and isinstance(value, dict) else value
+        for name, value in changes.items()
+    }
 
 
 def error_value(error: Any) -> str:
