@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 
 import ase.io
@@ -282,7 +283,7 @@ def forget(study: Study, step: Step) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "damage"), [("set", flip), ("model", cut), ("model", flip), ("trajectory", cut)]
+    ("what", "damage"), [*product(["set", "model", "trajectory"], [cut, flip])]
 )
 def test_a_damaged_result_is_told_set_aside_and_computed_again(study, what, damage):
     (model,) = study.models()
@@ -336,6 +337,7 @@ def test_a_damaged_label_of_an_interrupted_step_is_made_again(study, damage):
     kept = study.store.work(label) / "0.extxyz.gz"
     fr.write(kept, [first])
     damage(kept)
+    kept.with_name("1.failure.json").write_text('{"frame": "1')
     study.fill([label], quiet=True)
     assert study.store.digest(label) == before
 

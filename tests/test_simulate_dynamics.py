@@ -7,7 +7,7 @@ import sys
 import textwrap
 import time
 import zipfile
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,7 +24,13 @@ from crosstrain.simulate.dynamics import (
     minimise_start,
     run_dynamics,
 )
-from crosstrain.simulate.trajectory import THERMO_COLUMNS, read_trajectory
+from crosstrain.simulate.trajectory import (
+    THERMO_COLUMNS,
+    Damaged,
+    read_npz,
+    read_trajectory,
+    write_npz,
+)
 
 BAR = 1e5 * units.Pascal
 
@@ -494,14 +500,34 @@ def cut_in_half(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-@pytest.mark.parametrize("damaged", ["checkpoint.npz", "chunk_00019.npz", None])
-def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damaged):
+def flip(path: Path, byte: int, bit: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[byte] ^= 1 << bit
+    path.write_bytes(content)
+
+
+# Where in the directory of an archive the first member has its flag of encryption, its way of
+# compression and the length of its name.
+FLIPS = {"encrypted": 8, "compression": 10, "name": 28}
+
+
+def spoil(path: Path, how: str) -> None:
+    if how == "missing":
+        path.unlink()
+    elif how == "cut":
+        cut_in_half(path)
+    elif how == "data":
+        flip(path, path.stat().st_size // 2)
+    else:
+        flip(path, path.read_bytes().find(b"PK\x01\x02") + FLIPS[how])
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "data", *FLIPS])
+@pytest.mark.parametrize("damaged", ["checkpoint.npz", "chunk_00019.npz"])
+def test_damaged_checkpoint_falls_back_to_the_one_before(tmp_path, damaged, how):
     atoms, arguments = liquid()
     interrupted_run(tmp_path / "parts", 21)
-    if damaged:
-        cut_in_half(tmp_path / "parts" / damaged)
-    else:
-        (tmp_path / "parts" / "checkpoint.npz").unlink()
+    spoil(tmp_path / "parts" / damaged, how)
     result = run_dynamics(atoms, liquid_model(), folder=tmp_path / "parts", **arguments)
     assert len(result.messages) == 1
     assert "checkpoint.npz or its chunks cannot be read" in result.messages[0]
@@ -793,6 +819,27 @@ def test_damaged_trajectories_are_refused(tmp_path):
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="cannot be used"):
         read_trajectory(tmp_path)
+
+
+def test_every_altered_bit_of_a_checkpoint_is_noticed_or_does_not_matter(tmp_path):
+    """Else a run would end with an error that no rerun mends, or go on from another place."""
+    names = ("positions", "momenta", "bonds")
+    arrays = {name: np.arange(6.0).reshape(2, 3) for name in names}
+    path = tmp_path / "some.npz"
+    write_npz(path, compress=False, **arrays)
+    whole = path.read_bytes()
+    n_noticed = 0
+    for byte, bit in product(range(len(whole)), range(8)):
+        flip(path, byte, bit)
+        try:
+            read = read_npz(path, names)
+        except Damaged:
+            n_noticed += 1
+        else:
+            assert read.keys() == arrays.keys()
+            assert all((read[name] == arrays[name]).all() for name in names)
+        path.write_bytes(whole)
+    assert n_noticed > 0.5 * 8 * len(whole)
 
 
 def test_damaged_result_is_refused(tmp_path):

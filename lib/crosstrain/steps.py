@@ -211,13 +211,15 @@ def _labels(
 
 
 def _drop_damaged(work: Path) -> None:
-    """Delete frames of an earlier try that cannot be read any more, so that they are done again."""
-    for file in work.glob("*.extxyz.gz"):
-        try:
-            fr.read(file)
-        except fr.BadFrames as error:
-            print(f"done again: {error}", file=sys.stderr)
-            file.unlink()
+    """Delete what an earlier try left and cannot be read any more, so that it is done again."""
+    readers = {"*.extxyz.gz": fr.read, "*.failure.json": lambda file: json.loads(file.read_text())}
+    for pattern, read in readers.items():
+        for file in work.glob(pattern):
+            try:
+                read(file)
+            except ValueError as error:
+                print(f"done again: {file.name}: {error}", file=sys.stderr)
+                file.unlink()
 
 
 def _stand_in(params: Params, inputs: Inputs, out: Path, work: Path) -> None:

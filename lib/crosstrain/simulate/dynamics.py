@@ -40,7 +40,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from crosstrain.simulate.topology import BondMonitor, bond_events, describe_event
 from crosstrain.simulate.trajectory import (
-    UNREADABLE,
     Damaged,
     Recorder,
     read_npz,
@@ -52,6 +51,7 @@ from crosstrain.simulate.trajectory import (
 _BAR = 1e5 * units.Pascal
 _GRAM_PER_CM3 = 1e-3 * units.kg / 1e24
 _LONGEST_CHECKPOINT_S = 120.0
+_CHECKPOINT = {"meta", "positions", "momenta", "cell", "forces", "barostat"}
 
 
 @dataclass(frozen=True)
@@ -689,12 +689,12 @@ def _newest_checkpoint(
         return None
     for path in (newest, previous):
         try:
-            arrays = read_npz(path)
+            arrays = read_npz(path, _CHECKPOINT)
             meta = json.loads(str(arrays.pop("meta")))
             recorder.n_chunks = meta["n_chunks"]
             recorder.on_disk()
-        except UNREADABLE as error:
-            messages.append(f"{path.name} or its chunks cannot be read ({type(error).__name__})")
+        except Damaged:
+            messages.append(f"{path.name} or its chunks cannot be read")
         else:
             if path == previous:  # else the next checkpoint would put the damaged in its place
                 newest.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ aside, synchronised and moved into place, so that a reader finds the old file or
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -24,8 +24,20 @@ THERMO_COLUMNS = (
     "pressure_bar",
 )
 
-# What reading a damaged npz file can raise.
-UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
+# What reading a damaged npz file can raise; the last two where a flag of the archive is altered.
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RuntimeError,
+)
+RECORDS = {"time_ps", "positions", "cells", "thermo"}  # arrays of a chunk
+CONSTANT = {"numbers", "masses", "pbc"}  # what a trajectory has beside them
+OPTIONAL = {"molecule", "bonds", "composition"}
 
 
 class Damaged(ValueError):
@@ -93,10 +105,10 @@ def read_trajectory(folder: str | os.PathLike[str]) -> Trajectory:
     path = Path(folder) / "trajectory.npz"
     if not path.exists():
         raise FileNotFoundError(f"folder {folder} holds no trajectory.npz: has its run ended?")
+    data = read_npz(path, RECORDS | CONSTANT, optional=OPTIONAL)
     try:
-        data = read_npz(path)
         _check(data)
-    except UNREADABLE as error:
+    except ValueError as error:
         raise Damaged(f"trajectory {path} cannot be used: {error}") from error
     thermo = dict(zip(THERMO_COLUMNS, data["thermo"].T, strict=True))
     return Trajectory(_reference(data), data["positions"], data["cells"], data["time_ps"], thermo)
@@ -183,8 +195,8 @@ class Recorder:
         self.frames, self.thermo = [], []
 
     def on_disk(self) -> list[dict[str, NDArray]]:
-        """The chunks; raises one of `UNREADABLE` if they are damaged."""
-        return [read_npz(path) for path in self.chunk_paths()]
+        """The chunks; raises `Damaged` if one cannot be read."""
+        return [read_npz(path, RECORDS) for path in self.chunk_paths()]
 
     def merged(self) -> dict[str, NDArray]:
         """All records of the run."""
@@ -207,9 +219,19 @@ def write_npz(path: Path, *, compress: bool, **arrays: NDArray) -> None:
     write_whole(path, lambda file: save(file, **arrays))
 
 
-def read_npz(path: Path) -> dict[str, NDArray]:
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
+def read_npz(
+    path: Path, names: Collection[str], *, optional: Collection[str] = ()
+) -> dict[str, NDArray]:
+    """Return the arrays of a file; raise `Damaged` if it has not just these, or is not whole."""
+    try:
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files}
+    except UNREADABLE as error:
+        reason = str(error) or type(error).__name__
+        raise Damaged(f"{path} cannot be used: {reason}") from error
+    if amiss := (set(names) ^ arrays.keys()) - set(optional):
+        raise Damaged(f"{path} cannot be used: {', '.join(sorted(amiss))} missing or unknown")
+    return arrays
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
