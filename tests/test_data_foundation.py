@@ -28,7 +28,7 @@ def labelled(method="GFN2-xTB", n_waters=1, energy_eV=-10.0) -> Atoms:
 
 
 def score(value, lower, upper) -> LiquidScore:
-    return LiquidScore(value, lower, upper, 1.0, value, 1, {})
+    return LiquidScore(value, lower, upper, 1.0, np.nan, value, 1, {})
 
 
 def test_the_note_on_theory_names_both_sides_and_only_where_they_differ():

@@ -123,6 +123,7 @@ REFERENCE = {
                     "value": 1.0,
                     "error": 0.01,
                     "estimator": "gaussian",
+                    "other": {"value": 0.99, "error": 0.05},
                     "sigma_beta_delta_energy": 1.234,
                     "n_effective": 25.0,
                     "problems": [],
@@ -146,15 +147,17 @@ def test_reference_gives_a_reason_instead_of_a_number():
     assert said == "not available: only one sampler"
     assert "no model" in summaries.reference_verdict(REFERENCE, "rdf:O-H")
     samplers = [{"problems": p, "n_effective": n} for p, n in ([[], 30.2], [[], 41], [["few"], 2])]
-    trusted = {"value": 1.0, "error": 0.01, "problems": [], "samplers": dict(enumerate(samplers))}
+    trusted = {"value": 1.0, "error": 0.01, "p_value": 0.3, "problems": []}
+    trusted["samplers"] = dict(enumerate(samplers))
     said = summaries.reference_verdict({"observables": {"density": trusted}}, "density")
-    assert said == "1.000 ± 0.010 (n = 71, 2 samplers)"
+    assert said == "1.000 ± 0.010 (n = 71, 2 samplers, which agree with p = 0.30)"
 
 
 def test_reference_table_lists_samplers_and_what_was_left_out():
     table = summaries.reference_density(REFERENCE)
     assert table.loc["mace", "verdict"] == "trusted"
     assert table.loc["mace", "own density / g cm⁻³"] == "1.020 ± 0.010"
+    assert table.loc["mace", "the other estimator / g cm⁻³"] == "0.990 ± 0.050"
     assert table.loc["deep_potential-r1", "verdict"] == "not used: unstable bond broken"
     silent = {"observables": {}, "failures": {}, "left_out": {"a": "unstable"}}
     assert list(summaries.reference_density(silent).index) == ["a"]
@@ -168,6 +171,9 @@ def test_score_without_reference_is_no_number():
     table = summaries.scores({"none": none, "some": some})
     assert table.loc["none", "score"] == "not available"
     assert table.loc["some", "score"] == "0.25"
+    assert table.loc["some", "density: Δ"] == "0.020 ± 0.000"
+    assert table.loc["some", "density: term"] == "0.50 (0.50 to 0.50)"
+    assert table.loc["some", "survival"] == "0.5 (a single sample, no error)"
     assert "no score" in summaries.score_sentence(none)
     assert summaries.score_sentence(some).startswith("score 0.25")
 

@@ -180,7 +180,29 @@ def test_molecular_stress_is_the_derivative_by_a_rigid_molecule_strain(case):
     )
     np.testing.assert_allclose(split.molecular, expected, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(split.molecular + split.internal, atoms.get_stress(), atol=1e-15)
+    mixed = np.random.default_rng(3).permutation(len(atoms))
+    again = split_stress(
+        atoms.get_stress(),
+        wrapped.positions[mixed],
+        atoms.get_forces()[mixed],
+        atoms.get_masses()[mixed],
+        molecule[mixed],
+        cell=atoms.cell.array,
+        bonds=np.argsort(mixed)[bonds],
+    )
+    np.testing.assert_allclose(again.internal, split.internal, atol=1e-12)
     assert np.abs(split.internal).max() > 10 * np.abs(split.molecular).max()
+
+
+def test_turning_molecules_make_no_pressure(case):
+    """The rotational part of the forces has no share in the trace of the virial."""
+    atoms, molecule, bonds, forces = case
+    where = {"cell": CELL, "bonds": bonds}
+    parts = split_forces(atoms.positions, forces, atoms.get_masses(), molecule, **where)
+    arguments = (atoms.positions, parts.rotation, atoms.get_masses(), molecule)
+    internal = split_stress(np.zeros(6), *arguments, **where).internal
+    np.testing.assert_allclose(internal[:3].sum(), 0, atol=1e-12)
+    assert np.abs(internal).max() > 1e-6
 
 
 def test_bad_input(case):

@@ -177,6 +177,24 @@ def test_diffusion_of_brownian_motion_and_coverage_of_its_error():
     assert np.mean(errors) == pytest.approx(np.std(values), rel=0.2)
 
 
+def test_a_harmonic_crystal_does_not_diffuse():
+    """Each site of it is a damped oscillator: the displacement levels off at 6 kT/k, and D is 0."""
+    rng, n_mol, n_frames = np.random.default_rng(2), 64, 4000
+    variance, memory = 0.03, 0.8  # kT/k, Å²; of the position after a frame
+    x = np.empty((n_frames, n_mol, 3))
+    x[0] = rng.normal(0, np.sqrt(variance), (n_mol, 3))
+    kicks = rng.normal(0, np.sqrt(variance * (1 - memory**2)), x.shape)
+    for k in range(1, n_frames):
+        x[k] = memory * x[k - 1] + kicks[k]
+    sites = np.stack(np.meshgrid(*[4.0 * np.arange(4)] * 3), axis=-1).reshape(-1, 3)
+    msd = mean_squared_displacement(sites + x, np.ones(n_mol))
+    level = 6 * variance * (1 - 1 / n_mol)  # the drift of the whole is taken out
+    assert msd[50:500].mean() == pytest.approx(level, rel=0.03)
+    assert msd[1].mean() == pytest.approx(level * (1 - memory), rel=0.03)
+    d = self_diffusion(msd, frame_interval_fs=10.0, fit_window_fs=(500.0, 5000.0))
+    assert abs(d.value) < 1e-8  # a liquid has 1e-5 cm²/s
+
+
 def test_diffusion_from_replicas():
     rng = np.random.default_rng(6)
     sets = [mean_squared_displacement(brownian(rng, 300, 12, 50.0), np.ones(12)) for _ in range(8)]

@@ -187,6 +187,8 @@ def test_ideal_gas_volume_is_that_of_n_plus_one(tmp_path):
 def test_stiff_molecules_count_once_in_the_pressure(tmp_path):
     """A gas of N stiff diatomics: V = (N + 1) kT/P although 2N atoms move, U = kT/2 per bond.
 
+    The energy of N harmonic bonds has a Gamma distribution: U² is N (N + 2) (kT)²/4 on average.
+
     With ωΔt = 1.15 for the bonds, velocities of the full step would be too slow by a third in the
     vibration: 5 % of the temperature, 11 % of the pressure.
     """
@@ -203,7 +205,9 @@ def test_stiff_molecules_count_once_in_the_pressure(tmp_path):
         barostat_time_fs=20.0,
     )
     assert_mean(thermo["volume_A3"], (n + 1) * scale, precision=0.05)
-    assert_mean(thermo["potential_energy_eV"], n * 0.5 * units.kB * 300, precision=0.05)
+    energy, kT = thermo["potential_energy_eV"], units.kB * 300
+    assert_mean(energy, n * kT / 2, precision=0.05)
+    assert_mean(energy**2, n * (n + 2) * kT**2 / 4, precision=0.1)
     assert_mean(thermo["temperature_K"], 300, precision=0.018)
     assert_mean(
         thermo["pressure_bar"] * BAR * thermo["volume_A3"], n * units.kB * 300, precision=0.08

@@ -5,6 +5,7 @@ import pytest
 from ase import Atoms
 from ase.build import molecule
 from ase.io import read
+from crosstrain.build import molecules as build
 from crosstrain.simulate.topology import (
     BondEvent,
     BondMonitor,
@@ -13,6 +14,7 @@ from crosstrain.simulate.topology import (
     describe_event,
     trajectory_events,
 )
+from crosstrain.study import Study
 
 NO_BONDS = np.empty((0, 2), dtype=int)
 
@@ -90,6 +92,37 @@ def test_proton_transfer_breaks_one_bond_and_forms_another():
     formed, broken = bond_events(atoms, bonds)
     assert formed.tolist() == [sorted((hydrogen, acceptor))]
     assert broken.tolist() == [sorted((hydrogen, oxygen))]
+
+
+def test_opened_ring():
+    """The O of ethylene carbonate turns away about the bond of the two CH2, and takes its H along.
+
+    All other bonds keep their lengths.
+    """
+    frame = build.molecule("EC", 0)
+    bonds = frame.info["bonds"]
+    (carbonyl,) = (i for i in range(10) if frame.numbers[i] == 6 and 1 not in near(frame, bonds, i))
+    leaving = next(i for i in partners(bonds, carbonyl) if len(partners(bonds, i)) == 2)
+    (own,) = set(partners(bonds, leaving)) - {carbonyl}
+    hydrogens = [i for i in partners(bonds, own) if frame.numbers[i] == 1]
+    (other,) = (i for i in partners(bonds, own) if frame.numbers[i] == 6)
+    (staying,) = (i for i in partners(bonds, other) if frame.numbers[i] == 8)
+    frame.set_dihedral(staying, other, own, leaving, 180, indices=[leaving, *hydrogens])
+    formed, broken = bond_events(frame, bonds)
+    assert formed.size == 0
+    assert broken.tolist() == [sorted((carbonyl, leaving))]
+    gap = frame.get_distance(carbonyl, leaving)
+    event = BondEvent("broken", tuple(sorted((carbonyl, leaving))), 0.0, gap)
+    assert describe_event(event, frame, bonds).endswith("ring opened")
+
+
+def partners(bonds: np.ndarray, atom: int) -> list[int]:
+    return [int(i + j - atom) for i, j in bonds if atom in (i, j)]
+
+
+def near(atoms: Atoms, bonds: np.ndarray, atom: int) -> set[int]:
+    """Elements that an atom is bound to."""
+    return {int(atoms.numbers[i]) for i in partners(bonds, atom)}
 
 
 def test_ring_opening_and_split_are_told_apart():
@@ -259,6 +292,16 @@ def test_hot_intact_liquids_raise_no_alarm(hot_liquids):
         == []
     )
     assert all(np.array_equal(graph_of(frame), bonds) for frame in hot_liquids)
+
+
+@pytest.mark.parametrize("name", ["classical", "hot_test"])
+def test_hot_intact_liquids_of_the_project_raise_no_alarm(name):
+    """Frames of one graph each, up to 1200 K: as the published ones, and always here."""
+    study = Study("laptop", announce=False)
+    frames = study.frames(name)
+    assert max(frame.info["temperature_K"] for frame in frames) > 1100
+    for frame in frames:
+        assert [len(events) for events in bond_events(frame, frame.info["bonds"])] == [0, 0]
 
 
 def test_one_broken_bond_in_a_hot_liquid_is_found(hot_liquids):

@@ -83,9 +83,10 @@ def diffusion(
     -------
     dict
         Plain JSON values. ``D_cm2_s`` holds value, error and number of molecules by formula of
-        the species; no finite-size correction is in it. What could not be had is in ``missing``.
+        the species, after the potential energy has come to rest (``equilibrated_ps``); no
+        finite-size correction is in it. What could not be had is in ``missing``.
     """
-    atoms = trajectory.reference
+    atoms, times = trajectory.reference, trajectory.time_ps
     molecule, masses = atoms.arrays["molecule"], atoms.get_masses()
     seen = {**run, "D_cm2_s": {}, "missing": {}, "fit_window_ps": list(fit_window_ps)}
     if run["status"] != "completed":
@@ -94,12 +95,15 @@ def diffusion(
     seen["box_A"] = float(np.cbrt(abs(np.linalg.det(trajectory.cells[-1]))))
     species = [atoms[molecule == k].get_chemical_formula() for k in np.unique(molecule)]
     try:
-        centres = centres_of_mass(trajectory.positions.astype(float), masses, molecule)
+        start = statistics.equilibrated(trajectory.thermo["potential_energy_eV"]).start
+        seen["equilibrated_ps"] = float(trajectory.thermo["time_ps"][start])
+        kept = times >= seen["equilibrated_ps"]
+        centres = centres_of_mass(trajectory.positions[kept].astype(float), masses, molecule)
         msd = observables.mean_squared_displacement(centres, np.bincount(molecule, masses))
         for name in sorted(set(species)):
             estimate = observables.self_diffusion(
                 msd[:, np.array(species) == name],
-                frame_interval_fs=1e3 * (trajectory.time_ps[1] - trajectory.time_ps[0]),
+                frame_interval_fs=1e3 * (times[1] - times[0]),
                 fit_window_fs=(1e3 * fit_window_ps[0], 1e3 * fit_window_ps[1]),
             )
             seen["D_cm2_s"][name] = _plain(estimate)
@@ -128,8 +132,9 @@ def reference_liquid(
     Returns
     -------
     dict
-        For ``density`` and each ``rdf:<pair>``: value, error, problems (why it must not be
-        trusted; empty if it may be) and what each sampler says.
+        For ``density`` and each ``rdf:<pair>``: value, error, ``p_value`` of the samplers'
+        agreement (None for one sampler), problems (why it must not be trusted; empty if it may
+        be) and what each sampler says, by the estimator that is quoted and by the ``other``.
     """
     corrections: dict[str, dict[str, reweighting.Correction]] = {}
     failures: dict[str, str] = {}
@@ -191,6 +196,7 @@ def _combined(corrections: Mapping[str, reweighting.Correction]) -> dict[str, An
     return {
         "value": np.asarray(combined.value).tolist(),
         "error": np.asarray(combined.error).tolist(),
+        "p_value": None if np.isnan(combined.p_value) else combined.p_value,
         "problems": list(combined.problems),
         "samplers": {
             name: {
@@ -199,6 +205,10 @@ def _combined(corrections: Mapping[str, reweighting.Correction]) -> dict[str, An
                 "estimator": c.quoted.estimator,
                 "value": np.asarray(c.quoted.value).tolist(),
                 "error": np.asarray(c.quoted.error).tolist(),
+                "other": {
+                    "value": np.asarray(c.other.value).tolist(),
+                    "error": np.asarray(c.other.error).tolist(),
+                },
                 "n_frames": c.quoted.n_frames,
                 "n_effective": c.quoted.n_effective,
                 "n_effective_exponential": c.exponential.n_effective,

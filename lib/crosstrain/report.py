@@ -124,7 +124,8 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     if note := _theory(study, model):
         said.append(f"  level of theory {note}")
     for run, seen in runs.items():
-        said.append(f"  {run}: {seen['status']} {seen['detail']} ({seen['time_ps']:g} ps)")
+        how = f"{seen['status']} {seen['detail']}".strip()
+        said.append(f"  {run}: {how} ({seen['time_ps']:g} ps, by {seen['engine']})")
     density = judge.mean_density(observed)
     if density:
         said.append(f"  density {summaries.estimate(density)} g/cm³")
@@ -142,10 +143,9 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     score = judge.liquid_score(observed, reference, rng=np.random.default_rng(0))
     for term, part in score.terms.items():
         delta = Estimate(part.deviation, part.deviation_error, part.n_effective)
-        said.append(f"  {term}: deviation {summaries.estimate(delta)}, term {part.value:.2f}")
-    lived = np.array([seen["time_ps"] / seen["planned_ps"] for seen in observed])
-    spread = lived.std(ddof=1) / np.sqrt(len(lived)) if len(lived) > 1 else np.nan
-    survival = Estimate(score.survival, spread, len(lived))
+        limits = f"{part.value:.2f} ({part.lower:.2f} to {part.upper:.2f})"
+        said.append(f"  {term}: deviation {summaries.estimate(delta)}, term {limits}")
+    survival = Estimate(score.survival, score.survival_error, score.n_replicas)
     said.append(f"  survival {summaries.estimate(survival)}")
     said.append(f"  {summaries.score_sentence(score)}")
     return said

@@ -673,7 +673,7 @@ KINDS = {
     "start": Kind(_start, 3),
     "simulate": Kind(_simulate, 4),
     "relabel": Kind(_relabel, 1),
-    "diffuse": Kind(_diffuse, 1),
+    "diffuse": Kind(_diffuse, 2),
     "observe": Kind(_observe, 2),
-    "reference": Kind(_reference, 3),
+    "reference": Kind(_reference, 4),
 }

@@ -480,6 +480,7 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
             "own density / g cm⁻³": plus_minus(said["sampled"], said["sampled_error"]),
             "corrected / g cm⁻³": plus_minus(said["value"], said["error"]),
             "estimator": said["estimator"],
+            "the other estimator / g cm⁻³": plus_minus(*said["other"].values()),
             "σ(βΔE)": round(said["sigma_beta_delta_energy"], 2),
             "independent frames": round(said["n_effective"], 1),
             "verdict": "; ".join(said["problems"]) or "trusted",
@@ -500,7 +501,8 @@ def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:
     trusted = [each for each in found["samplers"].values() if not each["problems"]]
     n_effective = sum(each["n_effective"] for each in trusted)
     known = plus_minus(found["value"], found["error"])
-    return f"{known} (n = {n_effective:.0f}, {len(trusted)} samplers)"
+    agree = f"{len(trusted)} samplers, which agree with p = {found['p_value']:.2f}"
+    return f"{known} (n = {n_effective:.0f}, {agree})"
 
 
 def why_not(reference: Mapping[str, Any], observable: str) -> str:
@@ -530,13 +532,18 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
     rows = {}
     for name, score in found.items():
         rows[name] = {
-            "survival": f"{score.survival:.2f}",
-            **{f"{term}: Δ": f"{part.deviation:.3f}" for term, part in score.terms.items()},
-            **{f"{term}: term": f"{part.value:.2f}" for term, part in score.terms.items()},
+            "survival": estimate(Estimate(score.survival, score.survival_error, score.n_replicas)),
+            **{
+                f"{term}: Δ": plus_minus(part.deviation, part.deviation_error)
+                for term, part in score.terms.items()
+            },
+            **{
+                f"{term}: term": f"{part.value:.2f} ({_or_none(part.lower, part.upper)})"
+                for term, part in score.terms.items()
+            },
             "agreement": _or_none(score.agreement),
             "score": _or_none(score.value),
             "95 % interval": _or_none(score.lower, score.upper),
-            "replicas": score.n_replicas,
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -580,8 +587,9 @@ def estimate(known: Estimate | None) -> str:
 
 
 def diffusion(coefficient: Mapping[str, float]) -> str:
-    """Return a self-diffusion coefficient (cm²/s) with its error, in 10⁻⁶ cm²/s."""
-    return plus_minus(1e6 * coefficient["value"], 1e6 * coefficient["error"], 1)
+    """Return a self-diffusion coefficient (cm²/s) in 10⁻⁶ cm²/s: error and number of molecules."""
+    known = plus_minus(1e6 * coefficient["value"], 1e6 * coefficient["error"], 1)
+    return f"{known} (n = {coefficient['n_effective']:.0f})"
 
 
 def _or_none(*values: float) -> str:

@@ -126,10 +126,12 @@ def split_stress(
     .. math:: W^{int} = \sum_i r_i \otimes f_i, \qquad \sigma^{int} = -W^{int} / V ,
 
     and the molecular stress is the rest. Both are well defined with nothing but total forces and
-    total stress: the molecular part is the derivative of the energy, per volume, with respect to
-    a strain that moves molecular centres with the cell and leaves the molecules undeformed (the
-    strain of a rigid-molecule volume scan). Pair contributions are not needed. Antisymmetric
-    parts, which molecular torques make, are dropped: a strain is symmetric.
+    total stress. Of `ForceSplit`, the translation makes the molecular part; rotation and vibration
+    make the internal one, to whose trace, the pressure, the rotation adds nothing, for
+    :math:`r \cdot (\omega \times r) = 0`. The molecular part is the derivative of the energy, per
+    volume, with respect to a strain that moves molecular centres with the cell and leaves the
+    molecules undeformed (the strain of a rigid-molecule volume scan). Pair contributions are not
+    needed. Antisymmetric parts, which molecular torques make, are dropped: a strain is symmetric.
 
     Parameters
     ----------

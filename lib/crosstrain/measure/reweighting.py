@@ -106,6 +106,11 @@ class Correction:
         return self.gaussian
 
     @property
+    def other(self) -> Reweighted:
+        """The estimate that is not quoted."""
+        return self.gaussian if self.quoted is self.exponential else self.exponential
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Problems of the quoted estimate, or a disagreement where both can be trusted."""
         if self.p_value < MIN_P_ESTIMATORS:

@@ -32,6 +32,8 @@ class Term:
         Share in the mean; the weights of all terms sum to 1.
     value
         1 / (1 + (Δ/τ)²).
+    lower, upper
+        Its confidence limits, see `liquid_score`.
     """
 
     deviation: float
@@ -40,6 +42,8 @@ class Term:
     tolerance: float
     weight: float
     value: float
+    lower: float
+    upper: float
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,9 @@ class LiquidScore:
         survival × agreement, or NaN if the model was not run or nothing can be compared.
     lower, upper
         Limits of the confidence interval, see `liquid_score`.
-    survival
-        Mean lived time / planned time; NaN if not run.
+    survival, survival_error
+        Mean lived time / planned time, NaN if not run, and its standard error over the replicas,
+        NaN for a single one.
     agreement
         Weighted mean of the terms; NaN without any term.
     n_replicas
@@ -66,6 +71,7 @@ class LiquidScore:
     lower: float
     upper: float
     survival: float
+    survival_error: float
     agreement: float
     n_replicas: int
     terms: Mapping[str, Term]
@@ -250,22 +256,22 @@ def liquid_score(
     available = {name: d for name, d in deviations.items() if d is not None}
     for name, deviation in available.items():
         _check_deviation(name, deviation)
-    terms = _terms(available, tolerances, weights)
+    terms = _terms(available, tolerances, weights, confidence)
     agreement = sum(term.weight * term.value for term in terms.values()) if terms else np.nan
     if lived_ps is None:
-        return LiquidScore(np.nan, np.nan, np.nan, np.nan, agreement, 0, terms)
+        return LiquidScore(np.nan, np.nan, np.nan, np.nan, np.nan, agreement, 0, terms)
     lived = _lived_fractions(lived_ps, planned_ps)
     value = lived.mean() * agreement
 
     tail = (1 - confidence) / 2
     sampled = rng.choice(lived, size=(n_resamples, lived.size)).mean(axis=1)
     low, high = np.quantile(sampled, [tail, 1 - tail])
-    limits = [(term.weight, *_limits(term, confidence)) for term in terms.values()]
     return LiquidScore(
         value=float(value),
-        lower=float(low * sum(w * least for w, least, _ in limits)) if terms else np.nan,
-        upper=float(high * sum(w * most for w, _, most in limits)) if terms else np.nan,
+        lower=float(low * sum(t.weight * t.lower for t in terms.values())) if terms else np.nan,
+        upper=float(high * sum(t.weight * t.upper for t in terms.values())) if terms else np.nan,
         survival=float(lived.mean()),
+        survival_error=float(lived.std(ddof=1) / np.sqrt(lived.size)) if lived.size > 1 else np.nan,
         agreement=float(agreement),
         n_replicas=lived.size,
         terms=terms,
@@ -276,6 +282,7 @@ def _terms(
     deviations: Mapping[str, Estimate],
     tolerances: Mapping[str, float],
     weights: Mapping[str, float],
+    confidence: float,
 ) -> dict[str, Term]:
     kinds = {name: name.split(":")[0] for name in deviations}
     shares = {}
@@ -288,35 +295,32 @@ def _terms(
         shares[name] = weight / list(kinds.values()).count(kind)
     total = sum(shares.values())
     return {
-        name: Term(
-            deviation=float(deviation.value),
-            deviation_error=float(deviation.error),
-            n_effective=float(deviation.n_effective),
-            tolerance=float(tolerances[kinds[name]]),
-            weight=shares[name] / total,
-            value=float(_closeness(deviation.value, tolerances[kinds[name]])),
-        )
+        name: _term(deviation, tolerances[kinds[name]], shares[name] / total, confidence)
         for name, deviation in deviations.items()
     }
+
+
+def _term(deviation: Estimate, tolerance: float, weight: float, confidence: float) -> Term:
+    value = _closeness(deviation.value, tolerance)
+    return Term(
+        *map(float, (*deviation, tolerance, weight, value)),
+        *_limits(deviation, tolerance, confidence),
+    )
 
 
 def _closeness(deviation: float, tolerance: float) -> float:
     return 1.0 / (1.0 + (deviation / tolerance) ** 2)
 
 
-def _limits(term: Term, confidence: float) -> tuple[float, float]:
+def _limits(deviation: Estimate, tolerance: float, confidence: float) -> tuple[float, float]:
     """Confidence limits of a term's value; 0 and 1 where its Δ has too few samples for any."""
-    if term.deviation_error == 0:
-        return term.value, term.value
-    known = Estimate(term.deviation, term.deviation_error, term.n_effective)
-    low, high = known.interval(confidence)
+    if deviation.error == 0:
+        return (_closeness(deviation.value, tolerance),) * 2
+    low, high = deviation.interval(confidence)
     if np.isnan(low):
         return 0.0, 1.0
     nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    return (
-        _closeness(max(abs(low), abs(high)), term.tolerance),
-        _closeness(nearest, term.tolerance),
-    )
+    return _closeness(max(abs(low), abs(high)), tolerance), _closeness(nearest, tolerance)
 
 
 def _check_deviation(name: str, deviation: Estimate) -> None:
