@@ -145,5 +145,5 @@ def test_what_is_handed_on_fully_has_efficiency_one():
     table = compare.handed_on(measured, dict.fromkeys(measured, "lower"), "new", "old", **roles)
     assert table.loc["same", "efficiency"].startswith("1.00 (")
     assert table.loc["none", "efficiency"].startswith("0.00 (")
-    assert table["helps its maker only"].tolist() == ["not supported", "supported", "undecided"]
+    assert table["helps its maker more"].tolist() == ["not supported", "supported", "undecided"]
     assert "not run" in table.loc["not run", "none, because"]

@@ -37,6 +37,21 @@ def test_parity_of_agreeing_values_hides_nothing(ax):
     assert texts(ax) == []
 
 
+def test_parity_of_few_values_keeps_those_that_are_a_little_outside(ax):
+    plots.parity(ax, [0.0, 1.0], [-0.6, 1.0], colour="k")
+    assert texts(ax) == []
+    assert ax.get_ylim()[0] < -0.6
+
+
+def test_the_band_of_a_survival_curve_reaches_the_last_death(ax):
+    curve = kaplan_meier([1.0, 2.0, 4.0], [True] * 3)
+    plots.survival(ax, curve, until_ps=5.0, label="a", colour="k")
+    (band,) = ax.collections
+    x, y = band.get_paths()[0].vertices.T
+    assert x.max() == 4.0
+    assert np.ptp(y[x > 3.0]) > 0.1
+
+
 def test_learning_curve_is_in_meV(ax):
     points = [{"samples": 10, "e": 0.5}, {"samples": 100, "e": 0.05}]
     plots.learning_curve(ax, points, "e", label="a", colour="k")
@@ -167,8 +182,9 @@ def test_shares_of_the_candidates_add_up_to_one(ax):
 def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
     nothing = SELECTION | {"deviation_quantiles_eV_A": None}
     plots.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k")
-    median, low = ax.lines
+    median, *caps, low = ax.lines
     assert median.get_xydata().tolist() == [[1, 0.05]]
+    assert len(caps) == 2
     assert low.get_ydata() == [0.1]
 
 

@@ -232,13 +232,13 @@ def test_largest_strain_has_a_sign():
         summaries.largest_strain(Atoms("H2", info={"bonds": [[0, 1]]}), water())
 
 
-def test_torn_molecules_are_above_the_lowest_frame_of_the_reference():
+def test_strained_molecules_are_above_the_lowest_frame_of_the_reference():
     frames = [water(1.3), water(1.1)]
     for frame, energy in zip(frames, (-10.0, -12.0), strict=True):
         frame.info[ENERGY] = energy
         frame.arrays[FORCES] = np.zeros((3, 3))
     said = {"energy_eV": [-13.0, -12.5], "forces_eV_A": [np.full((3, 3), 0.5), np.zeros((3, 3))]}
-    table = summaries.torn_molecules(frames, said, {"W": water()})
+    table = summaries.strained_molecules(frames, said, {"W": water()})
     np.testing.assert_allclose(table["strain_percent"], [30, 10])
     np.testing.assert_allclose(table["reference_eV"], [2, 0])
     np.testing.assert_allclose(table["predicted_eV"], [-0.5, 0])  # a way out

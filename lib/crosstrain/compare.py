@@ -322,6 +322,6 @@ def handed_on(
         rows[name] = {
             "efficiency": "{:.2f} ({:.2f} to {:.2f})".format(*known) if known else "-",
             "none, because": reason or "-",
-            "helps its maker only": serves_maker_only(own, others, more).value,
+            "helps its maker more": serves_maker_only(own, others, more).value,
         }
     return pd.DataFrame.from_dict(rows, orient="index")

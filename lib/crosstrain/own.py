@@ -410,8 +410,8 @@ def reach(study: Study, state: str) -> str:
     molecules = " ".join(f"{name}:{count}" for name, count in liquid.composition.items())
     return (
         f"measured on {molecules} at {at.temperature_K:g} K and {at.pressure_bar:g} bar against "
-        f"{study.profile.reference.method}, seeds {study.profile.training.seeds}: a hint for other "
-        "liquids, the more so the less they resemble this one"
+        f"{study.profile.reference.method}, seeds {study.profile.training.seeds}: only a hint "
+        "for other liquids, and a weaker one the less they resemble this one"
     )
 
 

@@ -62,6 +62,10 @@ lab = Study(profile, notebook="00_start_here")
 # the question again, small enough for two processor cores, with every step open. Sets, sizes, the
 # reference method and the score are **our choice**; where a number comes from the literature, its
 # source stands beside it.
+#
+# The liquid is looked at in two states: at 300 K and 1 bar, which can be compared with experiment,
+# and at 500 K, where molecules move fast enough to tell much in little time. EMC boils at 380 K, so
+# that a small box at 500 K and 1 bar would become a gas: that state is under 1000 bar.
 
 # %% [markdown]
 # ## The map
@@ -111,9 +115,11 @@ lab.save(fig, "summary")
 # %% [markdown]
 # Blue is a score, and dark is good; orange is an error, and dark is bad. Panels that share a bar
 # share its colours, and those of errors are logarithmic: equal steps of colour are equal factors.
-# Hatched cells hold models whose liquids broke down, white cells were not run, dark grey ones
-# failed. A number stands with its standard error over the seeds, or says that there is one seed
-# only. Notebook [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
+# Hatched cells hold models whose liquids broke down, white cells were not run (rows that this
+# profile does not ask for are among them), dark grey ones failed. A number stands with its standard
+# error: the scatter of the seeds, but at least what the runs' own errors and the usual scatter of
+# the architecture say, so it may reach below zero. A number without an error comes from one seed.
+# Notebook [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
 
 # %% [markdown]
 # ## The notebooks
@@ -158,7 +164,8 @@ pd.DataFrame({"this profile": overview})
 # ## The training blocks
 #
 # The *kind* of configuration is the subject. Each block holds one kind, drawn from a random stream
-# of its own, so that blocks can be joined into training sets and a control of equal size exists.
+# of its own, so that blocks can be joined into training sets. `classical_more` is the control: more
+# of the same kind, about as much as the blocks add that it is compared with.
 
 # %%
 blocks = {
@@ -202,7 +209,9 @@ inside = len(set(box.arrays["molecule"]))
 assert inside == sum(liquid.composition.values())
 edge_A = box.cell.lengths()[0]
 print(f"The scoring liquid: {inside} molecules, {len(box)} atoms, a box of {edge_A:.2f} Å.")
-print(f"{len(lab.models())} models are compared in {len(states)} state(s).")
+for name, at in liquid.states.items():
+    ran = sum(bool(lab.liquids(model, name)) for model in lab.models())
+    print(f"{ran} models run the liquid at {at.temperature_K:g} K and {at.pressure_bar:g} bar.")
 
 # %% [markdown]
 # ## How to read, run and change this
@@ -216,8 +225,8 @@ print(f"{len(lab.models())} models are compared in {len(states)} state(s).")
 #   edited and reviewed; with jupytext installed JupyterLab keeps both together.
 #
 # **Try it.** Run `crosstrain run --profile smoke 00_start_here` and compare the table of the
-# profile with the one above. Then copy `smoke.yml` from `lib/crosstrain/data/profiles`, change
-# the composition of the liquid, and give the path of your file as `profile`.
+# profile with the one above. Then write a file `mine.yml` with `extends: smoke`, a `name`, a
+# `store` below `runs/`, and under `liquid` another `composition`, and give its path as `profile`.
 #
 # ## Limits
 #

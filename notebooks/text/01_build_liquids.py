@@ -76,7 +76,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The number of conformers is counted by the code above, mirror images apart. A set that holds
+# The number of conformers is counted by the code above; a shape and its mirror image count as two
+# (the ring of EC has one twist, to either side). A set that holds
 # only the most stable shape of each molecule leaves a model free to invent the others.
 
 # %%
@@ -96,8 +97,10 @@ lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 # ## Heat without dynamics
 #
 # A relaxed conformer is a molecule at rest. Its **normal modes**, from second derivatives of the
-# reference energy, say how far each vibration carries it at a temperature. Displacements are
-# drawn from that harmonic distribution, classical as the dynamics will be. Here for one molecule:
+# reference energy, say how far each vibration carries it at a temperature. Displacements are drawn
+# from that harmonic distribution: the coordinate $Q$ of each mode, weighted by mass, is Gaussian
+# with $\langle Q^2 \rangle = kT/\omega^2$, classical as the dynamics will be. Here for one
+# molecule:
 
 # %%
 name = min(composition)
@@ -128,7 +131,7 @@ heat.rename_axis("temperature / K")
 # %% [markdown]
 # ## Packing
 #
-# Packmol finds places where no two atoms of different molecules touch; Monte Carlo moves then
+# Packmol [1] finds places where no two atoms of different molecules touch; Monte Carlo moves then
 # make the molecules forget the walls that Packmol works with. Three densities, built now:
 
 # %%
@@ -146,8 +149,9 @@ for ax, box in zip(axes, live, strict=True):
 lab.save(fig, "boxes", seed=seed)
 
 # %% [markdown]
-# The same molecules from a thin gas to a compressed liquid. The `assert` above checked that every
-# molecule is whole and that none is threaded through the ring of another. Turn the densest one:
+# The same molecules from an expanded fluid to a compressed liquid, each box drawn to the size of
+# its panel. The `assert` above checked that every molecule is whole and that none is threaded
+# through the ring of another. Turn the densest one:
 
 # %%
 views.view(live[-1])
@@ -155,9 +159,10 @@ views.view(live[-1])
 # %% [markdown]
 # ## Classical dynamics
 #
-# Packed molecules do not attract each other. A classical force field (MMFF94, its parameters from
-# RDKit, moved by OpenMM) makes a liquid of them at the cost of seconds. Its bond lengths and its
-# density are its own, not those of the reference method: it only has to lead to useful places.
+# Packed molecules do not attract each other. A classical force field (MMFF94 [3], its parameters
+# from RDKit, moved by OpenMM) makes a liquid of them at the cost of seconds. Its bond lengths and
+# its density are its own, not those of the reference method: it only has to lead to useful places.
+# The middle box is moved for one picosecond at 600 K; then the terms of its energy are listed.
 
 # %%
 moved = classical_md(
@@ -167,9 +172,9 @@ terms = pd.Series(mmff_energies(moved, cutoff_A=0.45 * moved.cell.lengths().min(
 terms.round(2).rename("MMFF94 energy / eV").to_frame()
 
 # %% [markdown]
-# The box after one picosecond at 600 K, and the terms of its energy.
+# The electrostatic term is what holds the box together. The box itself is drawn below.
 #
-# ## Scans and torn molecules
+# ## Scans and strained molecules
 #
 # The other two kinds come from human intuition. A **volume scan** moves the rigid molecules apart
 # or together with the box, so that only what is *between* them changes: it shows a model what
@@ -179,11 +184,11 @@ terms.round(2).rename("MMFF94 energy / eV").to_frame()
 # %%
 rng = np.random.default_rng(seed)
 gallery = {
-    "packed": live[1],
+    "packed, not heated": live[1],
     "classical, 600 K": moved,
-    "scan, thin": boxes.scaled(moved, 0.4),
-    "scan, dense": boxes.scaled(moved, 1.1),
-    f"molecule, torn ({name})": molecules.distorted(relaxed, rng=rng),
+    "scan, 0.40 g cm$^{-3}$": boxes.scaled(moved, 0.4),
+    "scan, 1.10 g cm$^{-3}$": boxes.scaled(moved, 1.1),
+    f"molecule, strained ({name})": molecules.distorted(relaxed, rng=rng),
 }
 fig, axes = plt.subplots(1, len(gallery), figsize=(3.1 * len(gallery), 3.4))
 for ax, (title, frame) in zip(axes, gallery.items(), strict=True):
@@ -231,10 +236,11 @@ lab.save(fig, "where")
 
 # %% [markdown]
 # Left: the temperature at which a frame was prepared, against its density. In `classical` the two
-# rise together, which keeps molecules from clashing and leaves the cold dense and the hot thin
-# corner empty; `packed` fills the plane, but its temperature is that of the vibrations alone;
-# `scan` leaves the line along the density. Right: the smallest distance between atoms of
-# different molecules. Isolated molecules have neither density nor neighbours and are not shown.
+# rise together, as in the published set (notebook [11](11_train_on_published_dft.ipynb)), so that
+# contacts become closer along the line and the cold dense and the hot thin corner stay empty;
+# `packed` fills the plane, but its temperature is that of the vibrations alone; `scan` leaves the
+# line along the density. Right: the smallest distance between atoms of different molecules.
+# Isolated molecules have neither density nor neighbours and are not shown.
 #
 # ## Structure
 #
@@ -254,15 +260,17 @@ axes[0].legend()
 lab.save(fig, "structure")
 
 # %% [markdown]
-# At short range random packing has a hole with a hard edge, the tolerance of the packing; the
-# force field lets molecules come as close as their charges pull them. Whether that matters for
-# the model is asked in notebook [04](04_run_liquid_dynamics.ipynb).
+# Random packing has a hole with a hard edge, the tolerance of the packing, the same for all pairs.
+# The force field tells pairs apart: atoms of opposite charge come closer, those of like charge stay
+# farther apart. Whether it matters for a model is seen in notebooks
+# [06](06_improve_by_intuition.ipynb) and [08](08_read_the_transfer_matrix.ipynb).
 #
 # ## One map of all frames
 #
 # Each atom's neighbourhood can be written as a vector that does not change when the frame is
 # turned or its atoms are renumbered: here the QUESTS descriptor, distances to the nearest
-# neighbours, which knows nothing of any potential. Averaged over a frame, each component scaled
+# neighbours [4], which knows nothing of any potential. Averaged over the atoms of each element of a
+# frame, each component scaled
 # to the same spread, and projected on the two directions of largest spread, it makes a map: near
 # points are alike.
 
@@ -284,10 +292,11 @@ cover = overlap.overlap_matrix({name: described[name] for name in names}, rng=rn
 pd.DataFrame((100 * cover).round(0).astype(int), index=names, columns=names)
 
 # %% [markdown]
-# The percentage of the atoms of the set on the left whose neighbourhood is *covered* by the set
-# above, at equal numbers of atoms: QUESTS' definition, with a width of our choice. Kinds that lie
-# apart have little to say about each other, at least to a model that sees the world as this
-# descriptor does, which tells neither elements nor bonds apart.
+# In percent: the part of the atoms of the set on the left whose neighbourhood is *covered* by the
+# set above; QUESTS' definition [4], with a width of our choice (0.04 Å⁻¹), at equal numbers of
+# atoms. Atoms are compared with those of their own element; what their neighbours are is not known.
+# The measure to read it by is `classical` and `classical_more`, where the profile has both: two
+# draws of one kind show how much is the most that can be expected.
 #
 # ## Your own liquid
 #
@@ -310,8 +319,10 @@ views.view(mine.frames("pc_dmc")[0])
 # ## What we found
 
 # %%
-for name, members in sets.items():
-    print(f"{name}: {len(members)} frames")
+base = names.index("classical")
+for number, name in enumerate(names):
+    if number != base:
+        print(f"{name} covers {100 * cover[base, number]:.0f} % of the atoms of classical")
 contact = where.groupby("set")["nearest contact / Å"].min()
 for name, shortest in contact.items():
     print(f"{name}: molecules come as close as {shortest:.2f} Å")
@@ -324,9 +335,11 @@ print(f"The training block that spreads widest over the map: {widest}")
 #
 # The vibrations of `packed` are harmonic and those of isolated molecules; a liquid bends them.
 # MMFF94 is a force field of its own, with a liquid of its own: left to choose its density at 1 bar,
-# it is a quarter to a third too light, as a test of the library measures. So the density is always
-# given. Its ranges and those of temperature are our choice, as is everything about these sets:
-# those of the paper are not known to us in detail.
+# it is too light by a tenth to two fifths (the bounds that a test of the library checks). So the
+# density is always given. The scans start from every few frames of their source, and so from some
+# of its compositions only (the table of sets says how many). Its ranges and those of temperature
+# are our choice, as is everything about these sets: those of the paper are not known to us in
+# detail.
 #
 # **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first
 # figure. Which of the molecules loses the most shapes?

@@ -53,11 +53,11 @@ models = {name: lab.model(name, training_set, seed) for name in architectures}
 #
 # Both write the energy as a sum over atoms, each a function of its neighbours within a cutoff.
 #
-# - **Deep Potential** describes the neighbourhood once, by numbers that do not change when it is
-#   turned, and feeds them to a network. An atom knows nothing beyond the cutoff.
-# - **MACE** passes messages: an atom first gathers its neighbours, then gathers what *they*
-#   gathered, with many-body terms that turn along with the molecule. It reaches as far as layers
-#   times cutoff.
+# - **Deep Potential** [1] describes the neighbourhood once, by numbers that do not change when it
+#   is turned, and feeds them to a network. An atom knows nothing beyond the cutoff.
+# - **MACE** [2] passes messages: an atom first gathers its neighbours, then gathers what *they*
+#   gathered, with many-body terms. What is passed may turn along with the molecule (`max_L` of 1 or
+#   more) or, to save time, not (`max_L` of 0). It reaches as far as layers times cutoff.
 
 # %%
 trained = lab.each(list(models.values()), lambda step: lab.read(step, "training.json"))
@@ -67,7 +67,11 @@ pd.DataFrame(settings).fillna("-")
 
 # %% [markdown]
 # Names and units are those of the two programs (distances in Å, learning rates without unit); a
-# dash means that the setting does not exist there. The values are our choice, made for two cores.
+# dash means that the program has no such setting, names it otherwise, or that it is fixed here
+# (Deep Potential sees one frame a step). Those that decide most: `rcut` and `r_max` are the
+# cutoffs; `neuron` and `fitting_neuron` the widths of Deep Potential's networks for descriptor and
+# energy, and `num_channels` that of MACE's messages; `correlation` is the number of neighbours that
+# one of MACE's terms sees at once. The values are our choice, made for two cores.
 
 # %% [markdown]
 # ## Learning
@@ -92,13 +96,17 @@ lab.save(fig, "learning_curves", training_set=training_set, seed=seed)
 # %% [markdown]
 # The scatter of Deep Potential's curve is partly that of its validation, which draws a few frames
 # each time. Where MACE changes to its second stage, energy and stress get more weight: energies
-# may fall steeply while forces stand still.
+# fall steeply, while forces may rise a little first.
 
 # %% [markdown]
 # ## How the settings were chosen
 #
-# A small search, one training of each candidate with the same budget; the smallest force error on
-# the validation frames decides. What was not tried may well be better.
+# A small search, one training of each candidate with the same planned core time; the smallest force
+# error on the validation frames, a part of the set that is never trained on, decides. Names say
+# what was changed: narrower or wider networks, a longer cutoff (`far`), more weight of energy and
+# stress at the end (`balanced`, and `wide` with it). The error is the mean of the last eight
+# reports with their scatter. Differences as small as that decide nothing, and what was not tried
+# may well be better.
 
 # %%
 rows, search = {}, lab.profile.training.search
@@ -121,18 +129,19 @@ tests = list(lab.profile.tests)
 evaluations = [lab.evaluated(model, lab.block(test)) for model in models.values() for test in tests]
 cases = [(name, test) for name in models for test in tests]
 said = dict(zip(cases, lab.each(evaluations, lab.predicted).values(), strict=True))
-rows = {
-    (labels[name], test): summaries.model_errors(result["frames"], result)
+rows_of = {
+    (labels[name], test): summaries.model_errors_with_spread(result["frames"], result)
     for (name, test), result in said.items()
 }
-pd.DataFrame.from_dict(rows, orient="index").round(1)
+summaries.error_table(rows_of)
 
 # %% [markdown]
-# Root mean square errors; `NaN` in the offset column means that there are too few frames to find
-# an offset, elsewhere that isolated molecules have no stress. The *offset* is a constant per
-# element: it costs nothing in dynamics, so it is shown apart. Percentages are relative to the size
-# of the same component; the *molecular* stress is that of the forces between molecules. The
-# pressure bias is what moves the density of a simulated liquid.
+# Root mean square errors, each with its standard error from leaving out a fifth of the frames at a
+# time. A dash: too few frames to find an offset, or isolated molecules, which have neither stress
+# nor forces between molecules. The *offset* is a constant per element: it costs nothing in
+# dynamics, so it is shown apart. Percentages are relative to the size of the same component; the
+# *molecular* stress is that of the forces between molecules. The pressure bias, predicted minus
+# reference, is what moves the density of a simulated liquid: below zero it will be too dense.
 
 # %%
 test = tests[0]
@@ -163,9 +172,15 @@ lab.save(fig, "parity", training_set=training_set, seed=seed)
 # %% [markdown]
 # ## The part that makes the liquid
 #
-# The force on the atoms of a molecule splits exactly into what moves it as a whole
-# (*translation*), what turns it (*rotation*) and what deforms it (*vibration*). The first two act
-# between molecules.
+# The force $f$ on an atom of a molecule splits exactly [3] into what moves the molecule as a whole
+# (*translation*), what turns it (*rotation*), and the rest, which deforms it (*vibration*):
+#
+# $$f^\mathrm{trans} = \frac{m}{M} F , \qquad f^\mathrm{rot} = m \, (I^{-1} \tau) \times r , \qquad
+# f^\mathrm{vib} = f - f^\mathrm{trans} - f^\mathrm{rot}$$
+#
+# with the atom's mass $m$ and place $r$ from the centre of mass, and the molecule's mass $M$, force
+# $F$, torque $\tau$ and inertia tensor $I$. The first two can only come from other molecules; the
+# third is mostly the molecule's own.
 
 # %%
 parts = {
@@ -214,11 +229,9 @@ for name, model in models.items():
         "training frames": trained[name]["n_training"],
         "frames seen": trained[name]["learning_curve"][-1]["samples"],
         "core time / min": round(lab.cost(model)["cpu_s"] / 60, 1),
-        "force RMSE / meV Å⁻¹": round(1e3 * parts[name]["total"].rmse, 1),
-        "intermolecular error / %": round(100 * parts[name]["intermolecular"].relative, 1),
-        "vibrational error / %": round(100 * parts[name]["vibration"].relative, 1),
     }
-pd.DataFrame.from_dict(rows, orient="index")
+errors = summaries.error_table({labels[name]: rows_of[labels[name], test] for name in models})
+pd.DataFrame.from_dict(rows, orient="index").join(errors)
 
 # %%
 for name, part in parts.items():
@@ -231,12 +244,15 @@ for name, part in parts.items():
 # %% [markdown]
 # ## Limits
 #
-# Core time is the stored record of one training on one machine. One seed of each is shown.
+# Core time is the stored record of one training on one machine. One seed of each is shown; how much
+# seeds differ is seen in notebooks [04](04_run_liquid_dynamics.ipynb) and
+# [08](08_read_the_transfer_matrix.ipynb).
 # Settings fit a small budget; larger networks would shift both columns, and not by the same
 # amount. Above all, an error on a fixed set says little about the liquid: that is the subject of
 # the next two notebooks.
 #
-# **Try it.** In a copy of `smoke.yml` double the steps of one architecture, give the file as
+# **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name`, a `store` below `runs/`, and
+# under `training`, `architectures`, twice the steps of one architecture; give its path as
 # `profile`, and find the frames seen at which both have the same force error.
 #
 # ## Next

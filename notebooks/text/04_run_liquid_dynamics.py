@@ -27,12 +27,14 @@
 # `__last_frame`.
 
 # %%
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import judge
 from crosstrain.data import figures, plots, summaries, views
-from crosstrain.measure import score, statistics
+from crosstrain.measure import observables, score, statistics
 from crosstrain.potentials import protocol
 from crosstrain.simulate.topology import bond_events
 from crosstrain.study import Study
@@ -41,6 +43,7 @@ from crosstrain.study import Study
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
 training_set: str = "classical"  # whose models are looked at, as named in the profile
 widget_frames: int = 50  # frames of the trajectory in the widget
+viscosity_mPa_s: float = 0.0  # of the liquid, for the finite-size correction of D; 0: not known
 
 # %%
 figures.use_style()
@@ -58,6 +61,12 @@ planned_ps = lab.profile.dynamics.duration_ps
 # boxes. A run ends when it is complete, or when a bond breaks or forms for longer than a
 # vibration, the liquid boils off or collapses, or the temperature runs away. *Lived* is the time
 # until then.
+#
+# At constant pressure the integrator is Langevin dynamics with a barostat [4], with relaxation
+# times of 0.5 and 1 ps; at constant volume, stochastic velocity rescaling [5]. A liquid below
+# 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has collapsed, and above five times the temperature
+# asked for it has run away. A bond counts as changed if it stays so for 50 fs, and from its
+# beginning.
 
 # %%
 cases = [
@@ -81,7 +90,7 @@ summaries.runs(ended)
 #
 # A box starts at a density that is not the model's own, so its beginning must not be averaged.
 # Where the average may begin is found by the code: the start that leaves the largest number of
-# independent samples. Pale: before it. A cross: the run ended early.
+# independent samples [3]. Pale: before it. A cross: the run ended early.
 
 # %%
 observed = lab.each(
@@ -106,32 +115,32 @@ lab.save(fig, "density")
 
 # %% [markdown]
 # Traces of one colour are replicas and seeds of one architecture; a dotted line marks where the
-# average of one of them begins. Where no part is drawn strong, there was nothing to average, and
-# the table below says why.
+# average of one of them begins. Where no part is drawn strong, there was nothing to average. The
+# table has a density for runs that were completed only: the others were no liquid at equilibrium.
 
 # %%
 rows = {}
 for name, seen in observed.items():
-    known = seen["density_g_cm3"]
+    is_whole = seen["status"] == "completed"
+    known = seen["density_g_cm3"] if is_whole else None
     rows[name] = {
         "density / g cm⁻³": summaries.plus_minus(known["value"], known["error"]) if known else "-",
         "averaged from / ps": f"{seen['equilibrated_ps']:.2f}" if known else "-",
         "independent samples": f"{known['n_effective']:.1f}" if known else "-",
-        "not available": seen["missing"].get("density", "-"),
+        "not available": seen["missing"].get("density", "-") if is_whole else "ended early",
     }
 pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # The error is that of the mean of *correlated* samples. With few independent samples it is itself
-# uncertain, and a run that still drifts shows as few. An unstable run is averaged over its time
-# before the end only, and is no liquid at equilibrium.
+# uncertain, and a run that still drifts shows as few.
 #
 # ## Is the box large enough?
 #
 # In a small periodic box every molecule feels its own images. The same model, started in the same
 # way, in a box with more molecules tells whether that moves its density by more than the errors,
-# which are at least what the replicas scatter. A run that ended early has no equilibrium, and so no
-# density to compare.
+# which are at least what the replicas scatter. n is the number of independent samples. A run that
+# ended early has no equilibrium, and so no density to compare.
 
 # %%
 rows, larger, few = {}, lab.profile.larger_box, sum(lab.profile.liquid.composition.values())
@@ -144,11 +153,16 @@ for name, boxes in lab.enlarged().items():
     completed = [each["status"] == "completed" for each in seen.values()]
     rows[name]["completed"] = f"{sum(completed)} of {len(completed)} runs"
     if all(known) and all(completed):
-        rows[name]["difference"] = summaries.estimate(score.density_deviation(*known[::-1]))
+        change = summaries.estimate(score.density_deviation(*known[::-1]))
+        rows[name]["larger minus smaller / g cm⁻³"] = change
 found = pd.DataFrame.from_dict(rows, orient="index").fillna("-")
 found if rows else print("the profile has no larger box")
 
 # %% [markdown]
+# A difference of less than two of its errors is none that this check can see. With errors of some
+# hundredths of a g/cm³ it finds gross effects only, not one as small as the tolerance of the score
+# (notebook [05](05_score_models.ipynb)).
+#
 # ## Temperature
 #
 # The thermostat should hold it. A model that finds a hole in its energy heats faster than the
@@ -159,23 +173,34 @@ fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 3.6), squeeze
 panels = dict(zip(states, axes[0], strict=True))
 for architecture, state, liquid in cases:
     thermo, shade = trajectories[liquid.name].thermo, figures.colour(architecture)
-    panels[state].plot(thermo["time_ps"], thermo["temperature_K"], color=shade, linewidth=0.9)
+    panels[state].plot(thermo["time_ps"], thermo["temperature_K"], color=shade, alpha=0.15)
+    smooth = pd.Series(thermo["temperature_K"]).rolling(25, center=True).mean()
+    panels[state].plot(thermo["time_ps"], smooth, color=shade, linewidth=1.4)
 for state, ax in panels.items():
-    ax.axhline(states[state].temperature_K, color="0.5", linewidth=1, linestyle=":")
-    ax.set(xlabel="time / ps", ylabel="temperature / K", xlim=(0, planned_ps))
+    ax.axhline(states[state].temperature_K, color="black", linewidth=1, linestyle=":", zorder=5)
+    at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
+    ax.set(title=at, xlabel="time / ps", ylabel="temperature / K", xlim=(0, planned_ps))
 plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "temperature")
 
 # %% [markdown]
-# Dotted: the temperature asked for. A small box fluctuates; that is physics, a steady rise is
-# not.
+# Pale: as recorded. Strong: the running mean over 25 of these values. Dotted: the temperature asked
+# for. A box of N atoms scatters about it by $T \sqrt{2/3N}$; a steady rise would be a model's
+# fault. The first half picosecond is warm because the boxes come from a force field with other bond
+# lengths.
+
+# %%
+n_atoms = len(trajectories[liquids[0].name].reference)
+for state in states.values():
+    spread_K = state.temperature_K * np.sqrt(2 / (3 * n_atoms))
+    print(f"{state.temperature_K:g} K: {spread_K:.0f} K of scatter belong to {n_atoms} atoms")
 
 # %% [markdown]
 # ## Survival
 #
 # Some runs end early, others reach the planned time alive. How long they *would* have lived is
-# not known: their life times are **censored**. The Kaplan-Meier curve uses both kinds, the
-# fraction alive at each time.
+# not known: their life times are **censored**. The Kaplan-Meier curve [1] uses both kinds: the
+# fraction alive falls by the factor $1 - d/n$ whenever $d$ of the $n$ runs still followed end.
 
 # %%
 fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 3.8), squeeze=False)
@@ -193,34 +218,51 @@ for ax, state in zip(axes[0], states, strict=True):
 lab.save(fig, "survival")
 
 # %% [markdown]
-# All training sets and seeds of an architecture are taken together. The band is that of 95 %
-# confidence; a curve at one, or at zero, has none. A curve that stays at one says that no run was
-# lost, not that none ever would be: with n of n runs alive, a failure rate of up to about 3/n
-# remains possible.
+# All seeds and replicas of an architecture, trained on the set of the parameters cell, are taken
+# together. The band is that of 95 % confidence; a curve at one, or at zero, has none. A curve that
+# stays at one says that no run was lost, not that none ever would be: if n of n independent runs
+# live, up to $1 - 0.05^{1/n}$ of all runs may still fail (95 %), half of them for n = 4.
 
 # %% [markdown]
 # ## Self-diffusion
 #
-# How far molecules wander says more about a liquid than its density. It is measured at constant
-# volume, from the end of the first replica's run and at its mean density, because a box that
-# breathes carries the molecules along. D is the slope of the mean squared displacement of the
-# centres of mass, divided by six; its error comes from the scatter of the molecules, never from
-# the fit of the line.
+# How fast molecules wander is measured at constant volume, from the end of the first replica's run
+# and at its mean density, because a box that breathes carries the molecules along; in this profile
+# only at the states that it names. D is the slope of the mean squared displacement of the centres
+# of mass, over the window that the code prints, divided by six (Einstein), after the potential
+# energy has come to rest and with the drift of the whole box taken out. Its error comes from the
+# scatter of the n molecules, never from the fit of the line. EC is C3H4O3, EMC is C4H8O3.
+#
+# Molecules also drag on their own images: a large box would give more, by [2]
+#
+# $$\Delta D = \frac{2.837 \, k T}{6 \pi \eta L}$$
+#
+# with the edge $L$ and the viscosity $\eta$. It is added only where the parameters cell knows
+# $\eta$.
 
 # %%
 rows = {}
 moved = [run for model in models for state in states for run in lab.diffused(model, state)]
-for name, seen in lab.each(moved, lambda step: lab.read(step, "diffusion.json")).items():
+wandered = lab.each(moved, lambda step: lab.read(step, "diffusion.json"))
+for step in moved:
+    seen = wandered[step.name]
     found = {k: summaries.diffusion(d) for k, d in seen["D_cm2_s"].items()}
-    rows[name] = {f"D of {k} / 10⁻⁶ cm² s⁻¹": text for k, text in found.items()}
-    rows[name] |= {"not available": seen["missing"].get("self-diffusion", "-")}
+    rows[step.name] = {f"D of {k} / 10⁻⁶ cm² s⁻¹": text for k, text in found.items()}
+    if found and viscosity_mPa_s:
+        box = {"box_length": seen["box_A"], "viscosity_mPa_s": viscosity_mPa_s}
+        more = observables.yeh_hummer_correction(
+            temperature_K=step.params["dynamics"]["temperature_K"], **box
+        )
+        rows[step.name][f"ΔD, η = {viscosity_mPa_s:g} mPa s"] = f"{1e6 * more:.1f}"
+    rows[step.name] |= {"not available": seen["missing"].get("self-diffusion", "-")}
+for window in {tuple(step.params["fit_window_ps"]) for step in moved}:
+    print("slope between lags of {:g} and {:g} ps".format(*window))
 pd.DataFrame.from_dict(rows, orient="index").fillna("-") if rows else print("not run")
 
 # %% [markdown]
-# These are values of a small box. Molecules drag on their own images, so that a large box would
-# give more: by kT ξ/(6πηL), with ξ = 2.837 and the viscosity η, which is not known here, so
-# nothing is added (`crosstrain.measure.observables.yeh_hummer_correction` does it for a known
-# η). The reference's own D cannot be had by reweighting; it is in no score.
+# Orders of magnitude: in such a time a molecule moves by about its own size, and seeds differ by
+# more than the errors say, for the few molecules of a box move together. The reference's own D
+# cannot be had by reweighting; it is in no score.
 #
 # ## The end of a run, seen close
 #
@@ -259,21 +301,27 @@ for architecture in architectures:
     mine = [ended[step.name] for a, _, step in cases if a == architecture]
     whole = sum(run["status"] == "completed" for run in mine)
     reasons = sorted({run["reason"] for run in mine if run["reason"]})
-    lived = np.mean([run["time_ps"] for run in mine])
     print(
         f"{labels[architecture]}: {whole} of {len(mine)} runs reached {planned_ps:g} ps; "
-        f"lived {lived:.2f} ps on average; ended by: {', '.join(reasons) or 'nothing'}"
+        f"ended by: {', '.join(reasons) or 'nothing'}"
     )
+for state, architecture in product(states, architectures):
+    mine = [observed[step.name] for a, s, step in cases if (a, s) == (architecture, state)]
+    whole = [run for run in mine if run["status"] == "completed"]
+    density = summaries.estimate(judge.mean_density(whole))
+    print(f"density at {state}, {labels[architecture]}, completed runs / g cm⁻³: {density}")
 
 # %% [markdown]
 # ## Limits
 #
 # To be alive is not to be right: a model may hold all bonds in a liquid of the wrong density.
 # Short runs of small boxes show early deaths only, and boiling comes easier to a small box. Runs
-# of one model share its faults, so replicas are fewer independent witnesses than they seem.
+# of one model share its faults, so replicas are fewer independent witnesses than they seem. And a
+# step of 1 fs is long for free hydrogen.
 #
-# **Try it.** In a copy of `smoke.yml` halve the time step, give the file as `profile`, and see
-# whether the same model lives longer. If it does, was the model the culprit?
+# **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name` and a `store` (below `runs/`)
+# of its own, and under `dynamics` a `duration_ps` of 2 and a `timestep_fs` of 0.5; give its path as
+# `profile`. Then halve the time step. Does the same model live longer? If so, was it the culprit?
 #
 # ## Next
 #
@@ -285,6 +333,9 @@ for architecture in architectures:
 # 1. E. L. Kaplan, P. Meier, *J. Am. Stat. Assoc.* 1958, 53, 457.
 # 2. I.-C. Yeh, G. Hummer, *J. Phys. Chem. B* 2004, 108, 15873: diffusion in small boxes.
 # 3. J. D. Chodera, *J. Chem. Theory Comput.* 2016, 12, 1799: detection of equilibration.
+# 4. D. Quigley, M. I. J. Probert, *J. Chem. Phys.* 2004, 120, 11432: Langevin dynamics at constant
+#    pressure.
+# 5. G. Bussi, D. Donadio, M. Parrinello, *J. Chem. Phys.* 2007, 126, 014101: velocity rescaling.
 
 # %% [markdown]
 # ## Colophon

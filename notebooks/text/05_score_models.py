@@ -43,6 +43,8 @@ profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a 
 training_set: str = "classical"  # whose models are looked at, as named in the profile
 density_tolerance_g_cm3: float = 0.02  # deviation at which the density term is one half
 rdf_tolerance: float = 0.05  # overlap error at which an RDF term is one half
+density_weight: float = 1.0  # of the density term in the mean
+rdf_weight: float = 1.0  # of all RDF terms together
 seed: int = 0  # of the bootstrap behind the intervals
 
 # %%
@@ -52,6 +54,7 @@ lab = Study(profile, notebook="05_score_models")
 labels = {name: protocol.architecture(name).LABEL for name in lab.profile.training.architectures}
 states, pairs = lab.profile.liquid.states, lab.profile.liquid.rdf.pairs
 tolerances = {"density": density_tolerance_g_cm3, "rdf": rdf_tolerance}
+weights = {"density": density_weight, "rdf": rdf_weight}
 models, test = lab.models([training_set]), next(iter(lab.profile.tests))
 
 # %% [markdown]
@@ -75,19 +78,22 @@ visited = lab.each([evaluation for _, evaluation in own], lab.predicted)
 rows = {}
 for model in models:
     said = fixed[model.name]
-    rows[model.name, test] = summaries.model_errors(said["frames"], said)
+    rows[model.name, test] = summaries.model_errors_with_spread(said["frames"], said)
     for _, evaluation in (pair for pair in own if pair[0] is model):
         said = visited[evaluation.name]
         run = evaluation.inputs["frames"].name.removeprefix(f"{model.name}-")
-        rows[model.name, f"own run {run}"] = summaries.model_errors(said["frames"], said)
-errors = pd.DataFrame.from_dict(rows, orient="index")
-errors.round(1)
+        found = summaries.model_errors_with_spread(said["frames"], said)
+        rows[model.name, f"own run {run}"] = found
+errors = summaries.values(rows)
+summaries.error_table(rows)
 
 # %% [markdown]
-# A row of an own run holds the frames that the reference could label; atoms that sit on top of
-# each other cannot be. The energy error of one run is mostly a constant, which dynamics does not
-# feel, so its offset-free column counts (`NaN` where frames are too few). How much worse are
-# forces there?
+# Columns as in notebook [03](03_train_two_architectures.ipynb), each with its standard error, from
+# leaving out a fifth of the frames at a time (none where frames are too few). A row of an own run
+# holds the frames that the reference could label; atoms that sit on top of each other cannot be.
+# The energy error of one run is mostly a constant, which dynamics does not feel, so its offset-free
+# column counts; the constant is fitted, and with few frames what is left can be the larger number.
+# How much worse are forces there [3]?
 
 # %%
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
@@ -98,14 +104,17 @@ for model, evaluation in own:
     here = summaries.force_errors(said["frames"], said)["total"].rmse
     there = errors.loc[(model.name, test), "force / meV Å⁻¹"]
     marker = figures.set_marker(set_of(model.name))
-    ax.loglog(there, 1e3 * here, marker, color=figures.colour(architecture), markersize=9)
+    style = {"color": figures.colour(architecture), "markersize": 9, "fillstyle": "none"}
+    ax.loglog(there, 1e3 * here, marker, **style)
 plots.equality(ax)
-ax.set(xlabel=f"force RMSE on {test} / meV Å$^{{-1}}$", ylabel="on its own run / meV Å$^{-1}$")
+ax.set_xlabel(f"force RMSE on {test} / meV Å$^{{-1}}$")
+ax.set_ylabel("force RMSE on its own run / meV Å$^{-1}$")
 plots.architecture_legend(ax, labels)
 lab.save(fig, "own_errors")
 
 # %% [markdown]
-# A point above the line: the model does worse where it goes by itself than on the fixed set.
+# A point for each run. Above the line: the model does worse where it goes by itself than on the
+# fixed set.
 
 # %% [markdown]
 # ## The liquid of the reference
@@ -123,8 +132,9 @@ lab.save(fig, "own_errors")
 #   then a handful of frames carries all weight.
 # - The difference, its first cumulant, is exact for jointly normal A and ΔE, and steadier.
 #
-# A value is trusted only if enough independent frames stand behind it and **two different
-# models** lead to the same one.
+# A value is trusted only if at least 20 independent frames stand behind it, the spread of βΔE is at
+# most 3 for the difference, no higher cumulant shows, and **two different models** lead to the same
+# value. All of these limits are ours.
 
 # %%
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
@@ -137,9 +147,12 @@ verdicts = {
 pd.concat(verdicts, names=["state", "sampler"])
 
 # %% [markdown]
-# Each row is one sampling model or one run that could not be used, with the reason. σ(βΔE) is the
-# spread of the energy difference in units of kT. Where no value can be trusted none is given, and
-# nothing is put in its place.
+# Each row is one sampling model or one run that could not be used, with the reason. *Own density*
+# is that of the relabelled frames after equilibration. σ(βΔE) is the spread of the energy
+# difference in units of kT; the estimator that is not quoted stands beside the one that is. Of the
+# value above, n adds up the independent frames of the trusted samplers, and p is how probable a
+# scatter as large as theirs would be if they agreed. Where no value can be trusted none is given,
+# and nothing is put in its place.
 
 # %% [markdown]
 # ## Structure against the reference
@@ -177,8 +190,9 @@ lab.save(fig, "rdfs")
 
 # %% [markdown]
 # Coloured: models, with a band of one standard error, unstable runs up to their end. Black: the
-# reference, where it can be trusted; else the panel says that it is not available. A model
-# without a curve has none, for the reason in the table above.
+# reference, where it can be trusted; else the panel says that it is not available. The corrected
+# curve is a difference of noisy numbers and may fall below zero. All curves end at about half the
+# box. A model without a curve has none, for the reason in the table above.
 
 # %% [markdown]
 # ## The liquid score
@@ -188,15 +202,27 @@ lab.save(fig, "rdfs")
 #
 # $$\frac{1}{1 + (\Delta / \tau)^2}$$
 #
-# Δ is the deviation from the reference's liquid, τ a tolerance from the parameters cell:
-# the deviation that halves a term. All RDFs together weigh as much as the density.
+# Δ is the deviation from the reference's liquid, τ a tolerance from the parameters cell: the
+# deviation that halves a term. Of the density Δ is the difference. Of an RDF it is the *overlap
+# error* [2],
+#
+# $$\Delta_\mathrm{raw} = \frac{\int |g - g_\mathrm{ref}| \, dr}
+# {\int (g + g_\mathrm{ref}) \, dr} ,$$
+#
+# less what the noise of the two curves alone would make of it, $\Delta_0$ (our rule):
+# $\Delta^2 = \Delta_\mathrm{raw}^2 - \Delta_0^2$, at least 0. So Δ = 0 says *hidden by the noise*,
+# not *equal*. The weights of density and of all RDFs together are in the parameters cell.
 
 
 # %%
 def scored(tolerances):
     return {
         (name, state): judge.liquid_score(
-            runs, references[state], rng=np.random.default_rng(seed), tolerances=tolerances
+            runs,
+            references[state],
+            rng=np.random.default_rng(seed),
+            tolerances=tolerances,
+            weights=weights,
         )
         for (name, state), runs in observed.items()
     }
@@ -206,12 +232,17 @@ scores = scored(tolerances)
 summaries.scores(scores)
 
 # %% [markdown]
+# Δ with its standard error, and each term with its limits of 95 %. A term of 1.00 whose Δ has a
+# large error is no praise of the model: a short and noisy run may get a better term than a long
+# one.
+#
 # *Not available* means that the reference vouches for no observable at that state, whatever the
 # model did; it is not a score of zero. The interval holds the errors of both liquids and the
-# scatter of the replicas. Noise moves a density away from the reference more easily than onto it,
-# so where the errors are as large as the tolerance the interval reaches far above the score: a
-# short run cannot tell a good liquid from a perfect one. Replicas that all lived add no width, so
-# the number of replicas stands beside it.
+# scatter of the replicas. The scatter of seeds is left to notebook
+# [08](08_read_the_transfer_matrix.ipynb): here every model is scored by itself. Noise moves a
+# density away from the reference more easily than onto it, so where the errors are as large as the
+# tolerance the interval reaches far above the score: a short run cannot tell a good liquid from a
+# perfect one. Replicas that all lived add no width, so the number of replicas stands beside it.
 
 # %%
 fig, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
@@ -261,7 +292,9 @@ lab.save(fig, "error_against_score")
 
 # %% [markdown]
 # If a fixed set were enough, the points would fall from upper left to lower right in one line.
-# Hollow points have no score. A few points cannot prove a correlation, and none is computed here.
+# Hollow points have no score. A few points cannot prove a correlation, and none is computed here:
+# with few models the order by the fixed set and that by the score can agree by chance. What only
+# the own runs show is how much is lost.
 
 # %% [markdown]
 # ## What we found
@@ -275,14 +308,22 @@ for model in models:
     print(
         f"{model.name}: worst own-run force error / fixed-set error = {own_worst / mine[test]:.2f}"
     )
+by_error = sorted(models, key=lambda m: errors.loc[(m.name, test), "force / meV Å⁻¹"])
+print("from the smallest fixed-set error:", ", ".join(model.name for model in by_error))
+for state in states:
+    known = {n: s.value for (n, at), s in scores.items() if at == state and np.isfinite(s.value)}
+    order = ", ".join(sorted(known, key=known.get, reverse=True)) or "no score"
+    print(f"from the best score at {state}: {order}")
 
 # %% [markdown]
 # ## Limits
 #
 # The score judges a small box over a short time, by density and pair structure only. Reweighting
 # gives no dynamics, so self-diffusion is not part of it. Samplers that share a fault can agree on
-# a wrong value. The tolerances are our choice: change them and see what survives. And agreement
-# with the reference is not agreement with experiment.
+# a wrong value. The reference comes from runs of the study's own models: one that is among its
+# samplers is compared with itself in part, though the interval takes both as independent. The
+# tolerances are our choice: change them and see what survives. And agreement with the reference is
+# not agreement with experiment.
 #
 # **Try it.** Double `rdf_tolerance` and `density_tolerance_g_cm3`. Does the order of the models
 # change, or only the numbers?

@@ -14,7 +14,7 @@
 #
 # **What you will do.** See the deficiencies: the pressure along volume scans, and molecules far
 # from equilibrium. Then compare models before and after, on these tests and in the liquid, with a
-# control that has as many more frames of the old kind.
+# control that has more frames of the old kind.
 #
 # **What you will learn.** How a deficiency is found, why a control belongs to every improvement,
 # and how sure one can be with few seeds.
@@ -58,7 +58,7 @@ lab = Study(profile, notebook="06_improve_by_intuition")
 architectures = list(lab.profile.training.architectures)
 labels = {name: protocol.architecture(name).LABEL for name in architectures}
 states, planned_ps = lab.profile.liquid.states, lab.profile.dynamics.duration_ps
-rows = [simplest, before, control, with_scan, with_molecules, after]
+rows = list(dict.fromkeys([simplest, before, control, with_scan, with_molecules, after]))
 models = {row: lab.shown(row) for row in rows}
 everyone = [model for members in models.values() for model in members]
 shade = {row: figures.set_colour(row) for row in rows}
@@ -70,8 +70,8 @@ assert models[before], f"no model of {before!r}: neither stored nor asked for by
 # A training set is a statement about where the model will go. Snapshots of classical dynamics say:
 # into liquids whose density and temperature rise together. A model that is fitted to them alone has
 # been told little of the pressure at other densities, and nothing of what a molecule costs that is
-# half torn. It is free to invent both, and notebook [04](04_run_liquid_dynamics.ipynb) shows what
-# can become of inventions: liquids that swell, and bonds that form where none should.
+# half torn apart. It is free to invent both, and notebook [04](04_run_liquid_dynamics.ipynb) shows
+# what can become of inventions: liquids that swell, and bonds that form where none should.
 #
 # Whoever knows chemistry can see such gaps without any simulation, and fill each with a block:
 #
@@ -105,10 +105,10 @@ compare.inventory(lab, models, labels)
 #
 # A liquid has the density at which the push and pull of its molecules on each other, with their
 # thermal motion, balances the pressure outside. A rigid volume scan shows this **molecular
-# pressure**: the derivative of the energy when the molecules move with the box and keep their
-# shape. It is the pressure that the stress $\sigma$ of the frame gives, less the part that is
-# inside the molecules [2], with the force $f_i$ on an atom at $r_i$, the centre $R_m$ of its
-# molecule, and the volume $V$:
+# pressure**: minus the derivative of the energy by the volume when the molecules move with the box
+# and keep their shape. It is the pressure that the stress $\sigma$ of the frame gives, less the
+# part that is inside the molecules [2], with the force $f_i$ on an atom at $r_i$, the centre of
+# mass $R_m$ of its molecule, and the volume $V$:
 #
 # $$P_\mathrm{mol} = -\frac{\mathrm{tr} \, \sigma}{3} -
 # \frac{1}{3V} \sum_m \sum_{i \in m} (r_i - R_m) \cdot f_i$$
@@ -200,8 +200,8 @@ lab.save(fig, "pressure_errors", before=before, after=after)
 # %%
 names = lab.profile.tests["molecules_test"].options["molecules"]
 relaxed = {name: molecule(name, seed=1) for name in names}
-torn = {
-    model.name: summaries.torn_molecules(
+strained = {
+    model.name: summaries.strained_molecules(
         said(model, "molecules_test")["frames"], said(model, "molecules_test"), relaxed
     )
     for model in everyone
@@ -212,7 +212,7 @@ fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 8), squeeze=False, sha
 for architecture, column in zip(architectures, axes.T, strict=True):
     for row in drawn:
         for model in of(row, architecture):
-            plots.torn_molecules(column, torn[model.name], colour=shade[row])
+            plots.strained_molecules(column, strained[model.name], colour=shade[row])
     column[0].set_title(labels[architecture])
 plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "molecules", before=before, after=after)
@@ -249,8 +249,9 @@ lab.save(fig, "survival", before=before, after=after)
 
 # %% [markdown]
 # The fraction of runs alive at each time, with its band of 95 % confidence; the legend says how
-# many runs reached the planned time. Replicas of one model share its faults; they are fewer
-# independent witnesses than their number.
+# many runs reached the planned time. A curve at one, or at zero, has no band; what may hide behind
+# it says notebook [04](04_run_liquid_dynamics.ipynb). Replicas of one model share its faults; they
+# are fewer independent witnesses than their number.
 #
 # And how does a run end? For each architecture the last frame of the run that lived shortest,
 # before and after.
@@ -312,7 +313,9 @@ lab.save(fig, "traces", before=before, after=after)
 # %% [markdown]
 # A trace for every run from the density at which all of them start; a cross where it ended early.
 # Black, where it can be trusted: the density of the reference's own liquid, from notebook
-# [05](05_score_models.ipynb). Now the same runs as numbers, one for each model:
+# [05](05_score_models.ipynb). Where traces still wander by a tenth of a g/cm³ the runs are too
+# short for a density, and the error bars below say so. Now the same runs as numbers, one for each
+# model:
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}
@@ -323,7 +326,7 @@ lab.save(fig, "liquid", before=before, after=after)
 # A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
 # where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
 # value could be had. The error on own frames is the one that tells most; that of a run that ended
-# early holds the frames of its end. Compare each row with *both* its neighbours: with `classical`
+# early holds the frames of its end. Compare each row with *two* others: with `classical`
 # for what the block is worth, with `classical_more` for what its kind is worth.
 
 # %% [markdown]
@@ -335,12 +338,19 @@ lab.save(fig, "liquid", before=before, after=after)
 # $$g = \langle \ln e \rangle_\mathrm{base} - \langle \ln e \rangle_\mathrm{row} \pm t_\nu
 # \sqrt{\frac{s^2_\mathrm{base}}{n_\mathrm{base}} + \frac{s^2_\mathrm{row}}{n_\mathrm{row}}} ,$$
 #
-# shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of lived times,
-# the plain difference. Where the noise within a run is known and larger than the scatter, it is
-# $s$, and so is the mean scatter of all rows of the architecture. **Against `before`** it says
-# whether the block helps, **against the control** whether its *kind* does. An interval on one side
-# of *no change* is called *helps* or *harms*; any other is *unclear*. Nothing is corrected for the
-# number of comparisons, so one among twenty is expected to look clear by chance.
+# shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of the lived part of
+# the planned time, the plain difference. Two floors are ours: $s$ is at least the noise within a
+# run, where that is known, and at least the mean scatter of the architecture's rows on this page,
+# if there are three or more; $t_\nu$ then has the degrees of freedom of all of them. **Against
+# `before`** it says whether the block helps, **against the control** whether its *kind* does. An
+# interval on one side of *no change* is called *helps* or *harms*; any other is *unclear*. Nothing
+# is corrected for the number of comparisons, so one among twenty is expected to look clear by
+# chance. The interval does not know that a lived part ends at 0 and at 1: what of it lies beyond ±1
+# cannot be.
+#
+# Models whose runs ended early count, with the frames before their end. Notebook
+# [08](08_read_the_transfer_matrix.ipynb) leaves their errors on own frames out, so the two need not
+# agree.
 
 # %%
 main = next(iter(states))
@@ -353,11 +363,11 @@ def window_error(model):
 
 measured = {
     f"pressure along scans, within {window_kbar:g} kbar": compare.points(models, window_error),
-    "force on torn molecules": compare.points(
-        models, lambda m: compare.Point(errors.rms(torn[m.name]["force_error_eV_A"]))
+    "force on strained molecules": compare.points(
+        models, lambda m: compare.Point(errors.rms(strained[m.name]["force_error_eV_A"]))
     ),
     f"force on own frames, {main}": points[main]["own_force"],
-    f"lived, {main}": points[main]["lived"],
+    f"lived / planned, {main}": points[main]["lived"],
 }
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 
@@ -401,6 +411,11 @@ for state in states:
     print(f"density at {state} / g cm⁻³: reference {said_by}")
     for (row, architecture), values in points[state]["density"].items():
         print(f"  {labels[architecture]}, {row}: {compare.in_numbers(values)}")
+for architecture in architectures:
+    for row in drawn:
+        ends = [run["status"] == "completed" for s in states for run in lived(row, architecture, s)]
+        said = f"{sum(ends)} of {len(ends)} runs reached {planned_ps:g} ps"
+        print(f"{labels[architecture]}, {row}: {said}")
 n_seeds = {row: {labels[a]: len(of(row, a)) for a in architectures} for row in rows}
 print(f"seeds: {n_seeds}")
 
@@ -409,8 +424,8 @@ print(f"seeds: {n_seeds}")
 #
 # The blocks, their sizes and the tests are ours, and the tests are of the same kind as the
 # blocks: what improves there is no proof of a better liquid, which is why the liquid is shown.
-# Both blocks and the control differ a little in their number of frames (first table). With two
-# or three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is
+# The control adds more frames than a single block and fewer than both together (first table). With
+# two or three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is
 # limited by the planned time.
 #
 # **Try it.** Set `window_kbar = 1.0`: is the pressure near zero, which decides the density, as good

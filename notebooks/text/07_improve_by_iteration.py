@@ -14,7 +14,7 @@
 #
 # **What you will do.** Follow the active learning of each architecture, generation by generation:
 # what was looked at, what was chosen, what was not and why. Then compare models of both
-# architectures before and after, with a control that has as many more frames of the old kind.
+# architectures before and after, with a control that has more frames of the old kind.
 #
 # **What you will learn.** What a committee is and what its disagreement means, where it misleads,
 # and what *transfer* of a training set is.
@@ -81,11 +81,12 @@ shade = {row: figures.set_colour(row) for row in rows}
 # In each **generation** the first member runs the liquid in many boxes, hot and cold, thin and
 # dense. All members judge the frames, and each frame has one of five fates:
 #
-# - *known*: they disagree no more than about the frames that they were trained on, the worst few of
+# - *known*: they disagree no more than about the frames that they were trained on, the worst 5 % of
 #   these left out;
-# - *too far*: they disagree several times more than that, for the run has left the physics;
+# - *too far*: they disagree more than five times as much, for the run has left the physics;
 # - *broken*, whatever they say: its molecules are not whole;
-# - *chosen*: of the rest, those that differ most from each other and from the training set. These
+# - *chosen*: of the rest, those that differ most from each other and from the training set, by the
+#   mean descriptor of a frame (QUESTS, notebook [08](08_read_the_transfer_matrix.ipynb)). These
 #   are labelled, and the next committee is trained with them;
 # - *spare*: it would have done, but others were enough.
 #
@@ -274,7 +275,8 @@ lab.save(fig, "survival", before=before, control=control)
 
 # %% [markdown]
 # The fraction of runs alive (Kaplan-Meier, as in [04](04_run_liquid_dynamics.ipynb)), with its band
-# of 95 % confidence; the legend says how many runs reached the planned time.
+# of 95 % confidence; the legend says how many runs reached the planned time. A curve at one, or at
+# zero, has no band.
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}
@@ -283,8 +285,8 @@ fig = charts.liquids(points, rows, states=states, labels=labels, references=refe
 lab.save(fig, "liquid", before=before, control=control)
 
 # %% [markdown]
-# A point for each seed, a line at their mean. Hollow: a run of that model ended early, and its
-# seeds are not averaged. A cross at the bottom: no value could be had. Black: the density of the
+# A point for each seed, a line at their mean. Hollow: a run of that model ended early; no
+# line is drawn then. A cross at the bottom: no value could be had. Black: the density of the
 # reference's own liquid, where it can be trusted. Compare a block's row with the control, first for
 # its maker, then for the other architecture.
 
@@ -299,7 +301,7 @@ lab.save(fig, "liquid", before=before, control=control)
 main = next(iter(states))
 measured = {f"force on {test}": tested[test] for test in tests} | {
     f"force on own frames, {main}": points[main]["own_force"],
-    f"lived, {main}": points[main]["lived"],
+    f"lived / planned, {main}": points[main]["lived"],
 }
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 pairs = [(f"{before}+{block}", base) for block in makers for base in (before, control)]
@@ -318,8 +320,8 @@ pd.concat({name: compare.table(gained[name], better[name], labels) for name in g
 #
 # $$\eta = \frac{g_\mathrm{other}}{g_\mathrm{maker}} .$$
 #
-# 1 transfers fully, 0 is no better than more of the same, and below 0 the block harms the other. It
-# is given only where the maker's own gain is clear, with the interval of a ratio [3].
+# 1 transfers fully, 0 is no better than more of the same, and below 0 worse than that. It is given
+# only where the maker's own gain is clear, with the interval of a ratio [3].
 
 # %%
 passed = {
@@ -336,11 +338,12 @@ pd.concat(passed, names=["block", "handed to"]) if passed else print("not run")
 # ## What we found
 #
 # The abstract of [1] says that the simpler architecture needs further iterative training to
-# describe the liquid correctly, and that configurations generated automatically by one model do
-# not necessarily help the other. For each quantity the second is *supported* if the block helps
-# its maker and clearly more so than the other architecture, *not supported* if it helps both
-# alike, and else *undecided*. For the first, compare how the runs end before and after, and what a
-# block does to its maker. Sizes and numbers of the paper's sets are not known to us.
+# describe the liquid correctly, and that configurations generated automatically by one model do not
+# necessarily help the other. For each quantity the second is *supported* if the block helps its
+# maker, and clearly more so than the other architecture (which it may help, too), *not supported*
+# if it helps both and the difference is not clear, and else *undecided*. For the first, compare how
+# the runs end before and after, and what a block does to its maker. Sizes and numbers of the
+# paper's sets are not known to us.
 
 # %%
 for block, maker in makers.items():
@@ -350,7 +353,7 @@ for block, maker in makers.items():
             gain = gains[f"{before}+{block}", control, architecture]
             print(f"  {name}, {labels[architecture]}: {compare.in_words(gain, better[name])}")
 for (block, receiver), handed in passed.items():
-    counts = handed["helps its maker only"].value_counts().to_dict()
+    counts = handed["helps its maker more"].value_counts().to_dict()
     print(f"{block} helps its maker more than {receiver}, verdicts by quantity: {counts}")
 
 # %%

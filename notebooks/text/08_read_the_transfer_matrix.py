@@ -93,8 +93,8 @@ print(f"{n_stored} of {sum(map(len, models))} models of the matrix are stored an
 #   [05](05_score_models.ipynb)).
 #
 # Score and deviation need the liquid of the reference method. Without one that may be trusted both
-# are left out, and the matrix is read through the rest. Which of them measures the effects below
-# the code says:
+# are left out, and the matrix is read through the rest. The code says which of them measures the
+# effects below:
 
 # %%
 reference = lab.reference(state)
@@ -116,23 +116,29 @@ size = (2.6 + 3 * n_across, n_lines * (1 + 0.4 * len(rows)))
 fig, axes = plt.subplots(n_lines, n_across, figsize=size, sharey=True, squeeze=False)
 for ax in axes.flat[len(shown) :]:
     ax.remove()
+of_errors = transfer_plots.colour_scale([cells["own_error"], cells["fixed_error"]], "lower")
 for name, ax in zip(shown, axes.flat, strict=False):
     about = matrix.QUANTITIES[name]
-    transfer_plots.heat_map(ax, cells[name], rows, labels, form=about.form, better=about.better)
+    look = {"form": about.form, "better": about.better}
+    look |= {"scale": of_errors} if name.endswith("_error") else {}
+    transfer_plots.heat_map(ax, cells[name], rows, labels, **look)
     ax.set_title(about.label, fontsize=11)
 lab.save(fig, "matrix", state=state)
 
 # %% [markdown]
 # Each number is the mean over seeds with its standard error, which for score and density is at
 # least what the runs' own errors leave: two seeds may agree by chance. Blue: dark is good. Orange:
-# dark is bad, and equal steps of colour are equal factors. Purple is neither. Hatched cells hold
-# unstable models: how long these lived counts in survival and score, but the density and the error
-# on the own run are those of whole runs only, so there the unstable seeds are not averaged in.
-# White cells were not run, dark grey ones failed on this machine.
+# dark is bad, equal steps of colour are equal factors, and both force errors share one scale.
+# Purple is neither. Hatched cells hold unstable models: how long these lived counts in survival and
+# score, but the density and the error on the own run are those of whole runs only, so there the
+# unstable seeds are not averaged in. White cells were not run, dark grey ones failed on this
+# machine.
 #
 # Read it first along a column: which rows are better than the base, for one architecture? Then
 # compare columns: does the *same* row help both? Last compare panels: a model that is good on the
-# fixed set and bad in its own run is the reason why this study does not stop at test errors.
+# fixed set and bad in its own run is the reason why this study does not stop at test errors. The
+# reverse is worth as much: a block may raise the fixed-set error and keep the liquid alive. Seeds
+# that are all equal (1.00 ± 0.00) tell of no error, not of a perfect one.
 
 # %% [markdown]
 # ## What a block is worth
@@ -148,12 +154,14 @@ lab.save(fig, "matrix", state=state)
 # of their own scatter, and may agree by chance, so $s^2_\mathrm{row}$ is at least the mean square
 # of what each run's own noise leaves open, and at least the mean of $s^2$ over all rows of the
 # architecture: this mean is known with the degrees of freedom of all of them, so that where the
-# rows scatter alike $t_\nu$ is that of many seeds. It takes three rows. Errors enter as their
+# rows scatter alike $t_\nu$ is that of many seeds; it needs three rows or more. Both floors are our
+# addition to Welch's interval. Errors enter as their
 # natural logarithms, for those of one architecture can be ten times those of the other: a gain of
 # ln 2 halves the error.
 #
 # By how much more one architecture gains than the other is a difference of two gains. An interval
-# clear of zero there means that the block's worth depends on the architecture.
+# clear of zero there means that the block's worth depends on the architecture. An interval does not
+# know that scores and survival fractions end at 0 and 1: what of it lies beyond ±1 cannot be.
 
 
 # %%
@@ -238,10 +246,11 @@ controls.follow(reread, yardstick=Dropdown(options=judging, value=quantity), **s
 #
 # $$\eta = \frac{g_\mathrm{receiver}}{g_\mathrm{maker}}$$
 #
-# 1, it transfers fully; 0, no better than more of the same; below 0, harmful. The interval of the
-# ratio is Fieller's [2]: every $\eta$ with which the two gains can be reconciled. It is given only
-# if the interval of the maker's gain is above zero, for a ratio over nothing means nothing, and
-# both gains stand beside it. Blocks made by people have no maker, and both directions are shown.
+# 1, it transfers fully; 0, no better than more of the same; below 0, worse than that. The interval
+# of the ratio is Fieller's [2]: every $\eta$ with which the two gains can be reconciled. It is
+# given only if the interval of the maker's gain is above zero, for a ratio over nothing means
+# nothing, and both gains stand beside it. Blocks made by people have no maker, and both directions
+# are shown.
 
 # %%
 design = evidence.Design(
@@ -268,7 +277,8 @@ evidence.efficiencies(efficiencies).replace({"from": labels, "to": labels})
 # %% [markdown]
 # *Not given* is the usual answer of few seeds, and the last column says what is missing. The
 # control adds a fixed number of frames, the blocks add what the next table says. Where a block is
-# the smaller one, the control has an advantage, and a gain over it is the more telling.
+# the smaller one, the control has an advantage, and a gain over it is the more telling; where it is
+# the larger one, part of the gain may be its number.
 
 # %%
 known = [row for row in dict.fromkeys([*others, control]) if lab.can_train(row)]
@@ -286,7 +296,7 @@ pd.Series(n_added, name=f"frames beyond {base}").to_frame()
 # $$-\ln \sum_{y \in Y} \exp\left( -\frac{|x - y|^2}{2 h^2} \right) \leq 0 ,$$
 #
 # and the **overlap** of two sets is the share of the atoms of one that the other covers. The width
-# $h$ is ours, wider than that of QUESTS, at which no two sets of a hot molecular liquid overlap.
+# $h$ of 0.04 Å⁻¹ is ours; at the 0.015 Å⁻¹ of QUESTS no two sets of a hot molecular liquid overlap.
 
 # %%
 blocks = dict.fromkeys([base, *lab.profile.blocks, *makers])
@@ -336,7 +346,8 @@ for name, label in labels.items():
     print(f"{label}, rank correlation: {rank}; novelty predicts gain: {rank.finding.verdict}")
 
 # %% [markdown]
-# The test goes through all orders of the points, so it cannot say yes with fewer than five. Novelty
+# The test goes through all orders of the points, so at 95 % it cannot say yes with fewer than five.
+# Novelty
 # alone need not be good: noise is novel, too.
 
 # %% [markdown]
@@ -380,7 +391,9 @@ for row, n in scan.items():
 #
 # Where a claim needs one effect among several, their intervals are widened for their number, since
 # one of many looks clear by chance (Bonferroni: of $k$ intervals each has the confidence
-# $1 - (1 - c)/k$). Where it needs all, one below zero refutes it.
+# $1 - (1 - c)/k$, with the $c$ of the parameters cell; rows that were not run count in $k$). One
+# above zero then supports it, and all below refute it. Where a claim needs all, one below zero
+# refutes it.
 
 # %%
 errors = cells["own_error"], cells["fixed_error"]
@@ -388,7 +401,9 @@ claims = evidence.claims(values, errors, rows, design, **options)
 evidence.claims_table(claims)
 
 # %% [markdown]
-# Effects are in the unit of the quantity chosen above; of an error, in its logarithm. The claims
+# Effects are in the unit of the quantity chosen above; of an error, in its logarithm. The
+# preprint's row is a plain difference of intermolecular force errors, in meV/Å. For claim 5b
+# notebook [07](07_improve_by_iteration.ipynb) asks in addition that the maker be helped. The claims
 # are those of the paper's abstract, numbered in their order there, and one of its preprint's, in
 # our words; the rules are ours, for what the paper calls "well" or "correctly" is not known to us
 # in numbers. A difference of either sign supports claim 2, so it can be left open but not refuted.
@@ -397,9 +412,10 @@ evidence.claims_table(claims)
 # not part of this matrix.
 #
 # A verdict holds for the yardstick that it was measured with. The others need not agree, for they
-# ask other things: a liquid that lives may have the wrong density. The verdict is the one above,
-# whose yardstick was fixed beforehand; among several, one would be clear by chance more easily.
-# (The preprint's claim compares two errors and has no other yardstick.)
+# ask other things: a liquid that lives may have the wrong density. The verdict is the one above.
+# Its yardstick follows a rule fixed beforehand: the score if a reference is trusted, else the
+# own-run error. If any of several yardsticks could decide, one would by chance. (The preprint's
+# claim compares two errors and has no other yardstick.)
 
 
 # %%
@@ -410,7 +426,8 @@ def judged_by(name):
 
 
 judged = pd.DataFrame({name: judged_by(name) for name in judging}).drop("preprint")
-judged.map(lambda finding: finding.verdict.value)
+plain_words = {name: matrix.QUANTITIES[name].label.replace("\n", " ") for name in judging}
+judged.map(lambda finding: finding.verdict.value).rename(columns=plain_words)
 
 # %% [markdown]
 # ## What we found
@@ -438,9 +455,9 @@ for name in (name for name in names if name != base):
 # survival sees it. The gain over the control is at unequal numbers of frames. And an effect in one
 # small liquid at one state is not one in all.
 #
-# **Try it.** Set `quantity = "survival"`, or `"fixed_error"`. Do the verdicts stay? Which of them
-# would a fixed test set alone have given? Then set `confidence = 0.8`: which verdicts appear, and
-# how many of them would you expect to be wrong?
+# **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
+# Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:
+# which verdicts appear, and how many of them would you expect to be wrong?
 #
 # ## Next
 #

@@ -392,8 +392,8 @@ for (label, molecule), found in where.items():
 # liquid that lives need not have the right density.
 #
 # **Try it.** Set `profile = "smoke"`, `margin = 0.3`: how does the verdict depend on what counts as
-# a difference? Then set `training_set` to another of the training sets above: do torn molecules or
-# more frames bring the unseen ones nearer?
+# a difference? Then set `training_set` to another of the training sets above: do strained molecules
+# or more frames bring the unseen ones nearer?
 #
 # ## Next
 #

@@ -33,6 +33,7 @@ import inspect
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from crosstrain import matrix, own, report
 from crosstrain.build.boxes import composition_counts
@@ -87,6 +88,8 @@ mine = own.profile_for(
     data=Path(data) if data else None,
 )
 mine = own.with_block(mine, add) if add else mine
+if not own.path_of(liquid).exists():  # one of `crosstrain new` stays as it is
+    own.write(mine, own.path_of(liquid))
 lab = Study(mine, notebook="12_bring_your_own")
 print("trained on:", ", ".join(mine.training.sets))
 pd.DataFrame({name: dict(block)["options"] for name, block in mine.blocks.items()}).fillna("-")
@@ -115,33 +118,36 @@ models = lab.models([sets])
 frames = lab.frames(own.FIRST)
 fig, ax = plt.subplots(figsize=(4.4, 4.4))
 views.picture(frames[0], ax, colour_by="molecule")
-ax.set_title(f"{composition}, a frame of {own.FIRST}")
+ax.set_title(f"a frame of {own.FIRST}\n{summaries.about(frames[0])}", fontsize=10)
 lab.save(fig, "box")
 
 # %% [markdown]
-# A frame to look at, a shade for each molecule. They should fill the box without touching; if they
-# clumped or overlapped, the density guessed would be wrong.
+# A frame to look at, a colour for each molecule. The frames span the densities of the table above,
+# so that a box may look empty or crowded; molecules must be whole and must not overlap.
 #
 # ## The models on frames they have not seen
 #
 # The test frames are drawn as the training frames were, from another random stream. The error
 # between molecules is the one that makes the liquid; relative to the forces of that kind, 100 % is
-# no better than saying zero.
+# no better than saying zero. Columns and errors as in notebook
+# [03](03_train_two_architectures.ipynb); with few frames they have no error of their own.
 
 # %%
 tested = lab.each([lab.evaluated(m, lab.block(own.TEST)) for m in models], lab.predicted)
-rows = {
-    labels[model.params["architecture"]]: summaries.model_errors(said["frames"], said)
+errors_of = {
+    labels[model.params["architecture"]]: summaries.model_errors_with_spread(said["frames"], said)
     for model, said in zip(models, tested.values(), strict=True)
 }
-pd.DataFrame.from_dict(rows, orient="index").round(1)
+summaries.error_table(errors_of)
 
 # %% [markdown]
 # ## The liquid of each model
 #
 # The report that `crosstrain score` gives of any model, here of each: how its runs ended, its
-# density, the errors on its own frames with their standard errors and the number of independent
-# frames $n$ behind them, and the score, or why there is none.
+# density, the errors on its own frames with their standard errors (by leaving out each of $n$
+# blocks of consecutive frames in turn), and the score, or why there is none. Of a density, $n$ is
+# the number of independent samples. A bond counts from when it formed, a persistence time before
+# the run is stopped.
 
 # %%
 for model in models:
@@ -192,6 +198,10 @@ found = own.lacks(lab, sets)
 print("\n".join(own.advice(lab, sets, base=study, state=guide)))
 
 # %% [markdown]
+# At the size `smoke` this shows the form of the advice, not a lack: in a fraction of a picosecond a
+# density hardly leaves the guess that it started from. Where two models differ and no reference is
+# trusted both are named, for nothing tells which of them is off.
+#
 # *Not run* and *undecided* are answers too: then the rule is a guess that nothing here has tested.
 # `crosstrain improve` with the name of the liquid adds the block and scores again, or set
 # `add` in the parameters. The whole matrix that guidance can come from:
@@ -291,34 +301,47 @@ lab.save(fig, "errors")
 
 # %%
 third = study.third()
+quantities = ("fixed_error", "own_error", "survival", "score")
 if third is None:
     print("not run: this profile has no section 'third'")
 else:
-    at, sets = study.profile.third.state, third.profile.training.sets
+    at, rows = study.profile.third.state, third.profile.training.sets
     held = matrix.stored(third, at, reference=study.reference(at))
-    beside = matrix.read(study, at, seed=0, rows=sets), matrix.read(third, at, seed=0, known=held)
+    beside = matrix.read(study, at, seed=0, rows=rows), matrix.read(third, at, seed=0, known=held)
+    both = {quantity: beside[0][quantity] | beside[1][quantity] for quantity in quantities}
     columns = {
         a: protocol.architecture(a).LABEL for a in (*known, study.profile.third.architecture)
     }
-    fig, axes = plt.subplots(2, 2, figsize=(10.5, 2 + 1.1 * len(sets)), sharey=True)
-    quantities = ("fixed_error", "own_error", "survival", "score")
+
+# %%
+if third is not None:
+    fig, axes = plt.subplots(2, 2, figsize=(10.5, 2 + 1.1 * len(rows)), sharey=True)
+    of_errors = transfer_plots.colour_scale([both[q] for q in quantities[:2]], "lower")
     for quantity, ax in zip(quantities, axes.flat, strict=True):
-        about, cells = matrix.QUANTITIES[quantity], beside[0][quantity] | beside[1][quantity]
+        about = matrix.QUANTITIES[quantity]
         style = {"form": about.form, "better": about.better}
-        transfer_plots.heat_map(ax, cells, sets, columns, **style)
+        style |= {"scale": of_errors} if quantity in quantities[:2] else {}
+        transfer_plots.heat_map(ax, both[quantity], rows, columns, **style)
         ax.set_title(about.label, fontsize=11)
     study.save(fig, "third", state=at)
-    for each, cells in zip((study, third), beside, strict=True):
-        planned_ps = each.profile.dynamics.duration_ps
-        for (row, name), seeds in cells["survival"].items():
-            lived = [f"{run.value * planned_ps:.2g}" for run in seeds if run.value is not None]
-            said = f"lived {', '.join(lived)} of {planned_ps:g} ps" if lived else "not run"
-            print(f"{columns[name]} on {row}: {said}")
+
+# %% [markdown]
+# How long each lived, in ps, a number for each seed, beside its error on the fixed set:
+
+# %%
+for each, cells in zip((study, third), beside, strict=True) if third else ():
+    planned_ps = each.profile.dynamics.duration_ps
+    for (row, name), seeds in cells["survival"].items():
+        lived = [f"{run.value * planned_ps:.2g}" for run in seeds if run.value is not None]
+        said = f"lived {', '.join(lived)} of {planned_ps:g} ps" if lived else "not run"
+        errors = [run.value for run in both["fixed_error"][row, name] if run.value is not None]
+        error = f"{np.mean(errors):.1f} meV/Å on the fixed set" if errors else "no error"
+        print(f"{columns[name]} on {row}: {error}, {said}")
 
 # %% [markdown]
 # Rows are training sets, columns architectures; colours and signs are those of notebook 08. A
 # survival of 1 means that a model lived as long as was planned for it, and that is not the same
-# time in all columns: the lines below the figure have it in ps, a number for each seed. Does the
+# time in all columns: the lines above have it in ps. Does the
 # architecture with the largest error on the fixed set die first? A score rests on density and
 # structure, and a run this short has hardly left its starting box, so that scores of a short and a
 # long run say little about each other.
@@ -330,7 +353,7 @@ else:
 for model in models:
     lack = found.get(model.name)
     said = f"lacks {lack.block} ({lack.why})" if lack else "nothing lacking that its run could show"
-    force = rows[labels[model.params["architecture"]]]["force / meV Å⁻¹"]
+    force = errors_of[labels[model.params["architecture"]]]["force / meV Å⁻¹"].value
     print(f"{model.name}: force RMSE {force:.0f} meV/Å on {own.TEST}; {said}")
 print(own.reach(study, guide))
 

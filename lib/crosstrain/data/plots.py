@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import LogFormatter, NullLocator
+from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
@@ -29,7 +29,7 @@ from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, SPARE, TOO_FAR
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
 MAP_BOXES = (
     (0, 0.0, "molecules", "SMILES,\nconformers", "01"),
-    (1, 0.0, "sets", "packed, moved,\nscanned, torn", "01, 06"),
+    (1, 0.0, "sets", "packed, moved,\nscanned, strained", "01, 06"),
     (2, 0.0, "labels", "energy, forces,\nstress", "02"),
     (3, 0.62, "Deep Potential", "feed-forward\nnetwork", "03"),
     (3, -0.62, "MACE", "message\npassing", "03"),
@@ -69,7 +69,7 @@ def study_map(ax: Axes) -> None:
         ax.annotate("", head, tail, arrowprops=style)
     back = style | {"linestyle": "--", "connectionstyle": "arc3,rad=-0.62"}
     ax.annotate("", (2, -BOX_HEIGHT / 2), (4, -BOX_HEIGHT / 2), arrowprops=back)
-    text = "frames of its own runs, labelled again: 05, 07"
+    text = "frames of a model's own runs, labelled again: 05, 07"
     ax.text(3, -1.24, text, ha="center", fontsize=8.5)
     ax.set(xlim=(-0.45, 5.45), ylim=(-1.38, 1.05), aspect=0.8)
     ax.axis("off")
@@ -89,10 +89,13 @@ def parity(ax: Axes, reference: ArrayLike, predicted: ArrayLike, *, colour: str)
     colour : str
     """
     x, y = np.ravel(reference), np.ravel(predicted)
-    margin = 0.25 * max(float(np.ptp(x)), 1e-9)
-    low, high = x.min() - margin, x.max() + margin
+    is_few, span = x.size <= 100, max(float(np.ptp(x)), 1e-9)
+    shown, margin = x, 0.25 * span
+    if is_few:  # those not far outside stay in view
+        shown, margin = np.append(x, y[np.abs(y - x.mean()) < 1.5 * span]), 0.1 * span
+    low, high = shown.min() - margin, shown.max() + margin
     ax.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=1)
-    dots = {"s": 6, "alpha": 0.35} if x.size > 100 else {"s": 28, "alpha": 0.8}
+    dots = {"s": 28, "alpha": 0.8} if is_few else {"s": 6, "alpha": 0.35}
     ax.scatter(x, y, color=colour, linewidths=0, rasterized=True, zorder=2, **dots)
     ax.set(xlim=(low, high), ylim=(low, high), aspect="equal")
     outside = int(((y < low) | (y > high)).sum())
@@ -201,7 +204,10 @@ def survival(
     steps = [np.append(values, values[-1]) for values in curve[1:]]
     style = {"color": colour, "label": label, "linestyle": linestyle, "linewidth": 2}
     ax.step(times, steps[0], where="post", **style)
-    ax.fill_between(times, *steps[1:], step="post", color=colour, alpha=0.15, linewidth=0)
+    # by corners of the steps: matplotlib's own steps leave out one whose right end has no band
+    corners = np.repeat(times, 2)[1:-1]
+    band = [np.repeat(values[:-1], 2) for values in steps[1:]]
+    ax.fill_between(corners, *band, color=colour, alpha=0.15, linewidth=0)
     ax.set(xlim=(0, until_ps), ylim=(-0.03, 1.05), xlabel="time / ps", ylabel="fraction alive")
 
 
@@ -504,20 +510,20 @@ def by_row(
     ax.set_xlim(-0.6, len(rows) - 0.4)
 
 
-def torn_molecules(axes: Sequence[Axes], torn: DataFrame, *, colour: str) -> None:
-    """Draw energy against the reference's, and force error against strain, of torn molecules.
+def strained_molecules(axes: Sequence[Axes], strained: DataFrame, *, colour: str) -> None:
+    """Draw energy against the reference's, and force error against strain, of strained molecules.
 
     Parameters
     ----------
     axes : sequence of Axes
         Of energy and of force error.
-    torn : DataFrame
-        From `crosstrain.data.summaries.torn_molecules`.
+    strained : DataFrame
+        From `crosstrain.data.summaries.strained_molecules`.
     colour : str
     """
     dots = {"s": 16, "alpha": 0.65, "color": colour, "linewidths": 0}
-    axes[0].scatter(torn["reference_eV"], torn["predicted_eV"], **dots)
-    axes[1].scatter(torn["strain_percent"], torn["force_error_eV_A"], **dots)
+    axes[0].scatter(strained["reference_eV"], strained["predicted_eV"], **dots)
+    axes[1].scatter(strained["strain_percent"], strained["force_error_eV_A"], **dots)
     axes[0].set(xlabel="energy by the reference / eV", ylabel="by the model / eV")
     axes[0].axline((0, 0), slope=1, color="0.6", linewidth=1, zorder=0)
     axes[1].set(xlabel="strain of the most changed bond / %", ylabel="force error / eV Å$^{-1}$")
@@ -536,6 +542,10 @@ def logarithmic(ax: Axes) -> None:
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(PlainLogFormatter())
     ax.yaxis.set_minor_formatter(PlainLogFormatter())
+    low, high = ax.get_ylim()
+    if high < 8 * low:  # else too few ticks are numbered
+        ax.yaxis.set_minor_locator(LogLocator(subs=(1.2, 1.5, 2, 3, 4, 6, 8)))
+        ax.yaxis.set_minor_formatter(lambda x, _: f"{x:g}")
 
 
 def candidates(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
@@ -638,8 +648,8 @@ def disagreement_trend(
         [record["deviation_quantiles_eV_A"][level] for record in finite.values()]
         for level in ("0.05", "0.5", "0.95")
     ]
-    ax.fill_between(list(finite), levels[0], levels[2], color=colour, alpha=0.12, linewidth=0)
-    ax.plot(list(finite), levels[1], "o-", color=colour)
+    reach = np.abs(np.array(levels)[[0, 2]] - levels[1]) if finite else None
+    ax.errorbar(list(finite), levels[1], yerr=reach, fmt="o-", color=colour, capsize=3)
     low = [record["low_eV_A"] for record in finite.values()]
     ax.plot(list(finite), low, "_--", color=colour, linewidth=1, markersize=12)
     logarithmic(ax)

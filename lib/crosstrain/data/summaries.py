@@ -23,6 +23,7 @@ from crosstrain.simulate.selection import REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
 FARTHEST_CONTACT_A = 6.0
+N_LAST = 8  # reports at the end of a training that are averaged
 
 Prediction = Mapping[str, Any]
 
@@ -177,21 +178,26 @@ def relative_energies(compared: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 # --- models -------------------------------------------------------------------------------------
 
 
-def training(record: Mapping[str, Any]) -> dict[str, float]:
+def training(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a training has come to, for one row of a table.
+
+    Validation errors are the mean of the last `N_LAST` reports, with their scatter.
 
     Parameters
     ----------
     record : mapping
         Content of ``training.json``.
     """
-    last = record["learning_curve"][-1]
-    return {
-        "training frames": record["n_training"],
-        "frames seen": last["samples"],
-        "validation force / meV Å⁻¹": round(1e3 * last["forces_rmse_eV_A"], 1),
-        "validation energy / meV atom⁻¹": round(1e3 * last["energy_rmse_eV_atom"], 2),
-    }
+    curve = record["learning_curve"]
+    last = pd.DataFrame(curve[-N_LAST:])  # one report may be of a few frames only
+    found = {"training frames": record["n_training"], "frames seen": curve[-1]["samples"]}
+    for quantity, heading in (
+        ("forces_rmse_eV_A", "validation force / meV Å⁻¹"),
+        ("energy_rmse_eV_atom", "validation energy / meV atom⁻¹"),
+    ):
+        mean, scatter = 1e3 * last[quantity].mean(), 1e3 * last[quantity].std(ddof=0)
+        found[heading] = plus_minus(mean, scatter, 1)
+    return found
 
 
 def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, float]:
@@ -226,8 +232,8 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
         "vibration / %": 100 * forces["vibration"].relative,
     }
     periodic = [i for i, frame in enumerate(frames) if frame.pbc.all()]
-    if not periodic:
-        return found
+    if not periodic:  # nothing acts between molecules, and rounding is no error
+        return found | {"intermolecular / %": np.nan}
     chosen = [frames[i] for i in periodic]
     labels = [frame.info[STRESS] for frame in chosen]
     said = np.asarray(predicted["stress_eV_A3"])[periodic]
@@ -285,6 +291,24 @@ def model_errors_with_spread(
         name: np.sqrt(n_blocks - 1) * np.std([each[name] for each in without]) for name in found
     }
     return {name: Estimate(value, spread[name], n_blocks) for name, value in found.items()}
+
+
+def values(rows: Mapping[Any, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """Return the numbers of several rows of estimates without their errors."""
+    plain = {key: {name: e.value for name, e in row.items()} for key, row in rows.items()}
+    return pd.DataFrame.from_dict(plain, orient="index")
+
+
+def error_table(rows: Mapping[Any, Mapping[str, Estimate]]) -> pd.DataFrame:
+    """Return rows of `model_errors_with_spread` as text, without an error where none is known."""
+    said = {
+        key: {
+            name: f"{e.value:.1f}" if np.isnan(e.error) else plus_minus(e.value, e.error, 1)
+            for name, e in row.items()
+        }
+        for key, row in rows.items()
+    }
+    return pd.DataFrame.from_dict(said, orient="index").replace("nan", "-").fillna("-")
 
 
 def force_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, errors.Deviation]:
@@ -361,7 +385,7 @@ def _molecular_kbar(frame: Atoms, said: ArrayLike, stress: ArrayLike) -> float:
     return float(-molecular[:3].mean() / bar / 1e3)
 
 
-def torn_molecules(
+def strained_molecules(
     frames: Sequence[Atoms], predicted: Prediction, relaxed: Mapping[str, Atoms]
 ) -> pd.DataFrame:
     """Return strain, energy and force error of isolated molecules, a row for each frame.
