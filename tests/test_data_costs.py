@@ -40,6 +40,9 @@ def test_a_measurement_is_of_the_settings_that_it_names():
     assert costs.of_model("mace", asked | {"max_L": 0}, [ENTRY]) == {}
     assert costs.of_model("deep_potential", asked, [ENTRY]) == {}
     assert costs.of_model("mace", asked, []) == {}
+    assert costs.model_bytes("mace", asked, [ENTRY | {"model_bytes": 7}]) == 7
+    assert costs.model_bytes("mace", asked, [ENTRY]) is None
+    assert costs.model_bytes("mace", asked, []) is None
 
 
 def test_measurements_that_are_shipped_are_of_settings_that_exist(tmp_path):
@@ -48,4 +51,5 @@ def test_measurements_that_are_shipped_are_of_settings_that_exist(tmp_path):
         known = protocol.settings(entry["architecture"], {}).model_dump()
         assert entry["settings"].keys() <= known.keys()
         assert entry["machine"]
+        assert entry["model_bytes"] > 10_000
         json.dumps(entry)

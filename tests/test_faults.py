@@ -609,6 +609,19 @@ def test_a_training_that_diverges_leaves_no_model(name, values, tmp_path):
     assert not (tmp_path / protocol.architecture(name).MODEL_FILE).exists()
 
 
+def test_a_training_of_the_study_that_diverges_is_told_and_stores_nothing(study):
+    wild = SMALL_MODEL | {"start_lr": 1e30, "stop_lr": 1e29}
+    model = study.trained("deep_potential", wild, "water", 1)
+    reader = study.evaluated(model, study.block("water"))
+    with pytest.raises(StepsFailed, match="TrainingError") as error:
+        study.fill([reader], quiet=True)
+    assert error.value.failures[reader.folder_name] == f"not run: needs {model.folder_name}"
+    assert not study.store.folder(model).exists()
+    assert "TrainingError" in study.store.failure(model)
+    tame = study.trained("deep_potential", SMALL_MODEL | {"steps": 10}, "water", 1)
+    assert study.fill([study.evaluated(tame, study.block("water"))], quiet=True) == 2
+
+
 def test_a_trainer_that_exits_is_told_and_tried_again(study):
     (model,) = study.models()
     forget(study, model)

@@ -1,7 +1,10 @@
 """The shipped sets: whole, described, and labelled by the method they name."""
 
 import json
+import os
 import random
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -48,6 +51,28 @@ def test_sets_share_no_frame(sets):
             key = frame.positions.tobytes()
             assert key not in seen, f"{name} and {seen[key]}"
             seen[key] = name
+
+
+@pytest.mark.parametrize("architecture", ["deep_potential", "mace"])
+def test_a_model_is_scored_from_what_is_shipped_and_no_number_lacks_its_error(
+    crosstrain, tmp_path, architecture
+):
+    """Of runs and models: name, state, time and engine; of all else value, error and samples."""
+    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
+    said = crosstrain("score", f"{architecture}-classical-s1", env=environment)
+    assert said.returncode == 0, said.stderr
+    assert "to compute" not in said.stderr
+    *lines, picture = said.stdout.splitlines()
+    assert Path(picture).stat().st_size > 10_000
+    measured = [
+        line for line in lines if re.search(r"(density|error|term|score|survival|force)", line)
+    ]
+    for line in lines:
+        if line.startswith(f"{architecture}-classical-s1:") or " ps, by " in line:
+            continue
+        if re.search(r"\d\.\d", line) and "not available" not in line:
+            assert re.search(r"± \S+ \(n = \d+|a single sample, no error|\(\S+ to \S+", line), line
+    assert len(measured) > 10
 
 
 def test_ase_reads_a_set_as_it_is(sets):

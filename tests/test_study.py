@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import re
 
 import pytest
 from crosstrain import outlook
 from crosstrain.data import profiles, published
 from crosstrain.data.profiles import Budget
+from crosstrain.plan import atoms_in
 from crosstrain.run.store import upstream
 from crosstrain.study import Study
 
@@ -404,6 +406,22 @@ def test_what_is_not_declared_is_refused():
         bare.foundation_models()
 
 
+def test_what_a_result_holds_is_frames_times_atoms():
+    study = Study("laptop", announce=False)
+    classical, chosen = study.block("classical"), study.block("dp_iterated")
+    parts = list(classical.inputs.values())
+    whole = outlook.content(study, classical)
+    assert whole == 150 * study.atoms_per_frame(study.recipe("classical"))
+    assert sum(outlook.content(study, part) for part in parts) == pytest.approx(whole)
+    builds = [part.inputs["frames"] for part in parts]
+    assert sum(outlook.content(study, step) for step in builds) == pytest.approx(whole)
+    each = [outlook.content(study, part) for part in chosen.inputs.values()]
+    assert sum(each) == pytest.approx(outlook.content(study, chosen))
+    (run, *_) = study.explored("dp_iterated", 1)
+    n_atoms = atoms_in(run.params["start"]["composition"])
+    assert outlook.content(study, run) == n_atoms * 2000 / 20
+
+
 def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on():
     study = Study("paper", announce=False)
     *lines, storage, summary = outlook.lines(study, gpu_cores=50)
@@ -413,6 +431,9 @@ def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on
     of_gpu, total = float(gpu.split()[0]), float(summary.split("about ")[1].split()[0])
     assert 0 < of_gpu < total
     assert f"{of_gpu / 50:.1f} GPU hours where a GPU is worth 50 cores" in gpu
-    assert storage.startswith("storage of all results: ")
+    found = re.fullmatch(r"storage of all results: (\S+) GB; .* not counted: (.*)", storage)
+    n_models = sum(step.kind in ("train", "member") for step in upstream(study.campaign()))
+    assert float(found[1]) > 2e-3 * n_models  # of at least 2 MB each
+    assert not {"build", "label", "member", "explore"} & set(found[2].split(", "))
     unknown = outlook.lines(study)[-3]
     assert "GPU hours: not known; say with --gpu-cores" in unknown

@@ -46,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
     plan = command("plan", _plan, "show what is done, running, failed and to do, and what is left")
     plan.add_argument("--gpu-cores", type=float, metavar="N", help="cores that a GPU is worth")
+    plan.add_argument("--workers", type=int, metavar="N", help="steps at a time (the profile's)")
     study = command("study", _study, "compute everything that is missing, in parallel")
     study.add_argument("--only", choices=["sets", "models"], help="stop after these")
     study.add_argument(
@@ -130,7 +131,9 @@ def _plan(options: argparse.Namespace) -> int:
 
     if options.gpu_cores is not None and not 0 < options.gpu_cores < inf:
         raise ValueError(f"--gpu-cores {options.gpu_cores:g}; allowed are values above 0")
-    print("\n".join(outlook.lines(Study(options.profile), options.gpu_cores)))
+    study = Study(options.profile)
+    study.use_engine(workers=options.workers)
+    print("\n".join(outlook.lines(study, options.gpu_cores)))
     return 0
 
 

@@ -9,12 +9,15 @@ from itertools import product
 import numpy as np
 
 from crosstrain.data import costs
-from crosstrain.plan import Plan, atoms_in
+from crosstrain.plan import GENERATION, Plan, atoms_in
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run import campaign
 from crosstrain.run.campaign import Standing
 from crosstrain.run.store import Step, upstream
 from crosstrain.study import Study
+
+ALIKE = {"build": "set", "label": "set", "explore": "simulate", "member": "train"}
+"""Kinds that need about as much storage for their content as another, which is known sooner."""
 
 
 def lines(study: Study, gpu_cores: float | None = None) -> list[str]:
@@ -119,22 +122,48 @@ def _storage(study: Study, found: Sequence[Standing], known: Sequence[Study]) ->
             if record := other.store.provenance(step):
                 n_bytes = sum(file["bytes"] for file in record["files"].values())
                 sizes.setdefault(step.kind, []).append(n_bytes / content(other, step))
-    stored = [at.step for at in found if at.step.kind in sizes]
-    total = sum(content(study, step) * float(np.mean(sizes[step.kind])) for step in stored)
-    unknown = sorted({at.step.kind for at in found} - sizes.keys())
-    rest = f"; kinds that were never stored not counted: {', '.join(unknown)}" if unknown else ""
+    total, unknown = 0.0, set()
+    for step in (at.step for at in found):
+        size = costs.model_bytes(
+            step.params.get("architecture", ""), step.params.get("settings", {}), study.measured
+        )
+        known = sizes.get(step.kind) or sizes.get(ALIKE.get(step.kind, ""))
+        if step.kind in ("train", "member") and size:
+            total += size
+        elif known:
+            total += content(study, step) * float(np.mean(known))
+        else:
+            unknown.add(step.kind)
+    rest = (
+        f"; kinds that were never stored not counted: {', '.join(sorted(unknown))}"
+        if unknown
+        else ""
+    )
     return f"storage of all results: {total / 1e9:.2f} GB{rest}"
 
 
 def content(plan: Plan, step: Step) -> float:
     """Return what the size of a result goes by: atoms times frames, where it holds frames."""
     n_atoms = atoms_in(plan.profile.liquid.composition)
-    if step.kind == "simulate":
+    if step.kind in ("simulate", "explore"):
         dynamics = step.params["dynamics"]
+        if step.kind == "explore":
+            n_atoms = atoms_in(dict(step.params["start"]["composition"]))
         return n_atoms * dynamics["n_steps"] / dynamics["save_every"]
     if step.kind == "relabel":
         return n_atoms * step.params["frames"]
-    if step.kind == "set" and not plan.is_iterated(step.name):
+    if step.kind == "set":
         block = plan.recipe(step.name)
         return block.frames * plan.atoms_per_frame(block)
+    if step.kind in ("build", "label"):
+        return _frames_of(plan, step)
     return 1.0
+
+
+def _frames_of(plan: Plan, step: Step) -> float:
+    """Atoms times frames of a part of a block."""
+    source = step.inputs.get("frames", step)
+    name, separator, _ = step.name.rpartition("-" if source.kind == "build" else GENERATION)
+    block = plan.recipe(name if separator else step.name)
+    first, last = source.params.get("numbers", (0, source.params.get("frames", 0)))
+    return (last - first) * plan.atoms_per_frame(block)

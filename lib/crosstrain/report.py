@@ -11,7 +11,7 @@ import numpy as np
 from crosstrain import judge, paths
 from crosstrain.data import figures, foundation, plots, summaries
 from crosstrain.data.profiles import Liquid, State
-from crosstrain.measure.statistics import Estimate
+from crosstrain.measure.statistics import Estimate, kaplan_meier
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, sha256
 from crosstrain.study import Study
@@ -179,14 +179,14 @@ def _diffusion(seen: Mapping[str, Any]) -> list[str]:
 
 
 def picture(base: Study, study: Study, model: Step) -> Path:
-    """Draw density traces and radial distribution functions of a model; return the file."""
+    """Draw density, survival and radial distribution functions of a model; return the file."""
     import matplotlib.pyplot as plt
 
     figures.use_style()
     pairs = study.profile.liquid.rdf.pairs
     states = {name: study.profile.liquid.states[name] for name in study.states_of(model)}
     shade = figures.colour(model.params["architecture"])
-    shape = (len(states), 1 + len(pairs))
+    shape = (len(states), 2 + len(pairs))
     fig, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3.4 * shape[0]), squeeze=False)
     for (name, state), row in zip(states.items(), axes, strict=True):
         reference, _ = reference_for(base, study.profile.liquid, state)
@@ -204,7 +204,14 @@ def picture(base: Study, study: Study, model: Step) -> Path:
             )
         at = f"{state.temperature_K:g} K, {state.pressure_bar:g} bar"
         row[0].set(title=at, xlabel="time / ps", ylabel="density / g cm$^{-3}$")
-        for pair, ax in zip(pairs, row[1:], strict=True):
+        curve = kaplan_meier(
+            [seen["time_ps"] for seen in observed],
+            [seen["status"] != "completed" for seen in observed],
+        )
+        planned_ps = observed[0]["planned_ps"]
+        plots.survival(row[1], curve, until_ps=planned_ps, label="", colour=shade)
+        row[1].set_title(f"runs: {len(observed)}, {at}")
+        for pair, ax in zip(pairs, row[2:], strict=True):
             curve = judge.mean_rdf(observed, pair)
             if curve:
                 known = curve["r_A"], curve["g"], curve["error"]

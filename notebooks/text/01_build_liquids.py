@@ -190,8 +190,9 @@ gallery = {
     "scan, 1.10 g cm$^{-3}$": boxes.scaled(moved, 1.1),
     f"molecule, strained ({name})": molecules.distorted(relaxed, rng=rng),
 }
-fig, axes = plt.subplots(1, len(gallery), figsize=(3.1 * len(gallery), 3.4))
-for ax, (title, frame) in zip(axes, gallery.items(), strict=True):
+fig, axes = plt.subplots(2, 3, figsize=(10.5, 7.4))
+axes[1, 2].set_axis_off()
+for ax, (title, frame) in zip(axes.flat, gallery.items(), strict=False):
     views.picture(frame, ax, **({"colour_by": "molecule"} if frame.pbc.all() else {}))
     ax.set_title(title)
 lab.save(fig, "kinds", seed=seed)

@@ -24,15 +24,16 @@
 #
 # **Run time.** `laptop` and `smoke`: under a minute from stored results.
 #
-# **Files made.** Figures `05_score_models__own_errors`, `__rdfs`, `__terms` and
-# `__error_against_score`.
+# **Files made.** Figures `05_score_models__own_errors`, `__worst_own_frames`, `__rdfs`, `__terms`
+# and `__error_against_score`.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import judge
-from crosstrain.data import controls, figures, plots, summaries
+from crosstrain.data import controls, figures, plots, summaries, views
+from crosstrain.data.frames import FORCES
 from crosstrain.plan import set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
@@ -114,7 +115,28 @@ lab.save(fig, "own_errors")
 
 # %% [markdown]
 # A point for each run. Above the line: the model does worse where it goes by itself than on the
-# fixed set.
+# fixed set. And what does it look like there? The worst frame of each architecture's own runs:
+
+# %%
+fig, axes = plt.subplots(1, len(labels), figsize=(4.6 * len(labels), 4.9), squeeze=False)
+for (name, label), ax in zip(labels.items(), axes[0], strict=True):
+    mine = [visited[e.name] for m, e in own if m.params["architecture"] == name]
+    frames = [frame for said in mine for frame in said["frames"]]
+    predicted = [forces for said in mine for forces in said["forces_eV_A"]]
+    if not frames:
+        plots.not_run([ax], "no frame")
+        continue
+    wrong = [f.arrays[FORCES] - p for f, p in zip(frames, predicted, strict=True)]
+    size = [np.sqrt((w**2).mean()) for w in wrong]
+    number = int(np.argmax(size))
+    atom = int(np.linalg.norm(wrong[number], axis=1).argmax())
+    views.picture(frames[number], ax, marked=[(atom, atom)])
+    ax.set_title(f"{label}: {1e3 * size[number]:.0f} meV/Å\n{summaries.about(frames[number])}")
+lab.save(fig, "worst_own_frames")
+
+# %% [markdown]
+# A ring marks the atom with the largest force error. In a run that ended early it is often where
+# a bond was about to form or break.
 
 # %% [markdown]
 # ## The liquid of the reference

@@ -1,5 +1,7 @@
 """Cost of a training frame and of a step of dynamics against atoms, for every model of a profile.
 
+The size of its file, too.
+
 Run it as a script; its arguments are profiles (laptop and paper). It writes what it measured into
 the library, where ``crosstrain plan`` finds it. Processor time of one thread is measured. A model
 is trained for so few frames that it is worth nothing; its cost does not depend on that.
@@ -111,6 +113,7 @@ def main(names: list[str]) -> None:
                     entry["core_s_per_frame"].append([25 * times, frame_s])
                     what = f"{profile.name} {architecture}: training, {25 * times} atoms"
                     table.row(what, 1e3 * frame_s, "ms/frame")
+                entry["model_bytes"] = model.stat().st_size
                 module = protocol.architecture(architecture)
                 calculator = module.calculator(model, device="cpu", precision="float32")
                 for times in MD_MULTIPLES:

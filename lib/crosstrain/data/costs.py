@@ -78,14 +78,29 @@ def of_model(
     An entry is of these settings if all that it names have the same value: it leaves out those
     that say how long to train.
     """
+    entry = _entry(architecture, settings, entries)
+    return {
+        what: power_law(*zip(*entry[f"core_s_per_{what}"], strict=True))
+        for what in ("frame", "step")
+        if entry
+    }
+
+
+def model_bytes(
+    architecture: str, settings: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> int | None:
+    """Return the size of the file of a model, if measured; as `of_model`."""
+    return _entry(architecture, settings, entries).get("model_bytes")
+
+
+def _entry(
+    architecture: str, settings: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any]:
     chosen = json.loads(json.dumps(dict(settings)))
     for entry in entries:
         names = entry["settings"]
         if entry["architecture"] == architecture and all(
             chosen.get(name) == value for name, value in names.items()
         ):
-            return {
-                what: power_law(*zip(*entry[f"core_s_per_{what}"], strict=True))
-                for what in ("frame", "step")
-            }
+            return entry
     return {}

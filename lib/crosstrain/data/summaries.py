@@ -228,6 +228,7 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
         "energy / meV atom⁻¹": 1e3 * energy.rmse,
         "energy, offset removed / meV atom⁻¹": 1e3 * energy.rmse_offset_removed,
         "force / meV Å⁻¹": 1e3 * forces["total"].rmse,
+        "force / %": 100 * forces["total"].relative,
         "intermolecular / %": 100 * forces["intermolecular"].relative,
         "vibration / %": 100 * forces["vibration"].relative,
     }
@@ -245,6 +246,7 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
     )
     return found | {
         "stress / meV Å⁻³": 1e3 * stress.rmse,
+        "stress / %": 100 * stress.relative,
         "molecular stress / %": 100 * parts["molecular"].relative,
         "pressure bias / kbar": 1e-3 * stress.pressure_bias_bar,
     }

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from crosstrain.data.figures import colour, set_marker
@@ -187,6 +187,8 @@ def effects(
             ax.text(0.99, place, effect.cause, color=shade, alpha=0.7, fontsize=8, **where)
     if not ax.has_data():
         ax.set(xlim=(-1, 1), xticks=[0])
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.axvline(0, color="0.6", linewidth=1, zorder=0)
     ax.set_yticks(range(len(rows)), [row_label(row) for row in rows])
     ax.set_ylim(len(rows) - 0.5, -0.5)
