@@ -254,6 +254,7 @@ SELECTION = {
     "deviation_quantiles_eV_A": {"0.05": 0.01, "0.5": 0.123, "0.95": 0.3},
     "deviation_eV_A": [0.01, 0.05, 0.3, None],
     "reasons": ["known", "known", "chosen", "too far"],
+    "chosen": [2],
     "runs": [
         {
             "start": {"composition": {"EC": 2}, "temperature_K": 500.4, "density_g_cm3": 0.9},

@@ -39,7 +39,7 @@ def test_forces_that_are_not_finite_are_an_infinite_disagreement():
     forces = np.zeros((3, 2, 4, 3))
     forces[1, 1, 2, 0] = np.nan
     assert disagreement(forces).largest.tolist() == [0.0, np.inf]
-    assert choose(disagreement(forces).largest, [[0.0], [1.0]]).reasons == ("known", "too far")
+    assert choose(disagreement(forces).largest, [[0.0], [1.0]]).reasons == ("chosen", "too far")
 
 
 def test_bounds():
@@ -64,11 +64,11 @@ def test_reasons_and_record():
     deviation = [0.05, 0.1, 0.99, 1.0, 0.5, 5.0, np.nan, 0.05]
     is_intact = np.array([True, True, True, True, False, False, True, False])
     x = np.arange(8.0)[:, None]
-    apart = choose(deviation, x, is_intact=is_intact)
+    apart = choose(deviation, x, is_intact=is_intact, n=2)
     assert apart.reasons == (
         "known", "chosen", "chosen", "too far", "broken", "broken", "too far", "broken"
     )  # fmt: skip
-    mixed = choose(deviation, x, is_intact=is_intact, allow_broken=True)
+    mixed = choose(deviation, x, is_intact=is_intact, allow_broken=True, n=3)
     assert mixed.chosen.tolist() == [2, 4, 1]
     assert Counter(mixed.reasons) == {"chosen": 3, "too far": 3, "known": 2}
 
@@ -85,10 +85,26 @@ def test_no_more_than_there_is_and_no_copies():
     assert len(choose([0.5, 0.5], [[0.0], [1.0]], n=10).chosen) == 2
     found = choose([0.5] * 5, [[0.0], [1.0], [1.0], [0.0], [2.0]], n=10, known=[[2.0]])
     assert found.chosen.tolist() == [0, 1]
-    nothing = choose([0.01, 2.0], [[0.0], [1.0]])
-    assert nothing.chosen.size == 0
+    assert choose([np.nan, 2.0], [[0.0], [1.0]]).chosen.size == 0
     empty = choose([], np.empty((0, 2)))
     assert empty.record()["deviation_quantiles_eV_A"] is None
+
+
+def test_a_generation_is_filled_up_with_what_is_known_least():
+    """Two frames are new; of the others those of the largest disagreement, where they differ."""
+    deviation = [0.5, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.6]
+    x = np.arange(10.0)[:, None]
+    few = choose(deviation, x, n=2)
+    assert few.chosen.tolist() == [9, 0]
+    more = choose(deviation, x, n=4)
+    assert more.chosen[:2].tolist() == [9, 0]
+    # the pool is all eight here; 4 and 5 are as far from 0 and 9, the one in more doubt comes first
+    assert more.chosen[2] == 5
+    assert Counter(more.reasons) == {"chosen": 4, "known": 6}
+    many = np.concatenate([[0.5], np.linspace(0.0, 0.09, 100)])
+    chosen = choose(many, np.arange(101.0)[:, None], n=3).chosen
+    assert chosen[0] == 0
+    assert chosen[1:].min() > 100 - 4 * 2  # only the eight least known are looked at
 
 
 def test_diverse_choices_cover_clusters():

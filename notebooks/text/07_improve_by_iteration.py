@@ -91,7 +91,10 @@ shade = {row: figures.set_colour(row) for row in rows}
 # - *spare*: it would have done, but others were enough.
 #
 # Both bounds come from the committee's disagreement about its own training frames, so they move
-# with it. Their values are in the table below; the rule is ours.
+# with it. Their values are in the table below; the rule is ours. Where fewer frames are new than
+# asked for, the generation is filled up with those *known* ones that the committee disagrees about
+# most, so that the blocks of both architectures are equally large; the table counts them, and says
+# so that the loop has come to its end by its own measure.
 
 # %%
 chosen_by = {block: lab.generations(block) for block in makers}
@@ -110,6 +113,9 @@ for block in panels:
     print(
         f"{titles.get(block, 'this profile asks for no iteration')}: {done} of {asked} generations"
     )
+if iteration:
+    size = f"committees of {len(iteration.seeds)}, {iteration.frames} frames a generation"
+    print(f"{size}, from {iteration.runs} runs of {iteration.duration_ps:g} ps")
 
 # %% [markdown]
 # A generation that is not stored, and that no training set of this profile asks for, counts as

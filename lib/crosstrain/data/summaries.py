@@ -644,6 +644,9 @@ def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
         rows[number] = {
             "candidates": record["candidates"],
             **{reason: record["counts"][reason] for reason in REASONS},
+            "chosen below the bound": sum(
+                record["deviation_eV_A"][i] < record["low_eV_A"] for i in record["chosen"]
+            ),
             "not finite": record["not_finite"],
             "new above / eV Å⁻¹": round(record["low_eV_A"], 2),
             "too far above / eV Å⁻¹": round(record["high_eV_A"], 2),

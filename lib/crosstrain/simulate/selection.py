@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 CHOSEN, SPARE, KNOWN, TOO_FAR, BROKEN = "chosen", "spare", "known", "too far", "broken"
 REASONS = (CHOSEN, SPARE, KNOWN, TOO_FAR, BROKEN)
+FILL = 4  # candidates to one chosen, where frames below the lower bound are taken
 FEWEST = 20
 """Frames that a committee must have been trained on for `bounds` to be known."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -177,8 +178,10 @@ def select(
 
     Candidates with ``low <= deviation < high`` are chosen one after the other, each the one whose
     descriptor is farthest (Euclidean) from all chosen and known ones. Without known descriptors
-    the first is the one with the largest deviation. Nothing is random; of equals the first wins,
-    and a candidate equal to a chosen or known one is never chosen.
+    the first is the one with the largest deviation. If these are fewer than `n`, the rest comes in
+    the same way from the `FILL` times as many candidates below ``low`` that the committee disagrees
+    about most, so that sets made by different committees are equally large. Nothing is random; of
+    equals the first wins, and a candidate equal to a chosen or known one is never chosen.
 
     Parameters
     ----------
@@ -230,12 +233,18 @@ def select(
     reasons[~(deviation < high)] = TOO_FAR  # NaN too
     if not allow_broken:
         reasons[~intact] = BROKEN
-    candidates = np.flatnonzero(reasons == SPARE)
-    if not np.isfinite(x[candidates]).all():
-        raise ValueError("descriptors of a frame that may be chosen are not finite")
-
-    order = _farthest_points(x[candidates], n, _known(known, x), deviation[candidates])
-    chosen = candidates[order]
+    candidates, chosen = np.flatnonzero(reasons == SPARE), np.empty(0, dtype=int)
+    familiar = np.flatnonzero(reasons == KNOWN)
+    familiar = familiar[np.argsort(-deviation[familiar], kind="stable")]
+    seen = _known(known, x)
+    for pool in (candidates, familiar):
+        missing = n - len(chosen)
+        pool = pool if pool is candidates else pool[: FILL * missing]
+        if missing and not np.isfinite(x[pool]).all():
+            raise ValueError("descriptors of a frame that may be chosen are not finite")
+        before = np.concatenate([seen, x[chosen]])
+        order = _farthest_points(x[pool], missing, before, deviation[pool])
+        chosen = np.append(chosen, pool[order])
     reasons[chosen] = CHOSEN
     return Selection(chosen, tuple(reasons), deviation, intact, Bounds(float(low), float(high)))
 
