@@ -188,6 +188,13 @@ def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
     assert low.get_ydata() == [0.1]
 
 
+def test_blocks_of_unequal_numbers_of_generations_share_an_axis(ax):
+    for selections in ({1: SELECTION, 2: SELECTION, 3: SELECTION}, {1: SELECTION}):
+        plots.disagreement_trend(ax, selections, colour="k")
+    assert ax.get_xticks().tolist() == [1, 2, 3]
+    assert ax.get_xlim() == (0.4, 3.6)
+
+
 def test_scan_curve_shows_pressures_of_both_signs(ax):
     plots.scan_curves(ax, [0.5, 1.0, 1.5], [-1, 0, 100])
     assert ax.get_yscale() == "symlog"

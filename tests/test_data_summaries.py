@@ -146,6 +146,9 @@ def test_reference_gives_a_reason_instead_of_a_number():
     said = summaries.reference_verdict(REFERENCE, "density")
     assert said == "not available: only one sampler"
     assert "no model" in summaries.reference_verdict(REFERENCE, "rdf:O-H")
+    many = {"observables": {"density": {"problems": [f"{n} frames" for n in range(9)]}}}
+    said = summaries.reference_verdict(many, "density")
+    assert said == "not available: 0 frames; 1 frames; and 7 reasons more"
     samplers = [{"problems": p, "n_effective": n} for p, n in ([[], 30.2], [[], 41], [["few"], 2])]
     trusted = {"value": 1.0, "error": 0.01, "p_value": 0.3, "problems": []}
     trusted["samplers"] = dict(enumerate(samplers))

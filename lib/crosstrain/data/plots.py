@@ -597,9 +597,11 @@ def reasons(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
 
 
 def _generations(ax: Axes, selections: Mapping[int, Any]) -> None:
-    """Make the x axis one of generations."""
-    ax.set_xticks(list(selections))
-    ax.set(xlim=(min(selections) - 0.6, max(selections) + 0.6), xlabel="generation")
+    """Make the x axis one of generations, of those drawn before, too."""
+    before = ax.get_xticks() if ax.get_xlabel() == "generation" else []
+    known = sorted({*map(int, before), *selections})
+    ax.set_xticks(known)
+    ax.set(xlim=(known[0] - 0.6, known[-1] + 0.6), xlabel="generation")
 
 
 def exploring(ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str) -> None:

@@ -520,9 +520,10 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
 
 def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:
     """Return the reference's value of a scalar observable in words, or why there is none."""
-    reason = why_not(reference, observable)
-    if reason:
-        return f"not available: {reason}"
+    reasons = why_not(reference, observable).split("; ")
+    if any(reasons):
+        more = f"; and {len(reasons) - 2} reasons more" if len(reasons) > 3 else ""
+        return f"not available: {'; '.join(reasons[:2] if more else reasons)}{more}"
     found = reference["observables"][observable]
     trusted = [each for each in found["samplers"].values() if not each["problems"]]
     n_effective = sum(each["n_effective"] for each in trusted)
@@ -571,7 +572,7 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
             "score": _or_none(score.value),
             "95 % interval": _or_none(score.lower, score.upper),
         }
-    return pd.DataFrame.from_dict(rows, orient="index")
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("-")
 
 
 def missing(observed: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
