@@ -320,10 +320,10 @@ views.view(mine.frames("pc_dmc")[0])
 # ## What we found
 
 # %%
-base = names.index("classical")
+base = names.index("classical") if "classical" in names else 0
 for number, name in enumerate(names):
     if number != base:
-        print(f"{name} covers {100 * cover[base, number]:.0f} % of the atoms of classical")
+        print(f"{name} covers {100 * cover[base, number]:.0f} % of the atoms of {names[base]}")
 contact = where.groupby("set")["nearest contact / Å"].min()
 for name, shortest in contact.items():
     print(f"{name}: molecules come as close as {shortest:.2f} Å")

@@ -131,7 +131,8 @@ for (name, label), ax in zip(labels.items(), axes[0], strict=True):
     number = int(np.argmax(size))
     atom = int(np.linalg.norm(wrong[number], axis=1).argmax())
     views.picture(frames[number], ax, marked=[(atom, atom)])
-    ax.set_title(f"{label}: {1e3 * size[number]:.0f} meV/Å\n{summaries.about(frames[number])}")
+    title = f"{label}: {1e3 * size[number]:.0f} meV Å$^{{-1}}$\n{summaries.about(frames[number])}"
+    ax.set_title(title, fontsize=10)
 lab.save(fig, "worst_own_frames")
 
 # %% [markdown]
