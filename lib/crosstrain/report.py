@@ -11,7 +11,7 @@ import numpy as np
 from crosstrain import judge, paths
 from crosstrain.data import figures, foundation, plots, summaries
 from crosstrain.data.profiles import Liquid, State
-from crosstrain.measure.statistics import Estimate, kaplan_meier
+from crosstrain.measure.statistics import Estimate
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, sha256
 from crosstrain.study import Study
@@ -204,13 +204,9 @@ def picture(base: Study, study: Study, model: Step) -> Path:
             )
         at = f"{state.temperature_K:g} K, {state.pressure_bar:g} bar"
         row[0].set(title=at, xlabel="time / ps", ylabel="density / g cm$^{-3}$")
-        curve = kaplan_meier(
-            [seen["time_ps"] for seen in observed],
-            [seen["status"] != "completed" for seen in observed],
-        )
-        planned_ps = observed[0]["planned_ps"]
-        plots.survival(row[1], curve, until_ps=planned_ps, label="", colour=shade)
-        row[1].set_title(f"runs: {len(observed)}, {at}")
+        mine = {"until_ps": observed[0]["planned_ps"], "colours": {model.name: shade}}
+        plots.survivals(row[1], {model.name: observed}, **mine)
+        row[1].set_title(at)
         for pair, ax in zip(pairs, row[2:], strict=True):
             curve = judge.mean_rdf(observed, pair)
             if curve:
