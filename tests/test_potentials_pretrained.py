@@ -1,6 +1,8 @@
 """Published models are potentials, are fine-tuned for real, and say where weights are missing."""
 
+import dataclasses
 import json
+import re
 import shutil
 from functools import cache
 from pathlib import Path
@@ -139,6 +141,14 @@ def weights(monkeypatch, tmp_path):
     return folder
 
 
+@pytest.fixture
+def stand_ins(monkeypatch):
+    """Other files may take the place of the published ones, which no test downloads."""
+    for name, model in mace_foundation.PRETRAINED.items():
+        stand_in = dataclasses.replace(model, sha256="")
+        monkeypatch.setitem(mace_foundation.PRETRAINED, name, stand_in)
+
+
 def test_every_published_model_states_its_level_of_theory():
     known = protocol.pretrained()
     assert {"so3lr", "chgnet", "mace_mp_0", "mace_mp_0_d3", "mace_off23"} <= set(known)
@@ -160,7 +170,7 @@ def test_weights_of_a_package_that_is_not_there():
         protocol.packaged_weights("crosstrain", "no/such/file", "x")
 
 
-def test_weights_are_found_by_either_name_and_checked_by_hash(weights, tmp_path):
+def test_weights_are_found_by_either_name_and_checked_by_hash(weights, stand_ins, tmp_path):
     model = protocol.published("mace_mp_0")
     short = tmp_path / "cache" / "mace" / "20231210mace128L0_energy_epoch249model"
     short.parent.mkdir(parents=True)
@@ -172,6 +182,16 @@ def test_weights_are_found_by_either_name_and_checked_by_hash(weights, tmp_path)
     assert protocol.checked_weights(model, sha256) == (path, sha256)
     with pytest.raises(ValueError, match=rf"have SHA-256 {sha256}; expected is {'0' * 64}"):
         protocol.checked_weights(model, "0" * 64)
+
+
+@pytest.mark.parametrize("name", mace_foundation.PRETRAINED)
+def test_a_file_that_only_has_the_published_name_is_refused(weights, name):
+    model = protocol.published(name)
+    assert re.fullmatch("[0-9a-f]{64}", model.sha256)
+    for file in (mace_foundation.MP_SMALL, mace_foundation.OFF_SMALL):
+        (weights / file).write_text("an error page")
+    with pytest.raises(ValueError, match=rf"\.model, have SHA-256 .*; expected is {model.sha256}"):
+        protocol.checked_weights(model)
 
 
 def test_the_step_of_a_published_model_records_what_it_is(tmp_path):
@@ -304,7 +324,7 @@ def small_mace(tmp_path_factory):
     )
 
 
-def test_mace_is_fine_tuned_where_weights_are_given(weights, small_mace, tmp_path):
+def test_mace_is_fine_tuned_where_weights_are_given(weights, stand_ins, small_mace, tmp_path):
     shutil.copyfile(small_mace, weights / mace_foundation.OFF_SMALL)
     model = tune(mace_foundation, tmp_path / "plain", values={"max_num_epochs": 2})
     settings = mace_foundation.Settings(max_num_epochs=2)
@@ -316,7 +336,7 @@ def test_mace_is_fine_tuned_where_weights_are_given(weights, small_mace, tmp_pat
         assert off == pytest.approx(0, abs=0.5)
 
 
-def test_mace_replays_other_frames_in_a_second_head(weights, small_mace, tmp_path):
+def test_mace_replays_other_frames_in_a_second_head(weights, stand_ins, small_mace, tmp_path):
     shutil.copyfile(small_mace, weights / mace_foundation.OFF_SMALL)
     fr.write(weights / "replay.extxyz", frames()[:8])
     values = {"max_num_epochs": 2, "replay_file": "replay.extxyz", "replay_labels": "model"}

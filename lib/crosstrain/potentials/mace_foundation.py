@@ -38,7 +38,9 @@ VERSION = 1
 MODEL_FILE = "mace.foundation"
 SECONDS_PER_ATOM = (1e-2, 4e-3)
 MP_SMALL = "2023-12-10-mace-128-L0_energy_epoch-249.model"
+MP_SMALL_SHA256 = "2ddb079cee0e131eaaf6912ba581b394551ead283e95c99cfe78c605d10b5736"
 OFF_SMALL = "MACE-OFF23_small.model"
+OFF_SMALL_SHA256 = "165cce4cfec5a34b9c64d4ebf95de15d71106bb584b7291c8470f0749977c46f"
 D3 = "mace_mp_0_d3"
 
 
@@ -58,12 +60,13 @@ def _find(name: str, download: str) -> Path:
 
 _mp = partial(_find, MP_SMALL, "mace_mp('small')")
 PRETRAINED = {
-    "mace_mp_0": Pretrained("MACE-MP-0 small", "PBE, PBE+U (MPtrj)", _mp),
-    D3: Pretrained("MACE-MP-0 small + D3", "PBE, PBE+U (MPtrj), D3(BJ)", _mp),
+    "mace_mp_0": Pretrained("MACE-MP-0 small", "PBE, PBE+U (MPtrj)", _mp, MP_SMALL_SHA256),
+    D3: Pretrained("MACE-MP-0 small + D3", "PBE, PBE+U (MPtrj), D3(BJ)", _mp, MP_SMALL_SHA256),
     "mace_off23": Pretrained(
         "MACE-OFF23 small",
         "ωB97M-D3(BJ)/def2-TZVPPD (SPICE)",
         partial(_find, OFF_SMALL, "mace_off('small')"),
+        OFF_SMALL_SHA256,
     ),
 }
 

@@ -60,11 +60,14 @@ class Pretrained:
         Of the labels that it was trained on.
     file : callable
         Returns the file of its weights, or raises `WeightsNotFound`.
+    sha256 : str
+        Of the published file; empty where it comes inside a package.
     """
 
     label: str
     level_of_theory: str
     file: Callable[[], Path]
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -291,7 +294,7 @@ def checked_weights(model: Pretrained, sha256: str | None = None) -> tuple[Path,
     ----------
     model : Pretrained
     sha256 : str, optional
-        What the hash must be.
+        What the hash must be; that of the published file by default.
 
     Raises
     ------
@@ -303,8 +306,11 @@ def checked_weights(model: Pretrained, sha256: str | None = None) -> tuple[Path,
     path = model.file()
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if sha256 and found != sha256:
-        raise ValueError(f"weights of {model.label} have SHA-256 {found}; expected is {sha256}")
+    expected = sha256 or model.sha256
+    if expected and found != expected:
+        raise ValueError(
+            f"weights of {model.label}, {path.name}, have SHA-256 {found}; expected is {expected}"
+        )
     return path, found
 
 
