@@ -85,16 +85,16 @@ def _costs(study: Study, known: Sequence[Study]) -> list[str]:
         if other.store.is_current(step):
             folder = other.store.verify(step)
             rows = json.loads((folder / "label_cost.json").read_text())
-            if len(rows) < 2:  # of one size nothing follows for another
+            if len(rows) < 3:  # of one or two sizes nothing follows for another
                 continue
-            law = costs.power_law([r["atoms"] for r in rows], [r["core_s"] for r in rows])
-            said.append(f"a label by {step.params['method']}: {law}")
+            cost = costs.scaling([r["atoms"] for r in rows], [r["core_s"] for r in rows])
+            said.append(f"a label by {step.params['method']}: {cost}")
             break
     for architecture, values in study.profile.training.architectures.items():
         settings = potentials.settings(architecture, values).model_dump()
-        laws = costs.of_model(architecture, settings, study.measured)
-        said += [f"{architecture}, a {what}: {law}" for what, law in laws.items()]
-        if not laws:
+        found = costs.of_model(architecture, settings, study.measured)
+        said += [f"{architecture}, a {what}: {cost}" for what, cost in found.items()]
+        if not found:
             said.append(
                 f"{architecture}: its settings were not measured (see 'make bench'), its hours "
                 "are a guess from smaller models"

@@ -438,9 +438,9 @@ class Plan:
         self, what: str, architecture: str, settings: Mapping[str, Any], n_atoms: float
     ) -> float:
         """Estimate of the seconds of a training frame or a step of dynamics on one core."""
-        law = costs.of_model(architecture, settings, self.measured).get(what)
-        if law:
-            return law.at(n_atoms)
+        cost = costs.of_model(architecture, settings, self.measured).get(what)
+        if cost:
+            return cost.at(n_atoms)
         each = potentials.architecture(architecture).SECONDS_PER_ATOM
         return each[0 if what == "frame" else 1] * n_atoms
 

@@ -321,7 +321,7 @@ class Study(Plan):
             if record:
                 kinds.setdefault(step.kind, []).append(record["cost"])
         return [
-            f"{kind:10s} {len(costs):4d} steps  {sum(c['cpu_s'] for c in costs) / 60:8.1f} core min"
+            f"{kind:15s} {len(costs):4d} steps  {sum(c['cpu_s'] for c in costs) / 60:8.1f} core min"
             f"  at most {max(c['peak_memory_MB'] for c in costs):6.0f} MB"
             for kind, costs in kinds.items()
         ]

@@ -27,7 +27,7 @@ from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.potentials import protocol
 
 MULTIPLES = (1, 2, 4)  # of EC + EMC, 25 atoms, in training
-MD_MULTIPLES = (1, 2, 4, 8, 16)
+MD_MULTIPLES = (1, 2, 4, 8, 16, 32)
 N_FRAMES = 4
 LONGER_S = 5.0  # by which a training is longer than another, so that what both share cancels
 # The settings that decide what a frame or a step costs.

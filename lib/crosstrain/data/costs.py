@@ -9,42 +9,46 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import nnls
 
 from crosstrain import paths
 
 FILE = paths.PROFILES.parent / "costs.json"
 
 
-class PowerLaw(NamedTuple):
-    """``seconds = prefactor * atoms ** exponent``, and where it was measured.
+class Scaling(NamedTuple):
+    """``seconds = constant + linear * atoms + quadratic * atoms ** 2``, and where it was measured.
+
+    The constant is what every call costs, the linear term the model itself; the quadratic one is
+    for what looks at all pairs, such as a search for neighbours.
 
     Attributes
     ----------
-    prefactor : float
-        Seconds on one core.
-    exponent : float
+    constant, linear, quadratic : float
+        Seconds on one core; none is below 0.
     smallest, largest : float
         Atoms of the smallest and the largest box that was measured.
     """
 
-    prefactor: float
-    exponent: float
+    constant: float
+    linear: float
+    quadratic: float
     smallest: float
     largest: float
 
     def at(self, atoms: float) -> float:
         """Return the seconds for a number of atoms."""
-        return self.prefactor * atoms**self.exponent
+        return self.constant + self.linear * atoms + self.quadratic * atoms**2
 
     def __str__(self) -> str:
         return (
-            f"{self.at(100):.3g} core s at 100 atoms, ~ atoms^{self.exponent:.2f} "
+            f"{self.at(100):.3g} core s at 100 atoms, {self.at(400):.3g} at 400 "
             f"(measured from {self.smallest:.0f} to {self.largest:.0f} atoms)"
         )
 
 
-def power_law(atoms: ArrayLike, seconds: ArrayLike) -> PowerLaw:
-    """Fit a power law by least squares in the logarithms.
+def scaling(atoms: ArrayLike, seconds: ArrayLike) -> Scaling:
+    """Fit a cost to sizes, by least squares of the relative deviations.
 
     Parameters
     ----------
@@ -53,16 +57,19 @@ def power_law(atoms: ArrayLike, seconds: ArrayLike) -> PowerLaw:
     Raises
     ------
     ValueError
-        If there are fewer than two sizes, or a value is not above 0.
+        If there are fewer than three sizes, or a value is not above 0.
     """
     atoms, seconds = np.asarray(atoms, dtype=float), np.asarray(seconds, dtype=float)
-    if len(set(atoms)) < 2 or not (atoms > 0).all() or not (seconds > 0).all():
+    if len(set(atoms)) < 3 or not (atoms > 0).all() or not (seconds > 0).all():
         raise ValueError(
-            f"atoms {atoms.tolist()}, seconds {seconds.tolist()}; allowed are two sizes or more, "
+            f"atoms {atoms.tolist()}, seconds {seconds.tolist()}; allowed are three sizes or more, "
             "all values above 0"
         )
-    exponent, log_prefactor = np.polyfit(np.log(atoms), np.log(seconds), 1)
-    return PowerLaw(float(np.exp(log_prefactor)), float(exponent), atoms.min(), atoms.max())
+    largest = atoms.max()
+    terms = np.vander(atoms / largest, 3, increasing=True)
+    found, _ = nnls(terms / seconds[:, None], np.ones_like(seconds))
+    coefficients = found / largest ** np.arange(3)
+    return Scaling(*map(float, coefficients), float(atoms.min()), float(largest))
 
 
 def measured(path: Path = FILE) -> list[dict[str, Any]]:
@@ -72,7 +79,7 @@ def measured(path: Path = FILE) -> list[dict[str, Any]]:
 
 def of_model(
     architecture: str, settings: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
-) -> dict[str, PowerLaw]:
+) -> dict[str, Scaling]:
     """Return the cost of a ``frame`` in training and of a ``step`` of dynamics, if measured.
 
     An entry is of these settings if all that it names have the same value: it leaves out those
@@ -80,7 +87,7 @@ def of_model(
     """
     entry = _entry(architecture, settings, entries)
     return {
-        what: power_law(*zip(*entry[f"core_s_per_{what}"], strict=True))
+        what: scaling(*zip(*entry[f"core_s_per_{what}"], strict=True))
         for what in ("frame", "step")
         if entry
     }

@@ -114,7 +114,7 @@ def overall(parts: Sequence[Standing]) -> Status:
 def lines(found: Sequence[Standing]) -> list[str]:
     """Return what is not done, a line each, and a table of all kinds of step."""
     listed = [
-        f"  {at.status:8s}{at.step.kind:11s}{at.step.name:50s}{at.core_s / 3600:7.2f} h"
+        f"  {at.status:8s}{at.step.kind:16s}{at.step.name:50s}{at.core_s / 3600:7.2f} h"
         + f"  {at.reason}".rstrip()
         for at in found
         if at.status != Status.DONE
