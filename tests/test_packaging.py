@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "lib" / "crosstrain"
+BENCHMARKS = sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py"))
 PROJECT = tomllib.loads((ROOT / "lib" / "pyproject.toml").read_text())["project"]
 NAMED = ("jupyterlab", "papermill", "ase", "mace-torch", "deepmd-kit", "nglview", "seaborn")
 
@@ -160,3 +161,21 @@ def test_rooms_import_one_way(path):
 def test_the_reading_of_imports_sees_them():
     assert {"data", "run", "paths", "steps"} <= imported(LIBRARY / "study.py")
     assert "potentials" in imported(LIBRARY / "steps.py")  # inside a function
+
+
+# --- benchmarks -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", BENCHMARKS, ids=lambda file: file.stem)
+def test_benchmarks_fit_the_library(file, apart):
+    """They are not run here; a name that is gone from the library would be found too late."""
+    code = "import json, runpy, sys; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[2])"
+    assert apart(code + "; print(json.dumps(1))", file.parent, file) == 1
+    assert ast.get_docstring(ast.parse(file.read_text()))
+
+
+def test_every_benchmark_has_its_table():
+    table = (BENCHMARKS[0].parent / "table.md").read_text()
+    said = [line.removeprefix("## ") for line in table.splitlines() if line.startswith("## ")]
+    assert said == [file.stem.removeprefix("bench_") for file in BENCHMARKS]
+    assert "failed with code" not in table
