@@ -178,6 +178,22 @@ def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, tmp_path, monke
     assert not (tmp_path / "failure.txt").exists()
 
 
+def test_a_step_whose_job_reaches_its_walltime_goes_on_in_another(slurm, tmp_path, monkeypatch):
+    own = tmp_path / "cluster.py"
+    brief = OWN_ENGINE.replace("01:00:00", "00:01:00").replace("00:10:00", "00:00:30")
+    own.write_text(brief)
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    begun = tmp_path / "begun"
+    with engine._executor(Compute(engine=str(own), workers=1)) as submit:
+        words = [sys.executable, "-c", STOPPED_ONCE, str(begun)]
+        assert submit(Step("observe", "x"), words, str(tmp_path)).result(timeout=500) == ""
+    assert begun.exists()
+    assert not (tmp_path / "failure.txt").exists()
+    ended = ["squeue", "--noheader", "--format=%T", "--states=all"]
+    assert "TIMEOUT" in slurm(*ended).split()
+
+
 # --- without a cluster ------------------------------------------------------------------------
 
 
