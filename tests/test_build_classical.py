@@ -306,7 +306,9 @@ def test_system_checks_its_frame(liquid):
 def test_density_of_the_liquid(name, temperature_K, start_g_cm3, experiment_g_cm3, low, high):
     """MMFF94, made for molecules in vacuum, makes both liquids too light; this says by how much.
 
-    The energies themselves are RDKit's (above), so the deviation is the force field's.
+    The energies themselves are RDKit's (above), so the deviation is the force field's. That its
+    liquids are far off is known of n-alkanes (Chen, Martin, Siepmann, J. Phys. Chem. B 1998, 102,
+    2578).
     """
     frame = pack([molecule(name, 0)] * 32, density_g_cm3=start_g_cm3, seed=0)
     snapshots = classical_md(

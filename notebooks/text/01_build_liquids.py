@@ -335,12 +335,12 @@ print(f"The training block that spreads widest over the map: {widest}")
 # ## Limits
 #
 # The vibrations of `packed` are harmonic and those of isolated molecules; a liquid bends them.
-# MMFF94 is a force field of its own, with a liquid of its own: left to choose its density at 1 bar,
-# it is too light by a tenth to two fifths (the bounds that a test of the library checks). So the
-# density is always given. The scans start from every few frames of their source, and so from some
-# of its compositions only (the table of sets says how many). Its ranges and those of temperature
-# are our choice, as is everything about these sets: those of the paper are not known to us in
-# detail.
+# MMFF94 was made for molecules, not for liquids: left to choose its density at 1 bar, its EC and EMC
+# are too light by a tenth to two fifths (the bounds that a test of the library checks), and the
+# liquids of its alkanes are known to be far off, too [5]. So the density is always given. The scans
+# start from every few frames of their source, and so from some of its compositions only (the table
+# of sets says how many). Its ranges and those of temperature are our choice, as is everything about
+# these sets: those of the paper are not known to us in detail.
 #
 # **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first
 # figure. Which of the molecules loses the most shapes?
@@ -359,6 +359,7 @@ print(f"The training block that spreads widest over the map: {widest}")
 # 3. T. A. Halgren, *J. Comput. Chem.* 1996, 17, 490: MMFF94.
 # 4. D. Schwalbe-Koda, S. Hamel, B. Sadigh, F. Zhou, V. Lordi, *Nat. Commun.* 2025, 16, 4014:
 #    QUESTS.
+# 5. B. Chen, M. G. Martin, J. I. Siepmann, *J. Phys. Chem. B* 1998, 102, 2578: alkanes by MMFF94.
 
 # %% [markdown]
 # ## Colophon
