@@ -335,8 +335,8 @@ print(f"The training block that spreads widest over the map: {widest}")
 # ## Limits
 #
 # The vibrations of `packed` are harmonic and those of isolated molecules; a liquid bends them.
-# MMFF94 was made for molecules, not for liquids: left to choose its density at 1 bar, its EC and EMC
-# are too light by a tenth to two fifths (the bounds that a test of the library checks), and the
+# MMFF94 was made for molecules, not for liquids: left to choose its density at 1 bar, its EC and
+# EMC are too light by a tenth to two fifths (the bounds that a test of the library checks), and the
 # liquids of its alkanes are known to be far off, too [5]. So the density is always given. The scans
 # start from every few frames of their source, and so from some of its compositions only (the table
 # of sets says how many). Its ranges and those of temperature are our choice, as is everything about
