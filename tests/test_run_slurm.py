@@ -53,6 +53,20 @@ def slurm(tmp_path_factory):
     subprocess.run([script, "stop", str(folder)], check=True)
 
 
+@pytest.fixture
+def cluster(slurm, tmp_path, monkeypatch):
+    """Point this process to that SLURM; return what writes an engine for it to a file."""
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+
+    def write(text: str = OWN_ENGINE) -> Path:
+        file = tmp_path / "cluster.py"
+        file.write_text(text)
+        return file
+
+    return write
+
+
 def small_profile(folder: Path) -> Path:
     """The smoke profile with fewer steps: one model and its liquid."""
     values = yaml.safe_load((profiles.paths.PROFILES / "smoke.yml").read_text())
@@ -132,11 +146,8 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path,
 GPU_SEEN = "import os, time; time.sleep(2); print(os.environ['CUDA_VISIBLE_DEVICES'], flush=True)"
 
 
-def test_each_step_on_a_gpu_node_has_a_gpu_of_its_own(slurm, tmp_path, monkeypatch):
-    own = tmp_path / "cluster.py"
-    own.write_text(OWN_ENGINE)
-    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+def test_each_step_on_a_gpu_node_has_a_gpu_of_its_own(cluster, tmp_path):
+    own = cluster()
     settings = Compute(engine=str(own), workers=4)
     with engine._executor(settings) as submit:
         futures = []
@@ -159,12 +170,9 @@ if not begun.exists():
 """
 
 
-def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, tmp_path, monkeypatch):
+def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, cluster, tmp_path):
     """The scheduler stops the step before its worker: that is no failure of the step."""
-    own = tmp_path / "cluster.py"
-    own.write_text(OWN_ENGINE)
-    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    own = cluster()
     begun = tmp_path / "begun"
     with engine._executor(Compute(engine=str(own), workers=1)) as submit:
         words = [sys.executable, "-c", STOPPED_ONCE, str(begun)]
@@ -178,12 +186,9 @@ def test_a_step_whose_job_is_cancelled_goes_on_in_another(slurm, tmp_path, monke
     assert not (tmp_path / "failure.txt").exists()
 
 
-def test_a_step_whose_job_reaches_its_walltime_goes_on_in_another(slurm, tmp_path, monkeypatch):
-    own = tmp_path / "cluster.py"
+def test_a_step_whose_job_reaches_its_walltime_goes_on_in_another(slurm, cluster, tmp_path):
     brief = OWN_ENGINE.replace("01:00:00", "00:01:00").replace("00:10:00", "00:00:30")
-    own.write_text(brief)
-    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
-    monkeypatch.setenv("SLURM_CONF", slurm.environment["SLURM_CONF"])
+    own = cluster(brief)
     begun = tmp_path / "begun"
     with engine._executor(Compute(engine=str(own), workers=1)) as submit:
         words = [sys.executable, "-c", STOPPED_ONCE, str(begun)]
