@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from crosstrain.data import costs
+from crosstrain.data import costs, profiles
 from crosstrain.plan import GENERATION, Plan, atoms_in
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run import campaign
@@ -45,7 +45,18 @@ def lines(study: Study, gpu_cores: float | None = None) -> list[str]:
         *_gpu_hours(found, gpu_cores),
         _storage(study, found, known),
         campaign.summary(found, study.profile.compute.workers),
+        *_left_to_others(study),
     ]
+
+
+def _left_to_others(study: Study) -> list[str]:
+    """What profiles that extend this one have still to compute, a line each."""
+    said = []
+    for name in profiles.extending(study.profile.name):
+        other = Study(name, announce=False)
+        found = campaign.standings(other.campaign(), other.store)
+        said.append(f"profile {name}: {campaign.summary(found, other.profile.compute.workers)}")
+    return said
 
 
 def cells(study: Study, standings: Sequence[Standing]) -> list[str]:
@@ -60,11 +71,16 @@ def cells(study: Study, standings: Sequence[Standing]) -> list[str]:
     known = {standing.step.folder_name: standing for standing in standings}
     training = study.profile.training
     planned = {study.set_name(sets) for sets in training.sets}
+    left = {
+        study.set_name(sets): f"left to profile {name}"
+        for name in profiles.extending(study.profile.name)
+        for sets in profiles.load(name).training.sets
+    }
     said = [f"{'cells':32s}{'':16s}seeds"]
     for row, architecture in product(
         dict.fromkeys([*study.rows(), *training.sets]), training.architectures
     ):
-        stands = "not among the training sets"
+        stands = left.get(study.set_name(row), "not among the training sets")
         if study.set_name(row) in planned:
             seeds: dict[str, list[int]] = {}
             for seed in training.seeds:
