@@ -80,6 +80,21 @@ def test_a_cell_scatters_at_least_as_those_of_its_architecture_do_on_average():
     assert gain(flat, "a", "b", DP, rng=rng()).error > 0
 
 
+def test_who_is_at_the_best_already_cannot_show_a_gain():
+    best = [Run(State.DONE, 1.0, is_best=True)] * 2
+    cells = {("base", DP): done(0.2, 0.3), ("scan", DP): done(0.9, 0.8), ("more", DP): done(0.1, 0)}
+    cells |= {("base", MACE): best, ("scan", MACE): done(0.95, 0.9), ("more", MACE): best}
+    with pytest.raises(NotComparable, match="base by mace is at the best") as refused:
+        difference_of_gains(cells, "scan", "base", (DP, MACE), rng=rng())
+    assert refused.value.in_words() == "base: at its best"
+    found = efficiency(cells, "scan", "base", maker=DP, receiver=MACE, rng=rng())
+    assert found.value is None and "no gain could show" in found.reason
+    cells["base", MACE] = [best[0], Run(State.DONE, 0.9)]
+    assert difference_of_gains(cells, "scan", "base", (DP, MACE), rng=rng()).value > 0
+    loss = gain(cells, "scan", "more", MACE, rng=rng())  # harm can show all the same
+    assert loss.value == pytest.approx(0.925 - 1)
+
+
 def test_for_an_error_lower_is_better():
     cells = {("scan", DP): done(1.0, 1.2), ("base", DP): done(2.0, 2.4)}
     assert gain(cells, "scan", "base", DP, rng=rng(), better="lower").value == pytest.approx(1.1)

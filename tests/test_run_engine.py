@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,33 @@ def test_the_memory_of_a_step_is_not_that_of_its_driver(tiny_with):
     label = next(iter(study.block("water").inputs.values()))
     study.fill([label], quiet=True)
     assert 20 < study.store.provenance(label)["cost"]["peak_memory_MB"] < 600 < ballast.nbytes / 1e6
+
+
+def test_the_cost_of_interrupted_tries_is_counted(tmp_path, monkeypatch):
+    from crosstrain import steps
+
+    file = tmp_path / "spent.json"
+    monkeypatch.setattr(steps, "NOTED_EVERY_S", 0.01)
+    with steps._metered(file) as spent:
+        first = spent()
+        while not file.exists():
+            time.sleep(0.01)
+    file.write_text(json.dumps({"wall_s": 100, "cpu_s": 50, "peak_memory_MB": 1e6}))
+    with steps._metered(file) as spent:
+        again = spent()
+    assert first["wall_s"] < 50 < 100 <= again["wall_s"]
+    assert first["cpu_s"] < 25 < 50 <= again["cpu_s"] and again["peak_memory_MB"] == 1e6
+    file.write_text("[1")  # cut off
+    with steps._metered(file) as spent:
+        assert spent()["wall_s"] < 50
+
+
+def test_a_result_names_the_code_that_made_it(tiny_with):
+    study = Study(str(tiny_with()), announce=False)
+    atoms = study.atoms()
+    study.fill([atoms], quiet=True)
+    code = study.store.provenance(atoms)["code"]
+    assert code["tblite"] == metadata.version("tblite") and "commit" in code
 
 
 def test_reasons_of_a_failed_process(tmp_path):

@@ -7,7 +7,7 @@ last try of a step that it needs has failed on this machine.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -240,11 +240,11 @@ def _runs(
     score = judge.liquid_score(
         seen, values.reference, rng=np.random.default_rng(seed), tolerances=tolerances
     )
-    runs["survival"] = Run(ended, score.survival)
+    runs["survival"] = Run(ended, score.survival, is_best=score.survival == 1)
     runs["score"] = Run(State.NOT_RUN)
     if score.terms:
         within = (score.upper - score.lower) / (2 * ndtri(0.975))  # as if normal
-        runs["score"] = _run(ended, score.value, within)
+        runs["score"] = replace(_run(ended, score.value, within), is_best=score.value == 1)
     if not is_stable:
         return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | _deviation(score, ended)
     density = judge.mean_density(seen)

@@ -7,6 +7,7 @@ interruption in its work folder, and fills an empty folder that the store then p
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -14,7 +15,8 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +30,8 @@ from crosstrain.run.store import Step, Store
 
 FRAMES = "frames.extxyz.gz"
 RUN = "run.json"
+SPENT = "spent.json"  # in the folder of work: what a step that is under way has cost
+NOTED_EVERY_S = 5.0
 Inputs = Mapping[str, Path]
 Params = Mapping[str, Any]
 T = TypeVar("T")
@@ -53,15 +57,45 @@ def run(order_file: Path) -> None:
 
 def _compute(step: Step, store: Store) -> None:
     inputs = {name: store.checked(source) for name, source in step.inputs.items()}
-    begun, cpu = time.monotonic(), time.process_time()
     cost: dict[str, float] = {}
-    with store.publish(step, cost) as out:
+    with _metered(store.work(step) / SPENT) as spent, store.publish(step, cost) as out:
         KINDS[step.kind].function(step.params, inputs, out, store.work(step))
+        cost |= spent()
+
+
+@contextmanager
+def _metered(file: Path) -> Iterator[Callable[[], dict[str, float]]]:
+    """Yield what tells the cost of a step so far, with that of tries that were interrupted.
+
+    It is noted in a file every few seconds, so that a kill loses little of it.
+    """
+    earlier = {"wall_s": 0.0, "cpu_s": 0.0, "peak_memory_MB": 0.0}
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        earlier |= {name: float(value) for name, value in json.loads(file.read_text()).items()}
+    begun, cpu, done = time.monotonic(), time.process_time(), threading.Event()
+
+    def spent() -> dict[str, float]:
         others = resource.getrusage(resource.RUSAGE_CHILDREN)  # such as gap_fit
-        cost["wall_s"] = round(time.monotonic() - begun, 1)
         cpu_s = time.process_time() - cpu + others.ru_utime + others.ru_stime
-        cost["cpu_s"] = round(cpu_s, 1)
-        cost["peak_memory_MB"] = round(max(_peak_memory_kB(), others.ru_maxrss) / 1024)
+        peak_MB = max(_peak_memory_kB(), others.ru_maxrss) / 1024
+        return {
+            "wall_s": round(earlier["wall_s"] + time.monotonic() - begun, 1),
+            "cpu_s": round(earlier["cpu_s"] + cpu_s, 1),
+            "peak_memory_MB": round(max(earlier["peak_memory_MB"], peak_MB)),
+        }
+
+    def note() -> None:
+        while not done.wait(NOTED_EVERY_S):
+            with contextlib.suppress(OSError):
+                write_atomically(file, json.dumps(spent()).encode())
+
+    noting = threading.Thread(target=note, daemon=True)
+    noting.start()
+    try:
+        yield spent
+    finally:
+        done.set()
+        noting.join()
 
 
 def _peak_memory_kB() -> int:

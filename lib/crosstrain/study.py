@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +22,7 @@ from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
 from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want it too
 from crosstrain.run.store import Step, Store, upstream
+from crosstrain.run.versions import PACKAGES, versions
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
 from crosstrain.steps import FRAMES
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LABELLED = ("set", "relabel", "published")
-PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", "numpy", "torch")
 
 
 def store_of(profile: Profile) -> Store:
@@ -409,7 +408,7 @@ class Study(Plan):
     def colophon(self) -> None:
         """Print the versions of the packages and the hashes of the results that were used."""
         for package in PACKAGES:
-            print(f"{package:18s} {metadata.version(package)}")
+            print(f"{package:18s} {versions()[package]}")
         for name, digest in sorted(self.used.items()):
             print(f"{digest[:12]}  {name}")
 

@@ -4,11 +4,11 @@ Run it as a script with OMP_NUM_THREADS=1. The models are shipped ones. The engi
 in turns with their architecture's own program; then every other route that was found is timed
 against the one in use: a ratio below 1 is why it is not.
 
-Replicas of Deep Potential that share a call gain about a fifth in the small liquid of profile ``laptop``
-and nothing in that of ``paper``. The last row weighs this: the core time of all liquids that could
-be run so, two by two, if nothing but the calls took time. Each replica stays a step of its own,
-which is stored, continued and counted by itself and which another core computes meanwhile. What a
-GPU would gain was not measured.
+Replicas of Deep Potential that share a call gain about a fifth in the small liquid of profile
+``laptop`` and nothing in that of ``paper``. The last row weighs this: the core time of all liquids
+that could be run so, two by two, if nothing but the calls took time. Each replica stays a step of
+its own, which is stored, continued and counted by itself and which another core computes
+meanwhile. What a GPU would gain was not measured.
 
 Processor time is compared, which other work disturbs less.
 """

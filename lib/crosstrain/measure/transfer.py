@@ -50,11 +50,14 @@ class Run:
         In the unit of the metric, or None.
     error
         Standard error of the value within this seed, from its trajectory; 0 if it has none.
+    is_best
+        Whether the metric ends here: nothing is better, such as a survival fraction of one.
     """
 
     state: State
     value: float | None = None
     error: float = 0.0
+    is_best: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.error < np.inf:
@@ -80,7 +83,7 @@ class NotComparable(ValueError):
     Attributes
     ----------
     cause
-        In a word or two: not run, failed, unstable, too few seeds or no scatter.
+        In a word or two: not run, failed, unstable, too few seeds, no scatter or at its best.
     row
         Of the cell that has too few values, if it is one cell's fault.
     """
@@ -284,9 +287,13 @@ def difference_of_gains(
     Raises
     ------
     NotComparable
-        As `gain`.
+        As `gain`; also if every seed of the base is at the best that the metric can say for one of
+        the architectures, whose gain this metric could not show.
     """
     one, other = (_gain_terms(cells, row, base, a, better) for a in architectures)
+    for architecture in architectures:
+        if reason := _at_its_best(cells, base, architecture):
+            raise NotComparable(reason, "at its best", base)
     return contrast([*one, *_times(-1, other)], rng=rng, confidence=confidence)
 
 
@@ -348,7 +355,8 @@ def efficiency(
     """Transfer efficiency of a block from the architecture that made it to another.
 
     The ratio is given where the maker's gain is above zero by its whole confidence interval. Below
-    zero there is nothing to transfer: two harms would read as a success.
+    zero there is nothing to transfer: two harms would read as a success. Nor is it given where the
+    receiver's control is at the best of the metric already, which no help could improve.
 
     Parameters
     ----------
@@ -386,6 +394,8 @@ def efficiency(
             gains[architecture] = None
             reasons.append(str(error))
     made, received = gains[maker], gains[receiver]
+    if received and (reason := _at_its_best(cells, control, receiver)):
+        reasons.append(reason)
     if made and not made.lower > 0:
         sign = "below zero" if made.upper < 0 else "not clear of zero"
         reasons.append(f"the gain of {maker} is {sign} ({made.lower:.3g} to {made.upper:.3g})")
@@ -541,6 +551,13 @@ def _crossing(function: Callable[[float], float], start: float, direction: float
 def _gain_terms(cells: Cells, row: str, base: str, architecture: str, better: Better) -> list[Term]:
     sign = _sign(better)
     return [(sign, _seeds(cells, row, architecture)), (-sign, _seeds(cells, base, architecture))]
+
+
+def _at_its_best(cells: Cells, base: str, architecture: str) -> str:
+    """Why no gain over a base can show in this metric, if every seed of it is at its best."""
+    if all(run.is_best for run in cells[base, architecture] if run.value is not None):
+        return f"{base} by {architecture} is at the best of this metric: no gain could show"
+    return ""
 
 
 def _sign(better: Better) -> float:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from crosstrain.paths import write_atomically
+from crosstrain.run.versions import versions
 
 PROVENANCE = "provenance.json"
 LOCK = ".lock"
@@ -371,6 +372,7 @@ class Store:
             "digest": hashlib.sha256(canonical(files).encode()).hexdigest(),
             "files": files,
             "cost": cost,
+            "code": versions(),
         }
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(staging / PROVENANCE, text.encode())
