@@ -250,6 +250,11 @@ def test_so3lr_is_fine_tuned_to_the_labels_and_continued(tmp_path):
     assert after[-1].samples == so3lr.samples(long, 11)
 
     tuned = so3lr.calculator(model, device="cpu", precision="float32")
+    trainers_own = so3lr.calculator(tmp_path / "model.model", device="cpu", precision="float32")
+    liquid = frames()[0]
+    np.testing.assert_array_equal(tuned.get_forces(liquid), trainers_own.get_forces(liquid))
+    published = protocol.checked_weights(protocol.published("so3lr"))[0]
+    assert model.stat().st_size < 1.1 * published.stat().st_size  # nothing of the last batch
     assert after[-1].forces_rmse_eV_A < 0.9 * before[0].forces_rmse_eV_A
     said = np.concatenate([tuned.get_forces(frame.copy()) for frame in validation])
     labels = np.concatenate([frame.arrays[fr.FORCES] for frame in validation])

@@ -318,6 +318,14 @@ def _compressed(model: Path, engine: str) -> Calculator:
     return calculator
 
 
+def n_weights(model: Path) -> int:
+    """Return how many numbers a training fits."""
+    from deepmd.calculator import DP
+
+    loaded = DP(model=str(model)).dp.deep_eval.dp
+    return sum(weights.numel() for weights in loaded.parameters())
+
+
 def samples(settings: Settings, n_training: int) -> int:
     """Return how many frames a training sees: one each step."""
     return settings.steps

@@ -276,6 +276,14 @@ class _Native(Calculator):
         }
 
 
+def n_weights(model: Path) -> int:
+    """Return how many numbers a training fits."""
+    import torch
+
+    loaded = torch.load(model, map_location="cpu", weights_only=False)
+    return sum(weights.numel() for weights in loaded.parameters())
+
+
 def samples(settings: Settings, n_training: int) -> int:
     """Return how many frames a training sees: whole batches, every epoch."""
     return settings.max_num_epochs * per_epoch(settings, n_training)

@@ -126,7 +126,8 @@ class Architecture(Potential, Protocol):
     """Hyperparameters with their defaults; an unknown or impossible one is refused.
 
     A module whose models are over 4 MiB also says ``IS_LARGE = True``: they are not shipped, and
-    trained again where they are needed.
+    trained again where they are needed. One whose models have weights in the sense of a network
+    also has ``n_weights(model: Path) -> int``, how many numbers a training fits.
     """
 
     def samples(self, settings: Any, n_training: int) -> int:

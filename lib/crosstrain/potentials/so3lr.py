@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -110,7 +109,7 @@ def train(
     except Exception as error:
         raise TrainingError(f"so3krates-torch stopped: {error}") from error
     target = folder / MODEL_FILE
-    shutil.copyfile(folder / "model.model", target)
+    _write_weights(folder / "model.model", weights, target, device, precision)
     return target
 
 
@@ -128,6 +127,17 @@ def _as_it_was() -> Iterator[None]:
         root.setLevel(before[1])
         loggers.update(before[2])
         torch.set_default_dtype(before[3])
+
+
+def _write_weights(
+    trained: Path, weights: Path, target: Path, device: str, precision: str
+) -> None:
+    """Write a trained model as the published one is: without the last batch, which stays in it."""
+    import torch
+
+    clean = calculator(weights, device=device, precision=precision).models[0]
+    clean.load_state_dict(torch.load(trained, map_location=device, weights_only=False).state_dict())
+    torch.save(clean, target)
 
 
 def _write_shifted(
