@@ -32,6 +32,13 @@ def test_a_longer_term_wins_and_may_break_over_lines():
     assert text == "on a {term}`test set <test set>` of a {term}`set <set>`"
 
 
+def test_a_term_is_not_linked_inside_a_longer_one_that_is_linked_already():
+    text = book.link_terms("a test set, then a test set and a set", TERMS, {"test set"})
+    assert text == "a test set, then a test set and a {term}`set <set>`"
+    text = book.link_terms("an offset, a conformer's set, Sets", TERMS, set())
+    assert text.count("{term}") == 2
+
+
 @pytest.mark.parametrize(
     "text", ["## A set", "`set`", "[a set](x.md)", "$set$", "| set |", "```\nset\n```", "offset"]
 )
@@ -55,11 +62,34 @@ def test_every_entry_of_the_glossary_is_used_by_a_chapter():
     assert [names for names in entries() if not linked & set(names)] == []
 
 
-def test_every_figure_is_followed_by_a_caption():
-    for name in notebooks.names():
-        captions = book._captions(book._rendered(name))
-        assert captions
-        assert [figure for figure, caption in captions.items() if not caption] == []
+def test_a_number_and_its_error_stay_in_a_line():
+    long = "a sentence that is longer than a line may be"
+    cells = f"<td>1.0 ± 0.2</td><td>{long}</td>"
+    data = {"text/html": f'<table class="dataframe"><tr>{cells}</tr></table>'}
+    book._set_cells(data)
+    kept = f'<td>1.0&nbsp;±&nbsp;0.2</td><td class="long">{long}</td>'
+    assert data == {"text/html": f'<table class="dataframe"><tr>{kept}</tr></table>'}
+
+
+@pytest.mark.parametrize("name", notebooks.names())
+def test_every_saved_figure_is_followed_by_a_caption(name):
+    """A sentence about the figure, that is: neither missing nor a lead-in to what comes next."""
+    text = jupytext.read(notebooks.twin(name), fmt="py:percent")
+    captions = book._captions(text)
+    files = text.cells[0].source.partition("**Files made.**")[2]
+    named = set(re.findall(r"`(?:\w+?)?__(\w+)`", files))
+    assert captions
+    assert set(captions) == named
+    assert [figure for figure, said in captions.items() if not said or said.endswith(":")] == []
+
+
+def test_a_lead_in_to_the_next_cell_is_no_part_of_a_caption():
+    cells = [
+        nbformat.v4.new_code_cell('study.save(fig, "a")'),
+        nbformat.v4.new_markdown_cell("A point each:\nlook. Now in\nnumbers:\n\nMore."),
+    ]
+    found = book._captions(nbformat.v4.new_notebook(cells=cells))
+    assert found == {"a": "A point each:\nlook."}
 
 
 def test_a_chapter_that_was_not_rendered_says_so(tmp_path, monkeypatch):

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from ase import units
 from crosstrain.build.boxes import density_g_cm3, mixture, pack
-from crosstrain.build.classical import classical_md, mmff_energies, mmff_system
+from crosstrain.build.classical import (
+    classical_md,
+    mmff_energies,
+    mmff_energies_between,
+    mmff_system,
+)
 from crosstrain.build.molecules import (
     NAMED,
     conformers,
@@ -119,6 +124,25 @@ def test_bonded_terms_ignore_the_box_and_the_atom_order(liquid):
     expected = mmff_energies(liquid, cutoff_A=cutoff_A)
     found = mmff_energies(mixed, cutoff_A=cutoff_A)
     assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_energy_between_molecules_is_what_each_alone_has_not(liquid):
+    cutoff_A = 0.49 * liquid.cell[0, 0]
+    together = mmff_energies(liquid, cutoff_A=cutoff_A)
+    between = mmff_energies_between(liquid, cutoff_A=cutoff_A)
+    assert set(between) == set(together)
+    for name in set(between) - {"van der Waals", "electrostatic"}:
+        assert between[name] == pytest.approx(0, abs=1e-6), name
+    assert abs(between["electrostatic"]) < 0.2 * abs(together["electrostatic"])
+
+
+def test_molecules_far_apart_have_no_energy_between_them():
+    pair = pack(mixture({"EC": 1, "EMC": 1}, seed=0), density_g_cm3=0.9, seed=0)
+    pair.pbc, pair.cell = False, None
+    assert abs(mmff_energies_between(pair)["van der Waals"]) > 1e-3
+    pair.positions[pair.arrays["molecule"] == 1] += 1e4
+    nothing = dict.fromkeys(mmff_energies(pair), 0.0)
+    assert mmff_energies_between(pair) == pytest.approx(nothing, abs=1e-9)
 
 
 def ewald(charges, positions, edge, alpha=0.55):

@@ -1,14 +1,16 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
-from ase import Atoms
 from crosstrain import compare
 from crosstrain.compare import Point
-from crosstrain.data.frames import FORCES
-from crosstrain.measure.transfer import State, attempt, contrast
+from crosstrain.data import frames as fr
+from crosstrain.measure.transfer import Run, State, attempt, cell, contrast
 from crosstrain.run.store import Step
 from crosstrain.study import Study
 
 BOTH = ("deep_potential", "mace")
+FRAMES = Path(__file__).parent / "data" / "frames.extxyz.gz"
 
 
 def model(name: str, architecture: str = "mace") -> Step:
@@ -16,8 +18,8 @@ def model(name: str, architecture: str = "mace") -> Step:
 
 
 def points(**values: list[float]) -> dict:
-    """Points of MACE by row."""
-    return {(row, "mace"): [Point(v) for v in some] for row, some in values.items()}
+    """Cells of MACE by row."""
+    return compare.cells({(row, "mace"): [Point(v) for v in some] for row, some in values.items()})
 
 
 def gain(found, better, row="new", base="old"):
@@ -48,9 +50,11 @@ def observed(time_ps: float, density: float | None, status: str = "completed") -
 
 
 def visited(error_eV_A: float) -> dict:
-    atoms = Atoms("H2", [[0, 0, 0], [0, 0, 1]])
-    atoms.arrays[FORCES] = np.zeros((2, 3))
-    return {"frames": [atoms], "forces_eV_A": [np.full((2, 3), error_eV_A)]}
+    """A frame and a model whose forces push each molecule as a whole, alternately to and fro."""
+    frame = fr.read(FRAMES)[0]
+    sign = np.where(frame.arrays["molecule"] % 2, 1, -1)
+    said = frame.arrays[fr.FORCES] + np.outer(sign, [error_eV_A, 0, 0])
+    return {"frames": [frame], "forces_eV_A": [said]}
 
 
 def test_liquid_pools_the_replicas():
@@ -59,7 +63,8 @@ def test_liquid_pools_the_replicas():
     assert found["lived"].value == 1.0
     assert found["density"].value == pytest.approx(1.05)
     assert found["density"].error == pytest.approx(0.05)  # their scatter is the larger
-    assert found["own_force"].value == pytest.approx(1e3 * np.sqrt((0.3**2 + 0.1**2) / 2))
+    once = compare.liquid(runs, [visited(0.1)])["own_force"].value
+    assert found["own_force"].value == pytest.approx(once * np.sqrt((3**2 + 1) / 2), rel=1e-4)
     assert {point.state for point in found.values()} == {State.DONE}
 
 
@@ -70,6 +75,74 @@ def test_one_early_end_makes_a_model_unstable_and_a_missing_value_is_no_number()
     assert np.isnan(found["density"].value)
     assert np.isnan(found["own_force"].value)
     assert {point.state for point in found.values()} == {State.UNSTABLE}
+
+
+def test_a_model_whose_run_ended_early_is_in_no_gain_of_errors():
+    stable, unstable = [Point(80.0), Point(82.0)], [Point(900.0, np.nan, State.UNSTABLE)] * 2
+    found = compare.cells({("new", "mace"): stable, ("old", "mace"): [*unstable, Point(np.nan)]})
+    states = [run.state for run in found["old", "mace"]]
+    assert states == [State.UNSTABLE, State.UNSTABLE, State.FAILED]
+    assert not any(run.value for run in found["old", "mace"])
+    unstable_only = {key: runs[:2] for key, runs in found.items()}
+    assert compare.in_words(gain(unstable_only, "lower"), "lower") == "old: unstable"
+
+
+def test_rows_that_a_page_does_not_show_make_a_gain_surer():
+    pair = {"old": [80.0, 80.1], "new": [60.0, 60.1]}
+    alone = gain(points(**pair), "lower")
+    pooled = gain(points(**pair, other=[50.0, 55.0], another=[70.0, 77.0]), "lower")
+    assert pooled.value == pytest.approx(alone.value)
+    assert pooled.degrees_of_freedom > alone.degrees_of_freedom
+
+
+def test_pool_has_the_rows_asked_for_and_of_the_others_what_is_stored(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path))
+    study = Study("smoke", announce=False)
+    pool = compare.pooled(study, ["classical", "classical+molecules"])
+    assert [*pool] == ["classical", "classical+molecules", *study.rows()[:1], *study.rows()[2:]]
+    assert [m.name for m in pool["classical"]] == [m.name for m in study.models(["classical"])]
+    assert not any(pool[row] for row in pool if row != "classical")
+
+
+def test_the_matrix_is_named_for_people():
+    names = ("fixed_error", "own_error", "density_deviation", "survival")
+    found = compare.of_matrix({name: {name: []} for name in names}, state="hot", test="easy")
+    assert [next(iter(cells)) for cells in found.values()] == list(names)
+    assert [name for name in found if name.startswith("lived")] == ["lived / planned, hot"]
+
+
+def test_a_density_is_said_with_its_side_and_its_doubt():
+    found = {
+        ("thin", "mace"): [Run(State.DONE, 0.80, 0.01), Run(State.DONE, 0.81, 0.01)],
+        ("dense", "mace"): [Run(State.DONE, 0.91, 0.03), Run(State.UNSTABLE)],
+        ("near", "mace"): [Run(State.DONE, 0.91, 0.03), Run(State.DONE, 0.95, 0.03)],
+        ("gone", "mace"): [Run(State.UNSTABLE)] * 2,
+    }
+    known = {"density": {"value": 0.9, "error": 0.01, "problems": []}}
+
+    def said(row, observables=known):
+        return compare.density_in_words(cell(found, row, "mace"), {"observables": observables})
+
+    assert said("thin").startswith("0.8050 ± 0.0071, too thin by 0.095 ± 0.012")
+    assert said("thin", {}) == "0.8050 ± 0.0071"
+    assert said("dense") == "0.910 without 1 unstable"
+    assert "too dense by 0.030" in said("near")
+    assert said("near").endswith("not clear of its two standard errors")
+    assert said("gone") == "unstable"
+
+
+def test_contradictions_are_the_clear_harms_and_then_what_leans_so():
+    found = points(old=[80.0, 82.0, 84.0], bad=[160.0, 165.0, 170.0], vague=[60.0, 90.0, 120.0])
+    options = {"better": "lower", "rng": np.random.default_rng(0)}
+    pairs = [("bad", "old"), ("vague", "old"), ("lost", "old")]
+    gained = {"force": compare.gains(found, pairs, ["mace"], **options)}
+    labels, better = {"mace": "MACE"}, {"force": "lower"}
+    harm, lean, total = compare.contradictions(gained, better, labels)
+    assert harm.startswith("contradicts the claim: force, MACE, bad over old: error × 2")
+    assert lean.startswith("leans against it: force, MACE, vague over old: error × 1")
+    assert total == "all comparisons: harms 1, unclear 1, not comparable 1"
+    del gained["force"]["bad", "old", "mace"]
+    assert compare.contradictions(gained, better, labels)[0] == "nothing contradicts it"
 
 
 def test_a_halved_error_is_said_as_a_factor():
@@ -100,8 +173,8 @@ def test_too_few_values_give_a_reason_and_no_number():
 
 
 def test_values_of_models_that_ended_early_say_so():
-    members = [Point(1.0, 0.01), Point(0.9, np.nan, State.UNSTABLE), Point(np.nan)]
-    assert compare.in_numbers(members) == "1.000 ± 0.010, 0.900 (ended early), no value"
+    members = [Point(1.0, 0.01), Point(0.9), Point(0.9, 0.1, State.UNSTABLE), Point(np.nan)]
+    assert compare.in_numbers(members) == "1.000 ± 0.010, 0.900, unstable, no value"
 
 
 def test_table_has_a_row_for_each_pair_and_a_column_for_each_architecture():
@@ -139,7 +212,8 @@ def test_verdict_on_serving_the_maker_only(maker, receiver, verdict):
 def test_what_is_handed_on_fully_has_efficiency_one():
     old, new = [[Point(v) for v in some] for some in ([80, 82, 84], [40, 41, 42])]
     same = {(row, a): some for a in BOTH for row, some in (("old", old), ("new", new))}
-    none = same | {("new", "mace"): old}
+    none = compare.cells(same | {("new", "mace"): old})
+    same = compare.cells(same)
     measured = {"same": same, "none": none, "not run": {}}
     roles = {"maker": "deep_potential", "receiver": "mace", "rng": np.random.default_rng(0)}
     table = compare.handed_on(measured, dict.fromkeys(measured, "lower"), "new", "old", **roles)

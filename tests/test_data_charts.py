@@ -32,6 +32,8 @@ def test_survivals_have_a_panel_for_each_state_and_architecture():
     assert titles == ["DP, 500 K", "MACE, 500 K", "DP, 300 K", "MACE, 300 K"]
     said = [ax.get_legend().get_texts()[0].get_text() for ax in fig.axes]
     assert said == ["a: 0 of 1", "a: 1 of 1"] * 2
+    notes = [[text.get_text() for text in ax.texts] for ax in fig.axes]
+    assert notes == [[], [charts.ALL_LIVED]] * 2  # curves that lie on each other
     assert asked == [("a", arch, state) for state in STATES for arch in LABELS]
 
 

@@ -88,11 +88,20 @@ def test_rows_that_were_not_run_leave_claims_undecided():
 def test_a_profile_without_iteration_cannot_decide_about_it():
     design = evidence.Design("base", "base+more", ["base"], "base+scan", {}, DP, MACE)
     found = evidence.claims(world(TRUE), errors(), ROWS, design, better="higher", seed=0)
-    table = evidence.claims_table(found).set_index("claim")
+    table = evidence.claims_table(found, {DP: "Deep Potential", MACE: "MACE"}).set_index("claim")
     by_number = {claim.split(".")[0]: row for claim, row in table.iterrows()}
     assert by_number["5b"]["verdict"] == "undecided: not run"
     assert by_number["5b"]["evidence"] == "no such row"
-    assert by_number["5a"]["evidence"].startswith("base+scan by deep_potential: +0.25 (+0.2")
+    assert by_number["5a"]["evidence"].startswith("base+scan by Deep Potential: +0.25 (+0.2")
+    assert by_number["4a"]["supported if above zero"].startswith("MACE minus Deep Potential")
+
+
+def test_parts_in_a_table():
+    found = {"x": {("a", DP): runs(1.0)[:1], ("a", MACE): [Run(State.UNSTABLE)]}}
+    found["y"] = {("b", DP): [Run(State.DONE, 1.0), Run(State.DONE, 3.0)]}
+    table = evidence.parts_table(found, ["a", "b"], ".1f")
+    assert table.loc[("a", MACE), "x"] == "unstable"
+    assert table.loc[("b", DP), "y"] == "2.0 ± 1.0" and table.loc[("b", DP), "x"] == "not run"
 
 
 def test_noise_supports_claims_seldom():

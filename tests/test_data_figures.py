@@ -96,6 +96,13 @@ def test_name_that_leaves_the_folder(tmp_path, name):
     assert not (folder / figures.MANIFEST).exists()
 
 
+def test_no_two_things_share_a_colour():
+    colours = [*figures.ARCHITECTURE_COLOURS.values(), *figures.SET_COLOURS.values()]
+    assert len({*colours, figures.JOINED_COLOUR}) == len(colours) + 1
+    known = {"deep_potential", "mace", "gap", "so3lr", "chgnet", "mace_foundation"}
+    assert known <= set(figures.ARCHITECTURE_COLOURS)
+
+
 def test_colours_are_stable_and_apart():
     assert figures.colour("mace") != figures.colour("deep_potential")
     assert figures.colour("mace") == figures.ARCHITECTURE_COLOURS["mace"]

@@ -76,8 +76,8 @@ def test_models_that_were_not_run_are_rows_without_numbers():
 
 def test_a_figure_names_what_is_not_in_it():
     fig, ax = plt.subplots()
-    foundation.footnote(fig, {"mace_off23": "not run: weights not found"})
-    assert fig.get_supxlabel() == (f"{foundation.MIXED}\nnot run, for want of weights: mace_off23")
+    foundation.footnote(fig, dict.fromkeys(["mace_off23", "mace_mp_0"], "not run: no weights"))
+    assert fig.get_supxlabel() == f"{foundation.MIXED}\nmace_off23, mace_mp_0: not run: no weights"
     foundation.price(ax, {"so3lr *": ("so3lr", 0.07, 50.0)})
     assert [text.get_text() for text in ax.texts] == ["so3lr *"]
     foundation.footnote(fig, {})
@@ -96,9 +96,22 @@ def test_models_without_a_score_are_hollow_below_the_axis():
 
 
 def test_seconds_per_step():
-    cost = {"cpu_s": 30.0}
-    assert foundation.seconds_per_step(cost, {"time_ps": 0.1}, 0.5) == pytest.approx(0.15)
-    assert np.isnan(foundation.seconds_per_step(cost, {"time_ps": 0.0}, 0.5))
+    def step(architecture, **params):
+        return {"architecture": architecture} | params
+
+    per_atom = [[25, 0.25], [50, 0.5], [100, 1.0]]
+    entries = [
+        {"architecture": "so3lr", "settings": {"name": "so3lr"}, "core_s_per_step": per_atom},
+        {"architecture": "mace", "settings": {"max_L": 0}, "core_s_per_step": per_atom},
+    ]
+    for model in (
+        step("so3lr", name="so3lr"),
+        step("so3lr", settings={"base": "so3lr", "lr": 1.0}),
+        step("mace", settings={"max_L": 0}),
+    ):
+        assert foundation.seconds_per_step(model, 80, entries) == pytest.approx(0.8)
+    for unknown in (step("so3lr", name="other"), step("mace", settings={"max_L": 1})):
+        assert np.isnan(foundation.seconds_per_step(unknown, 80, entries))
 
 
 def test_labels_saved():

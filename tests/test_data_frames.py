@@ -126,9 +126,9 @@ def second(old: str, new: str):
     [
         (cut_row, "not all there"),
         (lambda t: t[:-4], "not all there"),  # inside the last number
-        (second("6\nLattice", "\n6\nLattice"), "invalid literal"),
+        (second("6\nLattice", "\n6\nLattice"), "begins with ''; allowed"),
         (second("6\nLattice", "7\nLattice"), "not all there"),
-        (second("6\nLattice", "0\nLattice"), "not all there"),
+        (second("6\nLattice", "0\nLattice"), "begins with '0'"),
         (second("2.50000000", "NaN"), "positions or cell are not finite"),
         (second("2.50000000", "oops"), "could not convert"),
         (second("7.0", "inf"), "not finite"),

@@ -181,6 +181,43 @@ def test_unit_of_energy_from_isolated_atoms(frames, examine, unit):
     assert any(f"energies look like {unit}" in line for line in examine(given).problems)
 
 
+@pytest.mark.parametrize("unit", list(intake_units.ENERGIES)[1:])
+@pytest.mark.parametrize("name", ["classical", "packed", "scan", "molecules"])
+def test_unit_of_energy_of_shipped_sets_is_named_or_among_those_named(name, unit, examine):
+    """Each fifth frame: none is close to another, so that only the size of the forces tells."""
+    (path,) = (paths.data() / "sets").glob(f"set-{name}-*/frames.extxyz.gz")
+    given = fr.read(path)[::5]
+    for frame in given:
+        frame.info[fr.ENERGY] /= intake_units.ENERGIES[unit]
+    (line,) = (line for line in examine(given).problems if "energies look like" in line)
+    assert "growth with the size of the forces" in line
+    named = line.partition("energies look like ")[2].partition(";")[0].partition(",")[0]
+    assert unit in named.split(" or ")
+    assert ("cannot be told apart" in line) == (" or " in named)
+
+
+@pytest.mark.parametrize("name", ["scan", "scan_test"])
+def test_unit_of_energy_of_a_shipped_scan_from_close_frames(name, examine):
+    """Volumes next to each other tell Hartree from Rydberg."""
+    (path,) = (paths.data() / "sets").glob(f"set-{name}-*/frames.extxyz.gz")
+    for unit in ("Hartree", "Rydberg"):
+        given = fr.read(path)
+        for frame in given:
+            frame.info[fr.ENERGY] /= intake_units.ENERGIES[unit]
+        (line,) = (line for line in examine(given).problems if "energies look like" in line)
+        assert f"energies look like {unit};" in line
+
+
+@pytest.mark.parametrize(
+    "cell", [np.zeros((3, 3)), [[0, 0, 0], [0, 9, 0], [0, 0, 9]], [[9, 0, 0], [0, 9, 0], [9, 9, 0]]]
+)
+def test_a_lattice_without_a_volume_is_no_unit_of_length(frames, examine, cell):
+    frames[7].cell = cell
+    assert "frame 7: periodic, but the cell has no volume; leave the frame out" in only(
+        examine(frames)
+    )
+
+
 def springs_and_repulsion(frame: Atoms) -> None:
     """Label with harmonic bonds (30 eV/Å², 1.2 Å; 1.05 Å to H) and ``100 exp(-r / 0.3 Å)`` eV."""
     bonded = {tuple(pair) for pair in frame.info["bonds"].tolist()}
@@ -341,7 +378,7 @@ def test_truncated(frames, tmp_path, keep):
     text = fr.dumps(frames)
     (tmp_path / "cut.xyz").write_bytes(text[: int(keep * len(text))])
     found = intake.examine(tmp_path / "cut.xyz")
-    assert "the file is cut off or damaged here: get it again" in only(found)
+    assert "the file is cut off or damaged here; correct the frame or get" in only(found)
     assert f"frame {len(found.frames)}: " in only(found)
     (tmp_path / "cut.xyz.gz").write_bytes(FILE.read_bytes()[:-50])
     problem = intake.examine(tmp_path / "cut.xyz.gz").problems[0]

@@ -1,7 +1,7 @@
 import matplotlib
 import numpy as np
 import pytest
-from crosstrain.data import plots
+from crosstrain.data import figures, plots
 from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import liquid_score
 from crosstrain.measure.statistics import Estimate, kaplan_meier
@@ -50,6 +50,28 @@ def test_the_band_of_a_survival_curve_reaches_the_last_death(ax):
     x, y = band.get_paths()[0].vertices.T
     assert x.max() == 4.0
     assert np.ptp(y[x > 3.0]) > 0.1
+
+
+def test_parity_of_as_many_values_as_a_test_set_has_frames_is_readable(ax):
+    plots.parity(ax, np.arange(150.0), np.arange(150.0), colour="k")
+    (dots,) = (c for c in ax.collections if isinstance(c, PathCollection))
+    assert dots.get_sizes() == [28]
+
+
+def test_each_axis_keeps_its_range_beside_the_line_of_equality(ax):
+    ax.plot([80, 150], [80, 430], "o")
+    plots.equality(ax)
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert ax.get_xlim()[1] < 200
+    assert ax.get_ylim()[1] > 400
+    ax.figure.canvas.draw()
+    numbered = [t.get_text() for t in ax.get_xticklabels(which="both") if t.get_text()]
+    assert {"80", "100", "120", "150"} <= {text for text in numbered}
+
+
+def test_a_legend_may_name_the_reference(ax):
+    plots.architecture_legend(ax, {"mace": "MACE"}, reference="GFN2-xTB")
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["MACE", "GFN2-xTB"]
 
 
 def test_learning_curve_is_in_meV(ax):
@@ -126,6 +148,7 @@ def test_rows_show_a_point_per_seed_and_say_what_was_not_run(ax):
     done, unstable = (container.lines[0] for container in ax.containers)
     assert [line.get_ydata()[0] for line in (done, unstable)] == [1.0, 3.0]
     assert unstable.get_markerfacecolor() == "white" != done.get_markerfacecolor()
+    assert {done.get_marker(), unstable.get_marker()} == {figures.set_marker("a")}
     assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "a\n+ b"]
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from ase import Atoms
 from ase.units import bar
@@ -107,7 +108,8 @@ def test_sets_table():
     row = summaries.sets({"a": [two_waters(), two_waters()]}).loc["a"]
     assert row["frames"] == 2
     assert row["atoms per frame"] == "6"
-    assert row["largest force / eV Å⁻¹"] == 3.0
+    assert row["largest force on an atom / eV Å⁻¹"] == 3.0
+    assert row["force RMS per component / eV Å⁻¹"] == 1.25  # of 1, 2 and 3, two thirds being zero
 
 
 REFERENCE = {
@@ -123,7 +125,7 @@ REFERENCE = {
                     "value": 1.0,
                     "error": 0.01,
                     "estimator": "gaussian",
-                    "other": {"value": 0.99, "error": 0.05},
+                    "other": {"error": 0.05, "value": 0.99},  # as in the stored file, sorted
                     "sigma_beta_delta_energy": 1.234,
                     "n_effective": 25.0,
                     "problems": [],
@@ -136,9 +138,28 @@ REFERENCE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (1.14, 0.013, "1.140 ± 0.013"),
+        (0.87, 0.00025, "0.87000 ± 0.00025"),
+        (0.7, 0.0421, "0.700 ± 0.042"),
+        (0.5, 0.0997, "0.50 ± 0.10"),
+        (12.34, 9.96, "12 ± 10"),
+        (1484.0, 231.0, "1480 ± 230"),
+        (0.02, 0.0, "0.02 ± 0"),
+        (1.00000002, 1.9e-29, "1 ± 1.9e-29"),
+        (1484.0, np.nan, "1484 ± nan"),
+    ],
+)
+def test_the_error_has_two_digits_and_the_value_as_many_decimals(value, error, text):
+    assert summaries.plus_minus(value, error) == text
+
+
 def test_an_estimate_in_words():
     assert summaries.estimate(Estimate(0.7981, 0.0391, 14.6)) == "0.798 ± 0.039 (n = 15)"
     assert summaries.estimate(Estimate(1.0, np.nan, 1)) == "1 (a single sample, no error)"
+    assert summaries.estimate(Estimate(1481.0, 231.0, 5)) == "1480 ± 230 (n = 5)"
     assert summaries.estimate(None) == "not available"
 
 
@@ -148,12 +169,16 @@ def test_reference_gives_a_reason_instead_of_a_number():
     assert "no model" in summaries.reference_verdict(REFERENCE, "rdf:O-H")
     many = {"observables": {"density": {"problems": [f"{n} frames" for n in range(9)]}}}
     said = summaries.reference_verdict(many, "density")
-    assert said == "not available: 0 frames; 1 frames; and 7 reasons more"
+    assert said == "not available: 0 frames; 1 frames; and 7 more reasons"
+    few = {"observables": {"density": {"problems": ["a: 5.0 effective frames, needed are 20"]}}}
+    assert summaries.why_not(few, "density") == "a: 5.0 effective frames of the 20 needed"
     samplers = [{"problems": p, "n_effective": n} for p, n in ([[], 30.2], [[], 41], [["few"], 2])]
     trusted = {"value": 1.0, "error": 0.01, "p_value": 0.3, "problems": []}
     trusted["samplers"] = dict(enumerate(samplers))
     said = summaries.reference_verdict({"observables": {"density": trusted}}, "density")
     assert said == "1.000 ± 0.010 (n = 71, 2 samplers, which agree with p = 0.30)"
+    assert summaries.trusted_samplers(REFERENCE, "density") == ["mace"]
+    assert summaries.trusted_samplers(REFERENCE, "rdf:O-H") == []
 
 
 def test_reference_table_lists_samplers_and_what_was_left_out():
@@ -174,7 +199,7 @@ def test_score_without_reference_is_no_number():
     table = summaries.scores({"none": none, "some": some})
     assert table.loc["none", "score"] == "not available"
     assert table.loc["some", "score"] == "0.25"
-    assert table.loc["some", "density: Δ"] == "0.020 ± 0.000"
+    assert table.loc["some", "density: Δ"] == "0.02 ± 0"
     assert table.loc["some", "density: term"] == "0.50 (0.50 to 0.50)"
     assert table.loc["some", "survival"] == "0.5 (a single sample, no error)"
     assert "no score" in summaries.score_sentence(none)
@@ -207,7 +232,15 @@ def test_scan_pressure_is_the_molecular_one():
     (row,) = summaries.scan_pressures([frame], said).to_dict("records")
     assert row["reference_kbar"] == pytest.approx(1.0)
     assert row["predicted_kbar"] == pytest.approx(3.0)
+    assert row["error_kbar"] == pytest.approx(2.0)
     assert (row["scan"], row["composition"]) == ("a", "W:2")
+
+
+def test_pressure_errors_are_pooled_in_intervals_of_density():
+    errors = {"density_g_cm3": [0.2, 0.3, 0.9], "error_kbar": [3.0, -4.0, 1.0]}
+    found = summaries.pressure_errors_by_density(pd.DataFrame(errors), [0.2, 0.4, 0.6, 1.0])
+    assert found.to_list() == pytest.approx([np.sqrt(12.5), 1.0])
+    assert found.index.to_list() == pytest.approx([0.3, 0.8], abs=0.01)
 
 
 def test_widest_scans_leave_the_smallest_gaps():
@@ -263,6 +296,7 @@ SELECTION = {
             "start": {"composition": {"EC": 2}, "temperature_K": 500.4, "density_g_cm3": 0.9},
             "status": "unstable",
             "reason": "bond broken",
+            "detail": "bond C1-C2 of molecule 0 (EC) broken at 1.000 ps",
             "time_ps": 1.0,
             "planned_ps": 4.0,
         }
@@ -278,7 +312,57 @@ def test_candidates_of_a_generation_in_numbers():
     assert np.isnan(summaries.candidates({1: nothing}).loc[1, "median disagreement / eV Å⁻¹"])
 
 
-def test_explorations_say_how_they_ended():
-    (row,) = summaries.explorations({2: SELECTION}).to_dict("records")
-    assert (row["generation"], row["molecules"], row["ended"]) == (2, "EC:2", "unstable")
-    assert (row["reason"], row["lived / ps"]) == ("bond broken", 1.0)
+WHOLE = SELECTION["runs"][0] | {"status": "completed", "reason": None, "time_ps": 4.0}
+
+
+def test_explorations_are_counted_by_generation():
+    both = SELECTION | {"runs": [*SELECTION["runs"], WHOLE]}
+    table = summaries.explorations({1: both, 2: SELECTION | {"runs": [WHOLE]}})
+    assert table.loc[1].to_list() == [2, 1, 1, "bond broken (1)", 0.62]
+    assert table.loc[2].to_list() == [1, 1, 0, "-", 1.0]
+
+
+def test_runs_that_ended_early_say_what_happened():
+    both = SELECTION | {"runs": [WHOLE, *SELECTION["runs"]]}
+    (row,) = summaries.ended_early({2: both}).to_dict("records")
+    assert (row["generation"], row["molecules"], row["lived / ps"]) == (2, "EC:2", 1.0)
+    assert row["what happened"] == "bond C1-C2 of molecule 0 (EC) broken at 1.000 ps"
+    assert summaries.ended_early({1: SELECTION | {"runs": [WHOLE]}}).empty
+
+
+def test_first_and_last_generation_say_what_rose_and_what_fell():
+    later = SELECTION | {"runs": [WHOLE], "low_eV_A": 0.2, "deviation_quantiles_eV_A": None}
+    table = summaries.first_and_last({1: SELECTION, 2: later, 3: later})
+    assert table["it"].to_dict() == {
+        "runs that reached their end / all": "rose",
+        "lived / planned time, exploring": "rose",
+        "new above / eV Å⁻¹": "rose",
+        "too far above / eV Å⁻¹": "stayed",
+        "median disagreement / eV Å⁻¹": "cannot be told",
+        "known / all candidates": "stayed",
+        "below the first generation's bound / all": "stayed",
+    }
+    back = summaries.first_and_last({1: later, 4: SELECTION})
+    assert back["it"].iloc[0] == "fell"
+    assert back.iloc[-1].to_list() == [0.5, 0.5, "stayed"]  # one that is not finite is not below
+
+
+def test_trainings_of_several_seeds():
+    def record(last: float, n_reports: int = 10) -> dict:
+        share = np.arange(1, n_reports + 1) / n_reports
+        forces = np.where(share > 0.8, last, 0.10)
+        curve = [
+            {"samples": 100 * (i + 1), "forces_rmse_eV_A": f, "energy_rmse_eV_atom": 0.002}
+            for i, f in enumerate(forces)
+        ]
+        return {"n_training": 50, "learning_curve": curve}
+
+    records = {("a", "X"): [record(0.08), record(0.06)], ("b", "X"): [record(0.11)]}
+    table = summaries.trainings(records, {("a", "X"): [600, 660], ("b", "X"): [300]})
+    assert table.loc[("a", "X"), "validation force / meV Å⁻¹"] == "70 ± 14"
+    assert table.loc[("a", "X"), "force error fell by / %"] == "30 ± 14"
+    assert table.loc[("b", "X"), "force error fell by / %"] == "-10"  # it rose
+    assert table.loc[("a", "X"), "passes"] == 20 and table.loc[("b", "X"), "seeds"] == 1
+    assert table.loc[("b", "X"), "core time / min"] == "5"
+    few = summaries.trainings({("a", "X"): [record(0.05, 2)]}, {("a", "X"): [60]})
+    assert few.loc[("a", "X"), "force error fell by / %"] == "50"  # of two reports

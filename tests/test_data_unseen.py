@@ -10,6 +10,7 @@ from ase import Atoms
 from crosstrain.build import boxes
 from crosstrain.build.molecules import molecule
 from crosstrain.data import unseen
+from crosstrain.simulate.topology import BondEvent, describe_event
 from matplotlib.text import Text
 
 STAYS = {"known": [1.0, 1.0], "shape": [1.0, 1.0, 1.0], "chemistry": [1.0, 1.0, 1.0]}
@@ -60,30 +61,26 @@ def liquid_of_two_ethanol() -> Atoms:
     return boxes.pack(parts, density_g_cm3=0.1, seed=1)
 
 
-def test_changed_bonds_are_counted_by_their_place_in_the_molecule():
-    last = liquid_of_two_ethanol()
-    assert not unseen.changes(last)
-    n = len(last) // 2
-    for k in (0, n):  # the hydrogen of the hydroxyl group leaves, in both molecules
-        last.positions[k + n - 1] += 1.5 * (last.positions[k + n - 1] - last.positions[k + 2])
-    found = unseen.changes(last)
-    assert found["broken", (2, n - 1)] == 2
-    assert unseen.in_words("ethanol", found).startswith("O2-H8 broken (2)")
+def test_the_bond_that_ended_a_run_by_its_place_in_the_molecule():
+    atoms = liquid_of_two_ethanol()
+    bonds, n = atoms.info["bonds"], len(atoms) // 2
+
+    def change(kind, i, j):
+        said = describe_event(BondEvent(kind, (i, j), 0.3, 2.0), atoms, bonds)
+        return unseen.first_change(said, atoms)
+
+    assert change("broken", n + 2, 2 * n - 1) == ("broken", (2, n - 1))
+    assert change("formed", n + 2, 2) == ("formed between two", (2, 2))
+    assert change("formed", n, n + 2) == ("formed within one", (0, 2))
+    assert unseen.first_change("density 0.29 g/cm³ below 0.3", atoms) is None
+    assert unseen.in_words("ethanol", {("broken", (2, n - 1)): 2}) == "O2-H8 broken (2)"
     assert unseen.in_words("ethanol", {}) == "none"
-
-
-def test_a_bond_between_two_molecules_is_formed_once():
-    last = liquid_of_two_ethanol()
-    n = len(last) // 2
-    last.positions[n:] += last.positions[2] + [0, 0, 1.5] - last.positions[n + 2]
-    found = unseen.changes(last)
-    assert found["formed", (2, 2)] == 1
 
 
 def test_drawing_holds_the_colours_of_what_changed():
     fig, axes = plt.subplots(1, 2)
     unseen.drawing(axes[0], "ethanol", {})
-    unseen.drawing(axes[1], "ethanol", {("broken", (0, 1)): 3, ("formed", (2, 2)): 1})
+    unseen.drawing(axes[1], "ethanol", {("broken", (0, 1)): 3, ("formed between two", (2, 2)): 1})
     plain, marked = (np.asarray(ax.images[0].get_array())[..., :3] for ax in axes)
     red = np.array([0xCC, 0x33, 0x11]) / 255
     assert not (np.abs(plain - red).max(axis=-1) < 0.02).any()

@@ -40,8 +40,10 @@ def test_picture_draws_every_atom_and_two_halves_of_every_bond(water_across_the_
     ax = axes()
     views.picture(water_across_the_boundary, ax)
     assert len(patches(ax, Circle)) == 3
-    assert len(patches(ax, Polygon)) == 4
-    assert len(ax.lines) == 12  # edges of the cell
+    assert len(bonds := patches(ax, Polygon)) == 4
+    assert {bond.get_linewidth() for bond in bonds} == {0}  # a white edge would look like a gap
+    assert len(ax.lines) == 12  # edges of the cell, behind everything
+    assert max(line.zorder for line in ax.lines) < min(patch.zorder for patch in ax.patches)
 
 
 def test_marked_bond_is_dashed_instead_of_drawn(water_across_the_boundary):

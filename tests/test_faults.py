@@ -22,6 +22,7 @@ import pytest
 import yaml
 from ase import Atoms
 from crosstrain import paths, steps
+from crosstrain.__main__ import main
 from crosstrain.build.molecules import molecule
 from crosstrain.data import frames as fr
 from crosstrain.data import profiles, published
@@ -342,6 +343,39 @@ def test_a_damaged_label_of_an_interrupted_step_is_made_again(study, damage):
     assert study.store.digest(label) == before
 
 
+INTERRUPTED_RUN = """
+import os, sys
+from pathlib import Path
+from crosstrain import steps
+from crosstrain.simulate import dynamics
+run, save = dynamics.run_dynamics, dynamics._Run._save_checkpoint
+def save_and_die(self):
+    save(self)
+    if self.step == 10:
+        os._exit(9)
+dynamics._Run._save_checkpoint = save_and_die
+dynamics.run_dynamics = lambda *given, **named: run(*given, **named, checkpoint_every_s=1e-9)
+steps.run(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("damage", [cut, flip])
+def test_a_run_whose_two_checkpoints_are_damaged_is_begun_again(study, damage):
+    (liquid,) = study.liquids(*study.models(), "hot")
+    before = study.store.digest(liquid)
+    forget(study, liquid)
+    *command, order = engine._command(liquid, study.store)
+    died = subprocess.run([sys.executable, "-c", INTERRUPTED_RUN, order], capture_output=True)
+    assert died.returncode == 9, died.stderr
+    folder = study.store.work(liquid) / "dynamics"
+    for name in ("checkpoint.npz", "checkpoint.previous.npz"):
+        damage(folder / name)
+    again = subprocess.run([*command, order], capture_output=True, text=True)
+    assert again.returncode == 0, again.stderr
+    assert "begun again: " in again.stderr
+    assert study.store.digest(liquid) == before
+
+
 CHECKPOINTS = {"deep_potential": "model.ckpt-*.pt", "mace": "checkpoints/*.pt"}
 MODELS = {
     "deep_potential": SMALL_MODEL,
@@ -445,7 +479,9 @@ def small_disk(tmp_path):
 STUDY = ("study", "--only", "sets", "--profile")
 
 
-def test_a_full_disk_is_told_and_a_rerun_completes(crosstrain, tiny, small_disk):
+def test_a_full_disk_is_told_and_a_rerun_completes_as_if_nothing_was(
+    crosstrain, tiny, small_disk, tmp_path
+):
     (disk, remount), _ = small_disk, keep_only_water(tiny)
     environment = os.environ | {"CROSSTRAIN_RUNS": str(disk / "runs")}
     (disk / "ballast").write_bytes(bytes(16000))
@@ -458,6 +494,15 @@ def test_a_full_disk_is_told_and_a_rerun_completes(crosstrain, tiny, small_disk)
     again = crosstrain(*STUDY, tiny, env=environment)
     assert again.returncode == 0, again.stderr
     assert crosstrain(*STUDY, tiny, env=environment).stdout.startswith("0 steps computed")
+    calm = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path / "calm")}
+    assert crosstrain(*STUDY, tiny, env=calm).returncode == 0
+    assert digests(disk) == digests(tmp_path / "calm") != {}
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Digest of each result by its name, but for the times that labels took."""
+    records = [json.loads(file.read_text()) for file in folder.rglob(PROVENANCE)]
+    return {f"{r['kind']} {r['name']}": r["digest"] for r in records if r["kind"] != "label_cost"}
 
 
 def test_a_read_only_store_is_told_and_its_results_are_still_read(crosstrain, tiny, small_disk):
@@ -497,12 +542,37 @@ def test_no_room_for_the_reason_is_still_a_failure(tmp_path):
 # --- two at once, and clocks ------------------------------------------------------------------
 
 
+def study_noting(profile: str, log: str) -> None:
+    """Compute the sets of a profile; each step that is computed is noted in a file."""
+    plain_command = engine._command
+    engine._command = lambda step, store: [
+        *(sys.executable, "-c", IN_PROCESS, "step_noting", plain_command(step, store)[-1], log)
+    ]
+    sys.exit(main([*STUDY, profile]))
+
+
+def step_noting(order: str, log: str) -> None:
+    step, _ = steps.read_order(Path(order))
+    kind = steps.KINDS[step.kind]
+
+    def noted(*arguments):
+        with open(log, "a") as file:
+            file.write(f"{step.folder_name}\n")
+        kind.function(*arguments)
+
+    steps.KINDS[step.kind] = steps.Kind(noted, kind.version)
+    steps.run(Path(order))
+
+
 def test_two_runs_on_one_store_compute_each_step_once(tiny, tmp_path):
     keep_only_water(tiny)
-    command = [sys.executable, "-m", "crosstrain", *STUDY, str(tiny)]
+    log = tmp_path / "computed.txt"
+    command = [sys.executable, "-c", IN_PROCESS, "study_noting", str(tiny), str(log)]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [run.wait() for run in runs] == [0, 0]
     study = Study(str(tiny), announce=False)
+    expected = [step.folder_name for step in upstream(study.sets())]
+    assert sorted(log.read_text().split()) == sorted(expected)
     for step in upstream(study.sets()):
         study.store.verify(step)
     assert not [*tmp_path.rglob(".staging*")]
@@ -583,19 +653,29 @@ def test_a_reference_that_does_not_converge_costs_one_frame(study, tmp_path):
     ions = Atoms("C8H8O8", np.random.default_rng(0).uniform(0, 30, (24, 3)))
     ions.info["seed"] = "spoiled"
     out, work = tmp_path / "out", tmp_path / "work"
-    for folder in (out, work):
-        folder.mkdir()
+    work.mkdir()
     fr.write(tmp_path / steps.FRAMES, [frames[0], ions, frames[1]])
     code = "import sys; from pathlib import Path; from crosstrain import steps;"
     code += "steps._label({'method': 'GFN2-xTB'}, {'frames': Path(sys.argv[1])},"
     code += "Path(sys.argv[2]), Path(sys.argv[3]))"
     words = [sys.executable, "-c", code, str(tmp_path), str(out), str(work)]
-    subprocess.run(words, check=True, capture_output=True)
+    for _ in range(2):  # a rerun takes what is there
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        subprocess.run(words, check=True, capture_output=True)
+        check_two_labels_and_a_failure(out, fr.read(study.store.folder(label) / steps.FRAMES)[:2])
+
+
+def check_two_labels_and_a_failure(out: Path, known: list[Atoms]) -> None:
     assert json.loads((out / "failures.json").read_text()) == [
         {"frame": "spoiled", "reason": "GFN2-xTB failed: SCF not converged in 250 cycles"}
     ]
     kept = fr.read(out / steps.FRAMES, labelled=True)
-    assert [frame.info["seed"] for frame in kept] == [frame.info["seed"] for frame in frames]
+    assert [frame.info["seed"] for frame in kept] == [frame.info["seed"] for frame in known]
+    for frame, same in zip(kept, known, strict=True):  # as without the spoiled one between them
+        assert frame.info[fr.ENERGY] == pytest.approx(same.info[fr.ENERGY], abs=1e-6)
+        np.testing.assert_allclose(frame.arrays[fr.FORCES], same.arrays[fr.FORCES], atol=1e-6)
+        np.testing.assert_allclose(frame.info[fr.STRESS], same.info[fr.STRESS], atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -637,24 +717,28 @@ def test_a_trainer_that_exits_is_told_and_tried_again(study):
 
 
 NAN_MODEL = """
-import sys, torch, deepmd.pt
-model = torch.jit.load(sys.argv[1])
+import sys, torch
+if sys.argv[1].endswith(".pth"):
+    import deepmd.pt
+    model, save = torch.jit.load(sys.argv[1]), torch.jit.save
+else:
+    model, save = torch.load(sys.argv[1], weights_only=False), torch.save
 with torch.no_grad():
     for weight in model.parameters():
         weight.fill_(float("nan"))
     for buffer in model.buffers():
         if buffer.is_floating_point() and buffer.ndim:
             buffer.fill_(float("nan"))
-torch.jit.save(model, sys.argv[2])
+save(model, sys.argv[2])
 """
 
 
-def test_a_model_that_returns_nan_gives_no_number(study, tmp_path):
-    (model,) = study.models()
-    file = tmp_path / "nan.pth"
-    source = study.store.folder(model) / "deep_potential.pth"
-    subprocess.run([sys.executable, "-c", NAN_MODEL, str(source), str(file)], check=True)
-    broken = study.given_model("nan", file, "deep_potential", sha256(file))
+def test_a_model_that_returns_nan_gives_no_number(study, finished, tmp_path):
+    name, folder = finished
+    sound = folder / protocol.architecture(name).MODEL_FILE
+    file = tmp_path / f"nan{sound.suffix}"
+    subprocess.run([sys.executable, "-c", NAN_MODEL, str(sound), str(file)], check=True)
+    broken = study.given_model("nan", file, name, sha256(file))
     judged = study.evaluated(broken, study.block("water"))
     liquid = study.liquid(broken, "hot", 1)
     with pytest.raises(StepsFailed) as error:
@@ -665,3 +749,9 @@ def test_a_model_that_returns_nan_gives_no_number(study, tmp_path):
     assert (run["status"], run["reason"]) == ("unstable", "non-finite force")
     seen = json.loads((study.store.folder(study.observed(liquid)) / "observed.json").read_text())
     assert not seen["density_g_cm3"]
+    shutil.copyfile(sound, file)
+    mended = study.given_model("nan", file, name, sha256(file))
+    judged = study.evaluated(mended, study.block("water"))
+    assert study.fill([judged], quiet=True) == 2
+    found = np.load(study.store.folder(judged) / "predictions.npz")
+    assert all(np.isfinite(found[key]).all() for key in found)

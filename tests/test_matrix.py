@@ -109,6 +109,12 @@ def test_values_of_a_model_whose_replicas_lived(study):
     assert first["score"].state is first["density_deviation"].state is State.NOT_RUN
     assert states(found["own_error"], "classical", "mace") == [State.DONE, State.NOT_RUN]
     assert states(found["own_error"], "classical", "deep_potential") == [State.NOT_RUN] * 2
+    assert first["survival"].is_best and not first["density"].is_best
+    parts = matrix.parts(study, "hot", matrix.stored(study, "hot"))
+    own = {name: cells["classical", "mace"][0] for name, cells in parts.items()}
+    whole = np.hypot(own["own:translation"].value, own["own:rotation"].value)
+    assert own["own:vibration"].value < whole == pytest.approx(first["own_error"].value, rel=0.05)
+    assert states(parts["fixed:rotation"], "packed", "mace") == [State.NOT_RUN] * 2
 
 
 def test_an_unstable_model_has_how_long_it_lived_and_no_averages(study):
@@ -122,6 +128,9 @@ def test_an_unstable_model_has_how_long_it_lived_and_no_averages(study):
     assert second["survival"].value == pytest.approx(0.6)
     for name in ("density", "own_error"):
         assert (second[name].state, second[name].value) == (State.UNSTABLE, None)
+    parts = matrix.parts(study, "hot", matrix.stored(study, "hot"))
+    assert states(parts["own:rotation"], "packed", "mace") == [State.NOT_RUN, State.UNSTABLE]
+    assert states(parts["fixed:rotation"], "packed", "mace") == [State.NOT_RUN, State.DONE]
     assert second["fixed_error"].state is State.DONE  # a test set needs no liquid
 
 

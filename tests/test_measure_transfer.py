@@ -245,7 +245,7 @@ def test_coverage_of_the_efficiency():
         ((0.4, 0.8, 0.5), (0.3, 0.6, 0.2), "not clear of zero"),
         ((0.1, 0.12, 0.11), (0.3, 0.32, 0.31), "below zero"),
         ((0.5, 0.5, 0.5), (0.2, 0.2, 0.2), "scatter"),
-        ((0.5,), (0.2, 0.3), "dp_iterated by deep_potential has 1 values"),
+        ((0.5,), (0.2, 0.3), "dp_iterated: too few seeds"),
     ],
 )
 def test_no_ratio_without_a_clear_denominator(row, control, message):

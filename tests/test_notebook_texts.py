@@ -4,8 +4,9 @@ import ast
 import re
 
 import jupytext
+import numpy as np
 import pytest
-from crosstrain import paths
+from crosstrain import judge, paths
 from crosstrain.run import notebooks
 
 NAMES = notebooks.names()
@@ -71,6 +72,42 @@ def test_prose_stands_between_headings_and_code(cells):
     # after imports, parameters and derived values, never more than two code cells in a row
     rest = "".join("c" if kind == "code" else "m" for kind in kinds[tagged + 2 :])
     assert "ccc" not in rest
+
+
+def test_every_reference_is_cited_and_every_citation_has_one(cells):
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    body, _, rest = text.partition("## References\n")
+    numbered = re.findall(r"^(\d+)\. ", rest, re.MULTILINE)
+    cited = re.findall(r"\[(\d+(?:, \d+)*)\](?!\()", body)
+    assert numbered == [str(n + 1) for n in range(len(numbered))]
+    assert {number for some in cited for number in some.split(", ")} == set(numbered)
+
+
+def test_the_sliders_of_the_score_move_it():
+    """The functions that notebook 05 draws with: another tolerance gives another score."""
+    (source,) = (
+        cell.source
+        for cell in jupytext.read(notebooks.twin("05_score_models"), fmt="py:percent").cells
+        if "def scored(" in cell.source
+    )
+    density = {"value": 1.02, "error": 0.001, "n_effective": 50.0}
+    run = {"time_ps": 1.0, "planned_ps": 1.0, "density_g_cm3": density}
+    known = {"value": 1.0, "error": 0.001, "n_effective": 50.0, "problems": []}
+    given = {
+        "judge": judge,
+        "np": np,
+        "seed": 0,
+        "weights": {"density": 1.0, "rdf": 1.0},
+        "observed": {("model", "hot"): [run, run]},
+        "references": {"hot": {"observables": {"density": known}, "r_A": []}},
+    }
+    (scored,) = (n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef))
+    exec(compile(ast.Module([scored], []), "05_score_models", "exec"), given)
+    narrow, wide = (
+        given["scored"]({"density": tolerance, "rdf": 0.05})["model", "hot"].value
+        for tolerance in (0.01, 0.04)
+    )
+    assert narrow < 0.3 < 0.7 < wide
 
 
 def test_links_between_notebooks_lead_somewhere(cells):

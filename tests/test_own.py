@@ -193,7 +193,7 @@ def put_runs(study, runs, density=NO_MODEL_AGREES, sets="classical"):
     ("mace", "density", "block", "why"),
     [
         (0.91, TRUSTED, None, ""),
-        (0.95, TRUSTED, "scan", "density 0.950 ± 0.002 g/cm³, the reference 0.900 ± 0.005"),
+        (0.95, TRUSTED, "scan", "density 0.9500 ± 0.0020 g/cm³, the reference 0.9000 ± 0.0050"),
         (0.95, NO_MODEL_AGREES, "scan", "deep_potential-classical-s1 0.910"),
         (0.92, NO_MODEL_AGREES, None, ""),
         (0.92, None, None, ""),

@@ -121,6 +121,21 @@ def test_hours_follow_what_alike_steps_cost(tmp_path):
     assert told.startswith("1 steps stored, 3 to compute (0 running, 0 failed): about 0.0 core")
 
 
+def test_a_gpu_shortens_the_wall_time_of_the_steps_that_want_one(tmp_path):
+    hours = {"cuda": 100.0, "cpu": 20.0}
+    steps = [
+        Step("train", device, {"device": device}, estimate_s=3600 * h)
+        for device, h in hours.items()
+    ]
+    found = campaign.standings(steps, store_with(tmp_path))
+    told = campaign.summary(found, 4)
+    assert told.endswith("about 120.0 core hours, 30.0 hours with 4 workers, all on cores")
+    told = campaign.summary(found, 4, gpu_cores=10)
+    assert told.endswith("120.0 core hours, 7.5 hours with 4 workers where a GPU is worth 10 cores")
+    without = campaign.standings(steps[1:], store_with(tmp_path))
+    assert campaign.summary(without, 4, gpu_cores=10).endswith(" 5.0 hours with 4 workers")
+
+
 def test_cells_stand_as_their_steps(tiny_with, tmp_path):
     rows = {"rows": ["water", "crushed", "everything"], "names": {"everything": "water+lost"}}
     training = {"sets": ["water", "crushed"], "seeds": [1, 2], **rows}

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from crosstrain.data import profiles
@@ -199,6 +200,42 @@ def test_a_step_whose_job_reaches_its_walltime_goes_on_in_another(slurm, cluster
     assert "TIMEOUT" in slurm(*ended).split()
 
 
+DRIVER = """
+import sys
+from crosstrain.data.profiles import Compute
+from crosstrain.run import engine
+from crosstrain.run.store import Step
+own, folder = sys.argv[1:]
+step = "import os, sys, time; from pathlib import Path; from crosstrain import steps;"
+step += "steps._die_with_parent(); Path(sys.argv[1]).write_text(str(os.getpid())); time.sleep(600)"
+with engine._executor(Compute(engine=own, workers=1)) as submit:
+    submit(Step("observe", "x"), [sys.executable, "-c", step, f"{folder}/begun"], folder).result()
+"""
+
+
+def test_a_killed_driver_leaves_no_process_and_no_job(slurm, cluster, tmp_path):
+    begun, command = tmp_path / "begun", [sys.executable, "-c", DRIVER, cluster(), tmp_path]
+    driver = subprocess.Popen(list(map(str, command)), stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: begun.is_file() and begun.read_text(), 300, driver)
+        helpers = psutil.Process(driver.pid).children(recursive=True)
+        left = [*helpers, psutil.Process(int(begun.read_text()))]
+    finally:
+        driver.kill()
+    assert len(left) > 1 and all(map(psutil.Process.is_running, left))
+    driver.communicate()
+    wait_for(lambda: not any(map(is_alive, left)), 200)
+    queued = ["squeue", "--noheader", "--format=%i", "--states=running,pending"]
+    wait_for(lambda: not slurm(*queued).split(), 120)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 # --- without a cluster ------------------------------------------------------------------------
 
 
@@ -268,6 +305,22 @@ def test_a_dry_run_lists_the_campaign_and_where_it_would_run(crosstrain, tiny, t
     refused = crosstrain("study", "--profile", tiny, "--workers", "0", "--dry-run")
     assert refused.returncode == 2
     assert "workers 0; allowed are 1 or more" in refused.stderr
+
+
+def test_steps_that_want_a_gpu_are_told_where_there_is_none(crosstrain, tiny_with):
+    steps = [Step("train", name, {"device": "cuda"}) for name in "ab"] + [Step("label", "c")]
+    for name in ("slurm", "slurm_gpu", "local", "serial"):
+        told = engine.without_gpu(steps, Compute(engine=name, workers=2))
+        assert [line.split(" and ")[0] for line in told] == (
+            ["2 steps want a GPU"] if name == "slurm" else []
+        )
+    assert engine.without_gpu(steps[2:], Compute(engine="slurm")) == []
+    profile = tiny_with(compute={"device": "cuda"})
+    done = crosstrain("study", "--profile", profile, "--engine", "slurm", "--dry-run")
+    assert done.stdout.splitlines()[-1].endswith(
+        " steps want a GPU and engine 'slurm' has none: use slurm_gpu, or an executor with "
+        "gpus_per_node"
+    )
 
 
 def test_the_paper_profile_is_planned_for_a_gpu_cluster():

@@ -438,5 +438,10 @@ def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on
     n_models = sum(step.kind in ("train", "member") for step in upstream(study.campaign()))
     assert float(found[1]) > 2e-3 * n_models  # of at least 2 MB each
     assert not {"build", "label", "member", "explore"} & set(found[2].split(", "))
-    unknown = outlook.lines(study)[-3]
+    wall = (total - of_gpu + of_gpu / 50) / study.profile.compute.workers
+    said = float(re.search(r" (\S+) hours with ", summary)[1])
+    assert said == pytest.approx(wall, abs=0.2)  # of hours that are rounded
+    assert summary.endswith(" workers where a GPU is worth 50 cores")
+    unknown, _, on_cores = outlook.lines(study)[-3:]
     assert "GPU hours: not known; say with --gpu-cores" in unknown
+    assert on_cores.endswith(" workers, all on cores")

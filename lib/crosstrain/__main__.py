@@ -139,12 +139,16 @@ def _plan(options: argparse.Namespace) -> int:
 
 def _study(options: argparse.Namespace) -> int:
     from crosstrain import outlook
+    from crosstrain.run import engine
     from crosstrain.study import Study
 
     study = Study(options.profile)
     study.use_engine(options.engine, options.workers)
     if options.dry_run:
-        print("\n".join([*outlook.lines(study), *study.places()]))
+        warning = engine.without_gpu(
+            study.store.to_compute(study.campaign()), study.profile.compute
+        )
+        print("\n".join([*outlook.lines(study), *study.places(), *warning]))
         return 0
     steps = study.campaign()
     if options.only:

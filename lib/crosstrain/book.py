@@ -26,16 +26,22 @@ from crosstrain.run import notebooks
 
 GLOSSARY = "glossary.md"
 SUMMARY = "00_start_here__summary"  # the figure of the first page
+ABOUT_SUMMARY = (
+    "Training sets (rows) by architectures (columns). Blue: liquid score, dark is good. Orange: "
+    "force error, dark is bad. Hatched: the liquid broke down. White: not run."
+)
 ENTRY = re.compile(r"^- \*\*(.+?)\*\*: (.+?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
 REFERENCE = re.compile(r"^\d+\. (.+?)(?=^\d+\. |\Z)", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"\d{4}, \d+, \w+")  # year, volume and page tell a paper
-SAVED = re.compile(r"lab\.save\(\w+, \"(\w+)\"")
+LEAD_IN = re.compile(r"(?<=[.?!])\s+[^.?!]*:\Z")  # a last sentence that leads to the next cell
+SAVED = re.compile(r"\w+\.save\(\w+, \"(\w+)\"")
 # Where no term is linked: code, formulae, links, headings, tables and HTML.
 PROTECTED = re.compile(
     r"```.*?```|`[^`]*`|\$\$.*?\$\$|\$[^$\n]+\$|\[[^\]]*\]\([^)]*\)|^#.*?$|^\|.*?$|<[^>]*>",
     re.MULTILINE | re.DOTALL,
 )
 FORMULA_PT = 14
+LONGEST_LINE = 28  # characters of a table's cell that are never broken
 STRUCTURE_HTML = """\
 <figure class="structure"><script type="{kind}">{atoms}</script>
 <img src="data:image/png;base64,{still}" alt="{name}"><div class="stage"></div>{slider}
@@ -128,6 +134,7 @@ def write_source(folder: Path) -> None:
             for output in cell.get("outputs", []):
                 _place_structure(output.get("data", {}))
                 _link_pages(output.get("data", {}))
+                _set_cells(output.get("data", {}))
     pages = {
         "index.md": _index(),
         GLOSSARY: _glossary_page(entries, first),
@@ -190,6 +197,18 @@ def _link_pages(data: dict[str, str]) -> None:
         data["text/markdown"] = re.sub(r"\((\w+)\.ipynb\)", r"(\1.html)", data["text/markdown"])
 
 
+def _set_cells(data: dict[str, str]) -> None:
+    """Keep short cells of a table in a line, and long ones from being squeezed."""
+
+    def cell(match: re.Match[str]) -> str:
+        if len(match[1]) > LONGEST_LINE:
+            return f'<td class="long">{match[1]}</td>'
+        return f"<td>{match[1].replace(' ', '&nbsp;')}</td>"
+
+    if 'class="dataframe"' in data.get("text/html", ""):
+        data["text/html"] = re.sub(r"<td>([^<]*)</td>", cell, data["text/html"])
+
+
 # --- terms ------------------------------------------------------------------------------------
 
 
@@ -221,16 +240,20 @@ def link_terms(text: str, terms: Sequence[str], seen: set[str]) -> str:
     seen : set of str
         Terms that are linked already.
     """
-    for term in sorted(set(terms) - seen, key=len, reverse=True):
+    taken = [match.span() for match in PROTECTED.finditer(text)]
+    links = []
+    for term in sorted(set(terms), key=len, reverse=True):
         spelled = r"\s+".join(map(re.escape, term.split()))
-        taken = [match.span() for match in PROTECTED.finditer(text)]
         for use in re.finditer(rf"\b{spelled}s?\b", text, flags=re.IGNORECASE):
-            if not any(start < use.end() and use.start() < end for start, end in taken):
-                shown = " ".join(use[0].split())
-                link = f"{{term}}`{shown} <{term}>`"
-                text = text[: use.start()] + link + text[use.end() :]
+            if any(start < use.end() and use.start() < end for start, end in taken):
+                continue
+            taken.append(use.span())  # linked or not, no shorter term is meant there
+            if term not in seen:
                 seen.add(term)
-                break
+                links.append((use, term))
+    for use, term in sorted(links, key=lambda link: link[0].start(), reverse=True):
+        link = f"{{term}}`{' '.join(use[0].split())} <{term}>`"
+        text = text[: use.start()] + link + text[use.end() :]
     return text
 
 
@@ -254,7 +277,7 @@ def _index() -> str:
     rest = ["figures", "glossary", "references", "contributing", "changes"]
     summary = ""
     if SUMMARY in figures.read_manifest(paths.root() / "figures"):
-        summary = f"![The study and what is stored of it](figures/{SUMMARY}.png)"
+        summary = f"![The study and what is stored of it](figures/{SUMMARY}.png)\n\n{ABOUT_SUMMARY}"
     return (
         text.replace("<!-- summary -->", summary).replace("<!-- chapters -->", table)
         + _toctree("Chapters", entries)
@@ -282,14 +305,14 @@ def _glossary_page(entries: Mapping[tuple[str, ...], str], first: Mapping[str, s
 
 
 def _captions(chapter: NotebookNode) -> dict[str, str]:
-    """Return what the next text after each figure of a chapter says first."""
+    """Return what the next text after each figure of a chapter says first, without a lead-in."""
     found, drawn = {}, []
     for cell in chapter.cells:
         if cell.cell_type == "code":
             drawn += SAVED.findall(cell.source)
         else:
             text = "" if cell.source.startswith("#") else cell.source.partition("\n\n")[0]
-            found |= dict.fromkeys(drawn, text)
+            found |= dict.fromkeys(drawn, LEAD_IN.sub("", text))
             drawn = []
     return found
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from crosstrain import judge
+from crosstrain import judge, matrix
+from crosstrain.data import summaries
 from crosstrain.data.charts import LIQUID
-from crosstrain.data.frames import FORCES
-from crosstrain.measure import errors, score, transfer
-from crosstrain.measure.transfer import Better, Effect, NotComparable, State
+from crosstrain.measure import score, transfer
+from crosstrain.measure.transfer import Better, Cells, Effect, NotComparable, Run, State
 from crosstrain.measure.verdicts import Verdict, of_one
 from crosstrain.run.store import Step
 from crosstrain.study import Study
@@ -45,6 +46,50 @@ class Point(NamedTuple):
 
 Points = Mapping[tuple[str, str], Sequence[Point]]
 """Points by (row, architecture), one per seed; a row that was not run has none."""
+
+
+def pooled(study: Study, rows: Sequence[str]) -> dict[str, list[Step]]:
+    """Return the models of some rows, and all that are stored of the other rows of the matrix.
+
+    Gains take their scatter from all rows of an architecture, so that a gain is as sure in one
+    notebook as in another, whatever else this shows.
+
+    Parameters
+    ----------
+    study : Study
+    rows : sequence of str
+        Training sets; theirs are the models that a notebook may show
+        (`crosstrain.study.Study.shown`).
+    """
+    others = [row for row in study.rows() if row not in rows and study.can_train(row)]
+    stored = {
+        row: [m for m in study.models([row]) if all(map(study.has, [m, *study.results(m)]))]
+        for row in others
+    }
+    return {row: study.shown(row) for row in rows} | stored
+
+
+def of_matrix(held: matrix.Matrix, *, state: str, test: str) -> dict[str, Cells]:
+    """Return what the transfer matrix knows of models, by a name for people.
+
+    A model whose run ended early has no error on its own frames and no density: they would be those
+    of a liquid that falls apart. How long it lived is its value.
+
+    Parameters
+    ----------
+    held : Matrix
+        From `crosstrain.matrix.read`.
+    state : str
+        Of the liquid.
+    test : str
+        Of the fixed error: the first test set of the profile.
+    """
+    return {
+        f"force between molecules on {test}": held["fixed_error"],
+        f"force between molecules on own frames, {state}": held["own_error"],
+        f"|density - reference|, {state}": held["density_deviation"],
+        f"lived / planned, {state}": held["survival"],
+    }
 
 
 def points(models: Mapping[str, Sequence[Step]], of: Callable[[Step], Point | None]) -> Points:
@@ -141,18 +186,19 @@ def liquid(
     Returns
     -------
     dict of str to Point
-        ``lived`` (fraction of the planned time), ``own_force`` (RMSE on the model's own frames,
-        meV/Å) and ``density`` (g/cm³).
+        ``lived`` (fraction of the planned time), ``own_force`` (RMSE of the forces between
+        molecules on the model's own frames, meV/Å) and ``density`` (g/cm³). If a run ended early
+        the last two are of frames of its end, to be shown as such and not to be averaged.
     """
     completed = all(run["status"] == "completed" for run in observed)
     state = State.DONE if completed else State.UNSTABLE
     lived = [run["time_ps"] for run in observed]
-    deviations = [
-        np.subtract(said, frame.arrays[FORCES])
+    between = [
+        1e3 * summaries.force_errors(run["frames"], run)["intermolecular"].rmse
         for run in own
-        for frame, said in zip(run["frames"], run["forces_eV_A"], strict=True)
+        if run["frames"]
     ]
-    rmse = 1e3 * errors.rms(np.concatenate(deviations)) if deviations else np.nan
+    rmse = float(np.sqrt(np.mean(np.square(between)))) if between else np.nan
     density = judge.mean_density(observed)
     value, error = density[:2] if density else (np.nan, np.nan)
     return {
@@ -162,26 +208,32 @@ def liquid(
     }
 
 
-def cells(found: Points, better: Better) -> transfer.Cells:
-    """Return points as cells of the transfer matrix; errors ("lower") as their logarithms.
+def cells(found: Points) -> Cells:
+    """Return points as cells of the transfer matrix.
 
-    A gain is then the logarithm of the factor by which the error shrinks. A point without a value
-    counts as failed.
+    A point of an unstable model has no value there, and one without a value counts as failed.
     """
-    raw = {
-        key: [
-            transfer.Run(point.state, point.value, float(np.nan_to_num(point.error)))
-            if np.isfinite(point.value)
-            else transfer.Run(State.FAILED)
-            for point in members
-        ]
-        for key, members in found.items()
-    }
-    return transfer.logarithms(raw) if better == "lower" else raw
+
+    def run(point: Point) -> Run:
+        if point.state is State.UNSTABLE:
+            return Run(State.UNSTABLE)
+        if not np.isfinite(point.value):
+            return Run(State.FAILED)
+        return Run(point.state, point.value, float(np.nan_to_num(point.error)))
+
+    return {key: list(map(run, members)) for key, members in found.items()}
+
+
+def comparable(found: Cells, better: Better) -> Cells:
+    """Return cells as gains are taken of them: errors ("lower") as their logarithms.
+
+    A gain is then the logarithm of the factor by which the error shrinks.
+    """
+    return transfer.logarithms(found) if better == "lower" else found
 
 
 def gains(
-    found: Points,
+    found: Cells,
     pairs: Sequence[tuple[str, str]],
     architectures: Sequence[str],
     *,
@@ -192,7 +244,8 @@ def gains(
 
     Parameters
     ----------
-    found : Points
+    found : Cells
+        Of all rows whose scatter is known, not only of those of the pairs.
     pairs : sequence of (row, base)
     architectures : sequence of str
     better : str
@@ -200,10 +253,10 @@ def gains(
     rng : Generator
         Of the bootstrap.
     """
-    matrix, options = cells(found, better), {"better": better, "rng": rng}
+    values, options = comparable(found, better), {"better": better, "rng": rng}
     return {
         (*pair, architecture): transfer.attempt(
-            transfer.gain, matrix, *pair, architecture, **options
+            transfer.gain, values, *pair, architecture, **options
         )
         for pair in pairs
         for architecture in architectures
@@ -218,20 +271,77 @@ def in_words(gain: Effect, better: Better) -> str:
     word = WORDS[of_one(gain).verdict]
     if better == "lower":
         value, low, high = np.exp([-value, -high, -low])
-        return f"error × {value:.2g} ({low:.2g} to {high:.2g}), {word}"
+        return f"error × {value:.3g} ({low:.3g} to {high:.3g}), {word}"
     return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {word}"
 
 
 def in_numbers(members: Sequence[Point]) -> str:
-    """Return the values of models in words, such as ``1.02 ± 0.01, 0.95 ± 0.02 (ended early)``."""
+    """Return the values of models in words, such as ``1.02 ± 0.01, unstable``."""
 
     def one(point: Point) -> str:
+        if point.state is State.UNSTABLE:
+            return "unstable"
         if not np.isfinite(point.value):
             return "no value"
-        known = f"{point.value:.3f}" + (f" ± {point.error:.3f}" if point.error >= 0 else "")
-        return f"{known} (ended early)" if point.state is State.UNSTABLE else known
+        known = point.error >= 0
+        return summaries.plus_minus(*point[:2]) if known else f"{point.value:.3f}"
 
     return ", ".join(map(one, members))
+
+
+def density_in_words(known: transfer.Cell, reference: Mapping[str, Any]) -> str:
+    """Return a mean density and how far it is off that of the reference, with standard errors.
+
+    Parameters
+    ----------
+    known : Cell
+        Of the density, g/cm³.
+    reference : mapping
+        Content of ``reference.json``; without a trusted density only the mean is said.
+    """
+    if known.mean is None:
+        return known.state.value
+    own = known.error
+    said = f"{known.mean:.3f}" if own is None else summaries.plus_minus(known.mean, own)
+    if n_unstable := known.counts[State.UNSTABLE]:
+        said += f" without {n_unstable} unstable"
+    if own is None or summaries.why_not(reference, "density"):
+        return said
+    truth = reference["observables"]["density"]
+    off, error = known.mean - truth["value"], np.hypot(own, truth["error"])
+    side = "too dense" if off > 0 else "too thin"
+    doubt = "" if abs(off) > 2 * error else ", not clear of its two standard errors"
+    return f"{said}, {side} by {summaries.plus_minus(abs(off), error)}{doubt}"
+
+
+def contradictions(
+    gained: Mapping[str, Mapping[tuple[str, str, str], Effect]],
+    better: Mapping[str, Better],
+    labels: Mapping[str, str],
+) -> list[str]:
+    """Return in words which gains contradict 'the block helps', which lean so, and how many do not.
+
+    Parameters
+    ----------
+    gained : mapping
+        From `gains`, by quantity.
+    better, labels
+        By quantity as there, and by architecture the name for people.
+    """
+    harms, leans, counts = [], [], Counter()
+    for name, effects in gained.items():
+        for (row, base, architecture), gain in effects.items():
+            if isinstance(gain, NotComparable):
+                counts["not comparable"] += 1
+                continue
+            counts[WORDS[of_one(gain).verdict]] += 1
+            said = f"{name}, {labels[architecture]}, {row} over {base}"
+            if of_one(gain).verdict is Verdict.NOT_SUPPORTED:
+                harms.append(f"contradicts the claim: {said}: {in_words(gain, better[name])}")
+            elif of_one(gain).verdict is Verdict.UNDECIDED and gain.value < 0:
+                leans.append(f"leans against it: {said}: {in_words(gain, better[name])}")
+    total = ", ".join(f"{word} {n}" for word, n in counts.items())
+    return [*(harms or ["nothing contradicts it"]), *leans, f"all comparisons: {total}"]
 
 
 def table(
@@ -280,7 +390,7 @@ def serves_maker_only(maker: Effect, receiver: Effect, difference: Effect) -> Ve
 
 
 def handed_on(
-    measured: Mapping[str, Points],
+    measured: Mapping[str, Cells],
     better: Mapping[str, Better],
     row: str,
     control: str,
@@ -293,8 +403,8 @@ def handed_on(
 
     Parameters
     ----------
-    measured : mapping of str to Points
-        By name of the quantity.
+    measured : mapping of str to Cells
+        By name of the quantity, of all rows as for `gains`.
     better : mapping of str to str
         Of each, as for `gains`.
     row, control : str
@@ -311,13 +421,13 @@ def handed_on(
     """
     rows = {}
     for name, found in measured.items():
-        matrix, options = cells(found, better[name]), {"better": better[name], "rng": rng}
+        values, options = comparable(found, better[name]), {"better": better[name], "rng": rng}
         both = (maker, receiver)
         own, others = gains(found, [(row, control)], both, **options).values()
-        worth = transfer.efficiency(matrix, row, control, maker=maker, receiver=receiver, **options)
+        worth = transfer.efficiency(values, row, control, maker=maker, receiver=receiver, **options)
         lacking = (gain for gain in (own, others) if isinstance(gain, NotComparable))
         reason = next((gain.in_words() for gain in lacking), worth.reason)
-        more = transfer.attempt(transfer.difference_of_gains, matrix, row, control, both, **options)
+        more = transfer.attempt(transfer.difference_of_gains, values, row, control, both, **options)
         known = None if worth.reason else (worth.value, worth.lower, worth.upper)
         rows[name] = {
             "efficiency": "{:.2f} ({:.2f} to {:.2f})".format(*known) if known else "-",

@@ -239,19 +239,37 @@ def liquid_score(
     rng, tolerances, weights
         As for `crosstrain.measure.score.liquid_score`.
     """
-    deviations = {
-        name: _deviation(name, observed, value, reference["r_A"])
-        for name, value in reference["observables"].items()
-        if not value["problems"]
-    }
     return score.liquid_score(
         lived_ps=[run["time_ps"] for run in observed],
         planned_ps=observed[0]["planned_ps"],
-        deviations=deviations,
+        deviations=deviations(observed, reference),
         rng=rng,
         tolerances=tolerances,
         weights=weights,
     )
+
+
+def deviations(
+    observed: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]
+) -> dict[str, Estimate]:
+    """Return how far a model's replicas are off the reference, by trusted observable.
+
+    Parameters
+    ----------
+    observed, reference
+        As for `liquid_score`.
+
+    Returns
+    -------
+    dict
+        ``density`` in g/cm³, signed; ``rdf:<pair>`` the overlap error without the share of the
+        noise. Infinite where the runs have nothing to measure.
+    """
+    return {
+        name: _deviation(name, observed, value, reference["r_A"])
+        for name, value in reference["observables"].items()
+        if not value["problems"]
+    }
 
 
 def mean_density(observed: Sequence[Mapping[str, Any]]) -> Estimate | None:

@@ -50,6 +50,8 @@ QUANTITIES = {
     "own_error": Quantity("own-run intermolecular\nforce error / meV Å$^{-1}$", "lower", ".1f"),
     "fixed_error": Quantity("fixed-set intermolecular\nforce error / meV Å$^{-1}$", "lower", ".1f"),
 }
+COMPONENTS = ("translation", "rotation", "vibration")
+"""Of the force on an atom, see `crosstrain.measure.forces`."""
 DEFAULTS = ("score", "own_error")  # the first that has a value measures the effects
 NONE: Mapping[str, Any] = {"observables": {}, "r_A": []}  # a reference that vouches for nothing
 Matrix = Mapping[str, Cells]
@@ -133,11 +135,12 @@ def stored(
         raise ValueError(f"state {state!r}; the profile has {', '.join(states)}")
     models = [model for each in _models(study, rows).values() for model in each]
 
-    def error(step: Step) -> float | None:
+    def error(step: Step) -> dict[str, float] | None:
         said = study.predicted(step)
         if not said["frames"]:
             return None
-        return 1e3 * summaries.force_errors(said["frames"], said)["intermolecular"].rmse
+        parts = summaries.force_errors(said["frames"], said)
+        return {part: 1e3 * deviation.rmse for part, deviation in parts.items()}
 
     reference = reference or study.reference(state)
     liquids = [(m, liquid) for m in models for liquid in study.liquids(m, state)]
@@ -153,6 +156,58 @@ def stored(
         fixed_error=_stored(study, (_fixed(study, m) for m in models), error),
         reference=study.read(reference, "reference.json") if study.has(reference) else NONE,
     )
+
+
+def parts(
+    study: Study, state: str, known: Stored, rows: Sequence[str] | None = None
+) -> dict[str, Cells]:
+    """Return what the quantities of the matrix are made of, from stored results only.
+
+    Parameters
+    ----------
+    study, state, rows
+        As for `read`.
+    known : Stored
+        What `stored` returned for these rows.
+
+    Returns
+    -------
+    dict of str to Cells
+        ``fixed:<component>`` and ``own:<component>``: force errors in meV/Å, those on own runs of
+        stable models only; ``rdf:<pair>``: overlap errors, with the share of the noise taken off.
+    """
+    pairs = [name for name in known.reference["observables"] if name.startswith("rdf:")]
+    found: dict[str, dict[tuple[str, str], list[Run]]] = {}
+    for key, models in _models(study, rows).items():
+        for model in models:
+            runs = {
+                f"fixed:{part}": _error(study, [_fixed(study, model)], known.fixed_error, part)
+                for part in COMPONENTS
+            }
+            for name, run in (runs | _parts_of_liquid(study, model, state, known, pairs)).items():
+                found.setdefault(name, {}).setdefault(key, []).append(run)
+    return found
+
+
+def _parts_of_liquid(
+    study: Study, model: Step, state: str, known: Stored, pairs: Sequence[str]
+) -> dict[str, Run]:
+    liquids = study.liquids(model, state)
+    observations = [study.observed(liquid) for liquid in liquids]
+    own = [study.evaluated(model, study.relabelled(liquid)) for liquid in liquids]
+    names = [*(f"own:{part}" for part in COMPONENTS), *pairs]
+    if not liquids or not all(step.name in known.observed for step in observations):
+        return dict.fromkeys(names, _absent(study, observations))
+    seen = [known.observed[step.name] for step in observations]
+    if any(run["status"] != "completed" for run in seen):
+        return dict.fromkeys(names, Run(State.UNSTABLE))
+    runs = {f"own:{part}": _error(study, own, known.own_error, part) for part in COMPONENTS}
+    off = judge.deviations(seen, known.reference)
+    for pair in pairs:
+        runs[pair] = Run(State.NOT_RUN) if pair not in off else Run(State.FAILED)
+        if pair in off and np.isfinite(off[pair].value):
+            runs[pair] = _run(State.DONE, off[pair].value, off[pair].error)
+    return runs
 
 
 def _models(study: Study, rows: Sequence[str] | None) -> dict[tuple[str, str], list[Step]]:
@@ -202,11 +257,14 @@ def added_blocks(study: Study, row: str, base: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored, by the name of its step; errors in meV/Å, None without a labelled frame."""
+    """What is stored, by the name of its step.
+
+    Force errors are in meV/Å by component of the forces, None without a labelled frame.
+    """
 
     observed: Mapping[str, Mapping[str, Any]]
-    own_error: Mapping[str, float | None]
-    fixed_error: Mapping[str, float | None]
+    own_error: Mapping[str, Mapping[str, float] | None]
+    fixed_error: Mapping[str, Mapping[str, float] | None]
     reference: Mapping[str, Any]
 
 
@@ -273,14 +331,19 @@ def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
     return {"density_deviation": run}
 
 
-def _error(study: Study, steps: Sequence[Step], known: Mapping[str, float | None]) -> Run:
+def _error(
+    study: Study,
+    steps: Sequence[Step],
+    known: Mapping[str, Mapping[str, float] | None],
+    part: str = "intermolecular",
+) -> Run:
     """Root-mean-square error over the replicas of a model, each of as many frames."""
     if not all(step.name in known for step in steps):
         return _absent(study, steps)
     errors = [known[step.name] for step in steps]
     if None in errors:
         return Run(State.FAILED)  # not one frame could be labelled
-    return Run(State.DONE, float(np.sqrt(np.mean(np.square(errors)))))
+    return Run(State.DONE, float(np.sqrt(np.mean([error[part] ** 2 for error in errors]))))
 
 
 def _absent(study: Study, steps: Sequence[Step]) -> Run:

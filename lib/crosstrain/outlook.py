@@ -44,18 +44,19 @@ def lines(study: Study, gpu_cores: float | None = None) -> list[str]:
         *_costs(study, known),
         *_gpu_hours(found, gpu_cores),
         _storage(study, found, known),
-        campaign.summary(found, study.profile.compute.workers),
-        *_left_to_others(study),
+        campaign.summary(found, study.profile.compute.workers, gpu_cores),
+        *_left_to_others(study, gpu_cores),
     ]
 
 
-def _left_to_others(study: Study) -> list[str]:
+def _left_to_others(study: Study, gpu_cores: float | None) -> list[str]:
     """What profiles that extend this one have still to compute, a line each."""
     said = []
     for name in profiles.extending(study.profile.name):
         other = Study(name, announce=False)
         found = campaign.standings(other.campaign(), other.store)
-        said.append(f"profile {name}: {campaign.summary(found, other.profile.compute.workers)}")
+        summary = campaign.summary(found, other.profile.compute.workers, gpu_cores)
+        said.append(f"profile {name}: {summary}")
     return said
 
 
@@ -120,8 +121,7 @@ def _costs(study: Study, known: Sequence[Study]) -> list[str]:
 
 def _gpu_hours(found: Sequence[Standing], gpu_cores: float | None) -> list[str]:
     """The hours of steps that ask for a GPU, which no measurement here is of."""
-    left = [at for at in found if at.status != campaign.Status.DONE]
-    core_h = sum(at.core_s for at in left if at.step.params.get("device") == "cuda") / 3600
+    core_h = campaign.hours_left(found)[1]
     if not core_h:
         return []
     hours = "GPU hours: not known; say with --gpu-cores how many cores a GPU is worth"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +126,7 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     for run, seen in runs.items():
         how = f"{seen['status']} {seen['detail']}".strip()
         said.append(f"  {run}: {how} ({seen['time_ps']:g} ps, by {seen['engine']})")
-    density = judge.mean_density(observed)
-    if density:
-        said.append(f"  density {summaries.estimate(density)} g/cm³")
-    else:
-        said.append(f"  density: not available ({observed[0]['missing'].get('density', '')})")
+    said.append(f"  {_density(observed)}")
     moved = study.each(study.diffused(model, name), lambda step: study.read(step, "diffusion.json"))
     for seen in moved.values():
         said += [f"  {line}" for line in _diffusion(seen)]
@@ -149,6 +145,16 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     said.append(f"  survival {summaries.estimate(survival)}")
     said.append(f"  {summaries.score_sentence(score)}")
     return said
+
+
+def _density(observed: Sequence[Mapping[str, Any]]) -> str:
+    """Density of the runs that were completed, or why there is none."""
+    whole = [seen for seen in observed if seen["status"] == "completed"]
+    density = judge.mean_density(whole)
+    if density:
+        return f"density {summaries.estimate(density)} g/cm³"
+    why = whole[0]["missing"].get("density", "") if whole else "ended early"
+    return f"density: not available ({why})"
 
 
 def _errors(study: Study, model: Step, said: Mapping[str, Any]) -> dict[str, Estimate]:
@@ -171,7 +177,7 @@ def _theory(study: Study, model: Step) -> str:
 def _diffusion(seen: Mapping[str, Any]) -> list[str]:
     """Self-diffusion by species, or why there is none."""
     known = [
-        f"self-diffusion of {species} {summaries.estimate(Estimate(**value))} cm²/s"
+        f"self-diffusion of {species} / 10⁻⁶ cm² s⁻¹: {summaries.diffusion(value)}"
         for species, value in seen["D_cm2_s"].items()
     ]
     lacking = [f"{name}: not available ({why})" for name, why in seen["missing"].items()]

@@ -11,10 +11,27 @@ import yaml
 from crosstrain import paths
 from crosstrain.data import cards
 from crosstrain.run.store import PROVENANCE
-from crosstrain.steps import FRAMES
+from crosstrain.steps import FRAMES, RUN
 from crosstrain.study import Study
 
 REGISTRY = "registry.yml"
+LABELS = "eV, eV/Å, eV/Å³"
+# What the numbers of a file are in, by its name; a model takes Å and gives labels.
+UNITS = {
+    FRAMES: "Å",
+    RUN: "ps",
+    "diffusion.json": "cm²/s, Å, ps",
+    "energies_eV.json": "eV",
+    "failures.json": "none",
+    "label_cost.json": "s",
+    "observed.json": "g/cm³, Å, ps",
+    "predictions.npz": LABELS,
+    "reference.json": "g/cm³, Å, K",
+    "selection.json": "eV/Å, g/cm³, K, ps",
+    "stand_in.json": f"{LABELS}, g/cm³",
+    "training.json": "eV, eV/Å",
+    "trajectory.npz": "Å, ps, K, eV, Å³, bar, g/mol",
+}
 HEADING = f"""\
 # Every result under data/: hash, size and what made it. Written by 'crosstrain render', checked by
 # 'crosstrain check'. All files were made by this project and are under the {cards.LICENCE} licence.
@@ -54,8 +71,9 @@ def registry(study: Study) -> str:
         for name, file in record["files"].items():
             path = (folder / name).relative_to(study.store.root).as_posix()
             entry = {"sha256": file["sha256"], "bytes": file["bytes"], "origin": step.kind}
+            entry["units"] = UNITS.get(name, f"Å, {LABELS}" if step.room == "models" else "none")
             if name == FRAMES and "method" in step.params:
-                entry |= {"method": step.params["method"], "units": "eV, eV/Å, eV/Å³"}
+                entry |= {"method": step.params["method"], "units": f"Å, {LABELS}"}
             entries[path] = entry
     text = yaml.safe_dump(entries, sort_keys=True, allow_unicode=True, width=1000)
     return HEADING + text

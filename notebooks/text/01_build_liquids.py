@@ -37,7 +37,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain.build import boxes, molecules
-from crosstrain.build.classical import classical_md, mmff_energies
+from crosstrain.build.classical import classical_md, mmff_energies, mmff_energies_between
 from crosstrain.data import cards, figures, plots, reference, summaries, views
 from crosstrain.measure import overlap
 from crosstrain.study import Study, labelled_set
@@ -59,7 +59,7 @@ DENSITY = "density / g cm$^{-3}$"
 # ## From SMILES to conformers
 #
 # A SMILES string says which atoms are bonded, not where they are. RDKit embeds each graph in
-# space many times; what remains after relaxation and removal of duplicates are its
+# space many times [2]; what remains after relaxation and removal of duplicates are its
 # **conformers**: the shapes between which the molecule turns about its single bonds.
 
 # %%
@@ -151,7 +151,9 @@ lab.save(fig, "boxes", seed=seed)
 # %% [markdown]
 # The same molecules from an expanded fluid to a compressed liquid, each box drawn to the size of
 # its panel. The `assert` above checked that every molecule is whole and that none is threaded
-# through the ring of another. Turn the densest one:
+# through the ring of another.
+#
+# Turn the densest one:
 
 # %%
 views.view(live[-1])
@@ -162,17 +164,24 @@ views.view(live[-1])
 # Packed molecules do not attract each other. A classical force field (MMFF94 [3], its parameters
 # from RDKit, moved by OpenMM) makes a liquid of them at the cost of seconds. Its bond lengths and
 # its density are its own, not those of the reference method: it only has to lead to useful places.
-# The middle box is moved for one picosecond at 600 K; then the terms of its energy are listed.
+# The middle box is moved for one picosecond at 600 K; then the terms of its energy are listed, and
+# beside them what is left when each molecule alone, of the same shape, is subtracted.
 
 # %%
 moved = classical_md(
     live[1], temperature_K=600, n_steps=1000, save_every=1000, timestep_fs=1.0, seed=seed
 )[-1]
-terms = pd.Series(mmff_energies(moved, cutoff_A=0.45 * moved.cell.lengths().min()))
-terms.round(2).rename("MMFF94 energy / eV").to_frame()
+cutoff_A = 0.45 * moved.cell.lengths().min()
+terms = {
+    "MMFF94 energy / eV": mmff_energies(moved, cutoff_A=cutoff_A),
+    "between molecules / eV": mmff_energies_between(moved, cutoff_A=cutoff_A),
+}
+pd.DataFrame(terms).round(2) + 0.0  # no minus before a zero
 
 # %% [markdown]
-# The electrostatic term is what holds the box together. The box itself is drawn below.
+# Most of the electrostatic energy lies within the molecules. What holds the box together is the
+# right column: the terms of bonds, angles and torsions cancel, and two are left. The box itself is
+# drawn below.
 #
 # ## Scans and strained molecules
 #
@@ -253,17 +262,31 @@ lab.save(fig, "where")
 liquids = {name: sets[name] for name in ("packed", "classical") if name in sets}
 pairs = lab.profile.liquid.rdf.pairs
 fig, axes = plt.subplots(1, len(pairs), figsize=(4 * len(pairs), 3.6), sharey=True)
-for number, (title, members) in enumerate(liquids.items()):
-    for ax, (pair, (r, g)) in zip(axes, summaries.mean_rdfs(members, pairs).items(), strict=True):
-        plots.radial_distribution(ax, r, g, label=title, colour=plots.distinct(number))
+curves = {title: summaries.mean_rdfs(members, pairs) for title, members in liquids.items()}
+for title, found in curves.items():
+    for ax, (pair, (r, g)) in zip(axes, found.items(), strict=True):
+        plots.radial_distribution(ax, r, g, label=title, colour=figures.set_colour(title))
         ax.set_title(pair)
 axes[0].legend()
 lab.save(fig, "structure")
 
 # %% [markdown]
-# Random packing has a hole with a hard edge, the tolerance of the packing, the same for all pairs.
-# The force field tells pairs apart: atoms of opposite charge come closer, those of like charge stay
-# farther apart. Whether it matters for a model is seen in notebooks
+# Green: packed at random, with a hole whose edge is the shortest contact (about 2 Å) that the
+# packing allows, the same for all pairs. Pink: moved by the force field, which tells pairs apart.
+# Where each curve leaves zero:
+
+# %%
+edges = {
+    (title, pair): round(float(r[np.argmax(g > 0)]), 1)
+    for title, found in curves.items()
+    for pair, (r, g) in found.items()
+}
+pd.Series(edges).unstack(sort=False).rename_axis(index="closest pair / Å")
+
+# %% [markdown]
+# In the liquid of the force field oxygen and hydrogen of different molecules come as close as in a
+# random packing, but seldom; O-O and C-O stay farther apart, by almost half an ångström. Whether it
+# matters for a model is seen in notebooks
 # [06](06_improve_by_intuition.ipynb) and [08](08_read_the_transfer_matrix.ipynb).
 #
 # ## One map of all frames
@@ -286,6 +309,13 @@ ax.set_ylabel(f"second component ({100 * explained[1]:.0f} %)")
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 lab.save(fig, "map")
 
+# %% [markdown]
+# A point for each frame. Isolated molecules lie apart from the liquids, on the left. `classical`
+# and `classical_more`, two draws of one kind, fill the same band. `packed` lies along it but
+# reaches above it, and `scan` goes on beyond both of its ends. Hollow: the test sets.
+#
+# How much of one set is known to another, atom by atom?
+
 # %%
 rng = np.random.default_rng(seed)
 names = list(lab.profile.blocks)
@@ -297,7 +327,7 @@ pd.DataFrame((100 * cover).round(0).astype(int), index=names, columns=names)
 # set above; QUESTS' definition [4], with a width of our choice (0.04 Å⁻¹), at equal numbers of
 # atoms. Atoms are compared with those of their own element; what their neighbours are is not known.
 # The measure to read it by is `classical` and `classical_more`, where the profile has both: two
-# draws of one kind show how much is the most that can be expected.
+# draws of one kind show the most that can be expected.
 #
 # ## Your own liquid
 #
@@ -364,5 +394,5 @@ print(f"The training block that spreads widest over the map: {widest}")
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

@@ -11,7 +11,7 @@
 #
 # **Question.** What does a potential learn from, and how far can the labels be trusted?
 #
-# **What you will do.** Compute energy, forces and stress of a small box with GFN2-xTB, check a
+# **What you will do.** Compute energy, forces and stress of a small box with GFN2-xTB [1], check a
 # force against finite differences, look at the stored labels, and see what a label costs.
 #
 # **What you will learn.** What a label is, how to catch a wrong one, and why a semi-empirical
@@ -54,8 +54,14 @@ MISSING = "skipped: published data not available (README.md says how to get them
 # %% [markdown]
 # ## One label, live
 #
-# A label is what the reference says of a frame: its energy, the force on every atom, and the
-# stress on the box. Both architectures are fitted to all three.
+# A label is what the reference says of a frame: its energy $E$, the force on every atom, and the
+# stress on the box, with the positions $r_i$ of the atoms, the strain $\varepsilon$ of the box and
+# its volume $V$:
+#
+# $$F_i = -\frac{\partial E}{\partial r_i} , \qquad
+# \sigma = \frac{1}{V} \frac{\partial E}{\partial \varepsilon}$$
+#
+# Both architectures are fitted to all three.
 
 # %%
 box = boxes.pack(boxes.mixture(small, seed=seed), density_g_cm3=1.0, seed=seed)
@@ -65,7 +71,7 @@ pd.DataFrame(
     {
         "atoms": [len(box)],
         "energy / eV": [round(labelled.info[ENERGY], 3)],
-        "force RMS / eV Å⁻¹": [round(float(np.sqrt((forces**2).mean())), 3)],
+        "force RMS per component / eV Å⁻¹": [round(float(np.sqrt((forces**2).mean())), 3)],
         "pressure / kbar": [round(-stress[:3].mean() / bar / 1e3, 2)],
     },
     index=[f"{labelled.info['composition']}, {method}"],
@@ -140,8 +146,8 @@ lab.save(fig, "labels")
 # to vibrations; the small ones between molecules, which make the liquid, are hidden below them.
 # Note how far the strained molecules reach. Right: pressure of the frozen frames against density.
 # Scans reach far up. The frames of the classical force field lie low, because their bonds are not
-# GFN2-xTB's own and heat stretches them, and because the push of moving atoms, some 10 kbar, is
-# left out.
+# GFN2-xTB's own and heat stretches them. All pressures leave out the push of moving atoms, up to
+# some 10 kbar.
 
 # %% [markdown]
 # ## What a label costs
@@ -154,7 +160,7 @@ cost = pd.DataFrame(lab.read(lab.label_cost(), "label_cost.json"))
 logs = np.log(cost[["atoms", "core_s"]].to_numpy())
 (power, factor), scatter = np.polyfit(*logs.T, 1, cov="unscaled" if len(cost) < 4 else True)
 fig, ax = plt.subplots(figsize=(5.6, 3.8))
-ax.loglog(cost["atoms"], cost["core_s"], "o", color=figures.PALETTE[0])
+ax.loglog(cost["atoms"], cost["core_s"], "o", color="0.3")
 ax.loglog(cost["atoms"], np.exp(factor) * cost["atoms"] ** power, color="0.5")
 ax.set(xlabel="atoms in the box", ylabel="core time of a label / s")
 ax.set_xticks(cost["atoms"], [str(n) for n in cost["atoms"]])
@@ -168,6 +174,9 @@ each = cost["core_s"] / cost["atoms"]
 print(f"per atom the largest box costs {each.iloc[-1] / each.iloc[0]:.1f} times the smallest")
 
 # %% [markdown]
+# Core time of a label against the atoms of the box, both axes logarithmic; the line is the power
+# law that was fitted.
+#
 # Diagonalising the Hamiltonian would make it the third power once boxes are large; below that, sums
 # over periodic images share the bill. (One timing for each size; the error is that of the fit.)
 # Training boxes are small mainly because every step of dynamics pays for their size, and because
@@ -178,8 +187,8 @@ print(f"per atom the largest box costs {each.iloc[-1] / each.iloc[0]:.1f} times 
 #
 # The study needs many labels on two cores, more than DFT could give. Does the cheap method
 # pull the molecules together as DFT does? That was measured on a 28-point rigid volume scan of a
-# published 160-atom EC/EMC frame (molecules move with the cell, undeformed) labelled with PBE-D3.
-# The scan is **not rerun in this notebook** and its frames are not shipped; its record:
+# published 160-atom EC/EMC frame (molecules move with the cell, undeformed), labelled with
+# PBE-D3 [2]. The scan is **not rerun in this notebook** and its frames are not shipped; its record:
 
 # %%
 pd.DataFrame(
@@ -209,7 +218,7 @@ else:
 # %%
 if stand_in is not None:
     fig, axes = plt.subplots(1, 3, figsize=(13, 3.9))
-    shade = figures.PALETTE[0]
+    shade = "0.3"
     plots.parity(axes[0], stand_in["DFT"], stand_in["GFN2"], colour=shade)
     axes[0].set(xlabel="DFT energy / meV per atom", ylabel="GFN2-xTB energy / meV per atom")
     pressures = [-stand_in[f"{who}stress_eV_A3"] / bar / 1e3 for who in ("dft_", "")]
@@ -227,9 +236,9 @@ if stand_in is not None:
 # pressure; what matters is that it rises alike. Right: difference of the forces by component,
 # relative to the size of that component in DFT, a box over frames. The forces between molecules
 # differ by about half their size. The energies agree on the scale of heating (tens of meV per
-# atom), but not on that of kT: a few meV per atom are some tenths of an eV per frame. GFN2-xTB is a
-# liquid of its own. The study
-# compares every model with its *own* reference, so agreement with DFT is not needed there.
+# atom), but not on that of kT: a few meV per atom are some tenths of an eV per frame. GFN2-xTB has
+# a liquid of its own. The study compares every model with its *own* reference, so agreement with
+# DFT is not needed there.
 #
 # GFN2-xTB is no stand-in for DFT where numbers are compared with experiment, where bonds break, or
 # for molecules outside such a check. Labels of different methods are never mixed in one training
@@ -256,8 +265,8 @@ if stand_in is not None:
 # %% [markdown]
 # ## Limits
 #
-# One force component of one box was checked here; the tests of the library check all of them, and
-# the stress. The volume scan compares one frame. A semi-empirical reference has a liquid of its
+# One force component of one box was checked here; a test of the library checks four of another box,
+# and its stress. The volume scan compares one frame. A semi-empirical reference has a liquid of its
 # own, and it is that liquid, not nature's, that models are judged by in notebook
 # [05](05_score_models.ipynb).
 #
@@ -280,5 +289,5 @@ if stand_in is not None:
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

@@ -185,9 +185,9 @@ lab.save(fig, "temperature")
 
 # %% [markdown]
 # Pale: as recorded. Strong: the running mean over 25 of these values. Dotted: the temperature asked
-# for. A box of N atoms scatters about it by $T \sqrt{2/3N}$; a steady rise would be a model's
-# fault. The first half picosecond is warm because the boxes come from a force field with other bond
-# lengths.
+# for. A box of N atoms scatters about it by $T \sqrt{2/(3N)}$; a steady rise would be a model's
+# fault. At 300 K the first half picosecond is warm, because the boxes come from a force field with
+# other bond lengths.
 
 # %%
 n_atoms = len(trajectories[liquids[0].name].reference)
@@ -286,8 +286,9 @@ axes[1].set_title(f"last frame, {run['simulated_ps']:.2f} ps")
 lab.save(fig, "last_frame")
 
 # %% [markdown]
-# Rings and dashes mark pairs that have formed or broken a bond. The trajectory that led there, to
-# be played in JupyterLab:
+# Rings and dashes mark pairs that have formed or broken a bond.
+#
+# The trajectory that led there, to be played in JupyterLab:
 
 # %%
 numbers = np.linspace(0, len(trajectory.time_ps) - 1, widget_frames).round().astype(int)
@@ -340,5 +341,5 @@ for state, architecture in product(states, architectures):
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

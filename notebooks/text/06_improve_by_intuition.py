@@ -28,13 +28,15 @@
 # `__molecules`, `__survival`, `__last_frames`, `__traces` and `__liquid`.
 
 # %%
+import textwrap
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from crosstrain import compare
+from crosstrain import compare, matrix
 from crosstrain.build.molecules import molecule
 from crosstrain.data import charts, figures, plots, summaries, views
-from crosstrain.measure import errors, verdicts
+from crosstrain.measure import errors, transfer, verdicts
 from crosstrain.potentials import protocol
 from crosstrain.simulate.topology import bond_events
 from crosstrain.study import Study
@@ -59,8 +61,10 @@ architectures = list(lab.profile.training.architectures)
 labels = {name: protocol.architecture(name).LABEL for name in architectures}
 states, planned_ps = lab.profile.liquid.states, lab.profile.dynamics.duration_ps
 rows = list(dict.fromkeys([simplest, before, control, with_scan, with_molecules, after]))
-models = {row: lab.shown(row) for row in rows}
+pool = compare.pooled(lab, rows)  # and the other rows of the matrix, for the scatter of seeds
+models = {row: pool[row] for row in rows}
 everyone = [model for members in models.values() for model in members]
+everywhere = [model for members in pool.values() for model in members]
 shade = {row: figures.set_colour(row) for row in rows}
 assert models[before], f"no model of {before!r}: neither stored nor asked for by the profile"
 
@@ -119,7 +123,7 @@ compare.inventory(lab, models, labels)
 
 # %%
 found = lab.each(
-    [lab.evaluated(m, lab.block(t)) for m in everyone for t in ("scan_test", "molecules_test")],
+    [lab.evaluated(m, lab.block(t)) for m in everywhere for t in ("scan_test", "molecules_test")],
     lab.predicted,
 )
 
@@ -133,59 +137,65 @@ def scan_of(model):
     return summaries.scan_pressures(predicted["frames"], predicted)
 
 
-scanned = {model.name: scan_of(model) for model in everyone}
+scanned = {model.name: scan_of(model) for model in everywhere}
 truth = scanned[models[before][0].name]
 
 # %%
 drawn = [row for row in (before, control, with_scan, after) if models[row]]
 scans = summaries.widest_scans(truth, scans_drawn)
-shape = (len(architectures), len(scans))
-size = (4 * shape[1], 3.5 * shape[0])
-fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True, sharey=True)
-for architecture, line in zip(architectures, axes, strict=True):
-    for scan, ax in zip(scans, line, strict=True):
-        known = truth[truth["scan"] == scan]
+shape = (1 + len(architectures), len(scans))
+size = (4 * shape[1], 2.8 * shape[0])
+fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True, sharey="row")
+for scan, column in zip(scans, axes.T, strict=True):
+    known = truth[truth["scan"] == scan]
+    plots.scan_curves(column[0], known["density_g_cm3"], known["reference_kbar"])
+    column[0].set_title(f"reference, {known['composition'].iloc[0]}")
+    for architecture, ax in zip(architectures, column[1:], strict=True):
         for row in drawn:
             for model in of(row, architecture):
                 mine = scanned[model.name][scanned[model.name]["scan"] == scan]
-                curve = mine["density_g_cm3"], mine["predicted_kbar"]
+                curve = mine["density_g_cm3"], mine["error_kbar"]
                 plots.scan_curves(ax, *curve, colour=shade[row])
-        plots.scan_curves(ax, known["density_g_cm3"], known["reference_kbar"])
-        ax.set_title(f"{labels[architecture]}, {known['composition'].iloc[0]}")
-    line[0].set_ylabel("molecular pressure / kbar")
-plots.set_legend(fig, {"reference": figures.REFERENCE_COLOUR} | {r: shade[r] for r in drawn})
+        ax.set_title(f"{labels[architecture]} - reference")
+for ax in axes.flat:
+    ax.label_outer()
+reach = max(np.abs(ax.get_ylim()).max() for ax in axes[1:, 0])
+plt.setp(axes[1:, 0], ylim=(-reach, reach), ylabel="difference / kbar")
+axes[0, 0].set_ylabel("molecular pressure / kbar")
+plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "pressure", before=before, after=after)
 
 # %% [markdown]
-# Black: the reference. A line of each colour for each seed; drawn are the scans that cover the
-# densities best, and lines only join their few points. The axis is linear within 1 kbar and
-# logarithmic beyond, for the walls at high density are steep while the attraction at low density
-# is weak.
+# Above, black: the reference, for the scans that cover the densities best; lines only join their
+# few points. Below: what each model says more or less, a line of each colour for each seed. The
+# axes are linear within 1 kbar and logarithmic beyond, for the walls at high density are steep
+# while the attraction at low density is weak.
 #
-# Below zero the molecules pull: that is what keeps a liquid together. A model that shows no such
-# dip has never seen molecules apart, or does not look that far, and its liquid will swell. One
-# whose curve crosses zero at too high a density makes a liquid that is too dense.
+# Where the reference is below zero the molecules pull: that is what keeps a liquid together. A
+# model that is above the reference there pulls too little: it has never seen molecules apart, or
+# does not look that far, and its liquid will swell. One that is below it makes a liquid that is
+# too dense. All scans together say how large such errors are:
 
 # %%
 shape = (1, len(architectures))
 fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 4), squeeze=False, sharey=True)
+edges = np.linspace(truth["density_g_cm3"].min(), truth["density_g_cm3"].max(), 6)
 for architecture, ax in zip(architectures, axes[0], strict=True):
-    for row in drawn:
+    for place, row in enumerate(drawn):
         for model in of(row, architecture):
-            table = scanned[model.name]
-            error = table["predicted_kbar"] - table["reference_kbar"]
-            ax.scatter(table["density_g_cm3"], error, s=18, alpha=0.7, lw=0, color=shade[row])
-    ax.axhline(0, color="0.6", linewidth=0.8)
-    plots.kilobars(ax)
+            error = summaries.pressure_errors_by_density(scanned[model.name], edges)
+            style = {"marker": figures.set_marker(row), "color": shade[row], "alpha": 0.85}
+            ax.plot(error.index + 0.012 * place, error, linewidth=1.2, **style)
+    plots.logarithmic(ax)
     ax.set(title=labels[architecture], xlabel="density / g cm$^{-3}$")
-axes[0, 0].set_ylabel("error of the pressure / kbar")
+axes[0, 0].set_ylabel("RMS error of the pressure / kbar")
 plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "pressure_errors", before=before, after=after)
 
 # %% [markdown]
-# All scans together, a point for each frame and seed: above zero the model pushes too hard, below
-# too little (or pulls too much). Look at the densities of a liquid, where little pressure decides,
-# before the walls at the right.
+# The root mean square over all scans in five intervals of density, a line for each seed (sets are
+# a little apart, to be told from each other). Look at the densities of a liquid, where little
+# pressure decides, before the walls at the right.
 
 # %% [markdown]
 # ## Deficiency two: molecules far from equilibrium
@@ -204,7 +214,7 @@ strained = {
     model.name: summaries.strained_molecules(
         said(model, "molecules_test")["frames"], said(model, "molecules_test"), relaxed
     )
-    for model in everyone
+    for model in everywhere
 }
 drawn = [row for row in (before, control, with_molecules, after) if models[row]]
 shape = (2, len(architectures))
@@ -248,40 +258,42 @@ fig = charts.survivals(
 lab.save(fig, "survival", before=before, after=after)
 
 # %% [markdown]
-# The fraction of runs alive at each time, with its band of 95 % confidence; the legend says how
+# The fraction of runs alive at each time, with its band of 95 % confidence; the legends say how
 # many runs reached the planned time. A curve at one, or at zero, has no band; what may hide behind
 # it says notebook [04](04_run_liquid_dynamics.ipynb). Replicas of one model share its faults; they
 # are fewer independent witnesses than their number.
 #
-# And how does a run end? For each architecture the last frame of the run that lived shortest,
-# before and after.
+# And how does a run end? For each training set and architecture with runs that ended early, the
+# last frame of the one that lived shortest.
 
 
 # %%
 def shortest(row, architecture):
     mine = [run for m in of(row, architecture) for s in states for run in runs[m.name, s]]
-    return min(mine, key=lambda run: observed[run.name]["time_ps"] / planned_ps, default=None)
+    early = [run for run in mine if observed[run.name]["status"] != "completed"]
+    print(f"{labels[architecture]}, {row}: {len(early)} of {len(mine)} runs ended early")
+    return min(early, key=lambda run: observed[run.name]["time_ps"], default=None)
 
 
-pair = (before, after)
-fig, axes = plt.subplots(len(architectures), 2, figsize=(10, 5 * len(architectures)), squeeze=False)
-for architecture, line in zip(architectures, axes, strict=True):
-    for row, ax in zip(pair, line, strict=True):
-        run = shortest(row, architecture)
-        ax.set_axis_off()
-        if run is None:
-            ax.set_title(f"{labels[architecture]}, {row}: not run")
-            continue
-        last = lab.trajectory(run).frames([-1])[0]
-        events = np.concatenate(bond_events(last, last.info["bonds"]))
-        views.picture(last, ax, marked=events)
-        ending = f"{observed[run.name]['time_ps']:.2f} ps, {observed[run.name]['status']}"
-        ax.set_title(f"{labels[architecture]}, {row}\n{ending}, changed bonds: {len(events)}")
+ends = {(row, a): shortest(row, a) for a in architectures for row in drawn}
+ends = {key: run for key, run in ends.items() if run is not None}
+n_panels = max(1, len(ends))
+fig, axes = plt.subplots(1, n_panels, figsize=(5.2 * n_panels, 5.6), squeeze=False)
+for ((row, architecture), run), ax in zip(ends.items(), axes[0], strict=False):
+    last = lab.trajectory(run).frames([-1])[0]
+    views.picture(last, ax, marked=np.concatenate(bond_events(last, last.info["bonds"])))
+    seen = observed[run.name]
+    happened = f"{seen['reason']} at {seen['time_ps']:.2f} ps: {seen['detail']}"
+    title = f"{labels[architecture]}, {row}\n{textwrap.fill(happened, 50)}"
+    ax.set_title(title, fontsize=11)
+    ax.set_anchor("N")  # titles at one height
+if not ends:
+    plots.not_run(axes.flat, "every run reached the planned time")
 lab.save(fig, "last_frames", before=before, after=after)
 
 # %% [markdown]
-# Rings and dashes mark pairs that have formed or broken a bond. A frame without marks belongs to
-# a run that was completed, or that ended for another reason.
+# Rings and dashes mark pairs that have formed or broken a bond; above each frame stands what ended
+# the run. A frame without marks belongs to a run that ended for another reason.
 
 # %% [markdown]
 # ## The liquid, before and after
@@ -325,9 +337,10 @@ lab.save(fig, "liquid", before=before, after=after)
 # %% [markdown]
 # A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
 # where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
-# value could be had. The error on own frames is the one that tells most; that of a run that ended
-# early holds the frames of its end. Compare each row with *two* others: with `classical`
-# for what the block is worth, with `classical_more` for what its kind is worth.
+# value could be had. The error on own frames is the one that tells most. That of a run that ended
+# early, and its density, are of frames of its end: they are drawn hollow here, and enter no mean
+# and no comparison below, where they are *unstable*. Compare each row with *two* others: with
+# `classical` for what the block is worth, with `classical_more` for what its kind is worth.
 
 # %% [markdown]
 # ## How large is the gain, and how sure?
@@ -340,17 +353,21 @@ lab.save(fig, "liquid", before=before, after=after)
 #
 # shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of the lived part of
 # the planned time, the plain difference. Two floors are ours: $s$ is at least the noise within a
-# run, where that is known, and at least the mean scatter of the architecture's rows on this page,
-# if there are three or more; $t_\nu$ then has the degrees of freedom of all of them. **Against
+# run, where that is known, and at least the mean scatter of all rows of the architecture that are
+# stored, on this page or not, if there are three or more; $t_\nu$ then has the degrees of freedom
+# of all of them, and notebooks 06, [07](07_improve_by_iteration.ipynb) and
+# [08](08_read_the_transfer_matrix.ipynb) give one comparison one interval. **Against
 # `before`** it says whether the block helps, **against the control** whether its *kind* does. An
 # interval on one side of *no change* is called *helps* or *harms*; any other is *unclear*. Nothing
 # is corrected for the number of comparisons, so one among twenty is expected to look clear by
 # chance. The interval does not know that a lived part ends at 0 and at 1: what of it lies beyond ±1
 # cannot be.
 #
-# Models whose runs ended early count, with the frames before their end. Notebook
-# [08](08_read_the_transfer_matrix.ipynb) leaves their errors on own frames out, so the two need not
-# agree.
+# A block may also do harm where nobody looks. So beside what the two blocks were made for stands
+# what they were not: the force between molecules on the first fixed test set and on the frames of
+# a model's own runs, and how far the density is off that of the reference. These two need a liquid
+# that lived: a model whose run ended early has neither, its cell says *unstable* (one stable seed
+# is none to compare). How long it lived counts for all.
 
 # %%
 main = next(iter(states))
@@ -358,17 +375,20 @@ main = next(iter(states))
 
 def window_error(model):
     table = scanned[model.name][scanned[model.name]["reference_kbar"].abs() <= window_kbar]
-    return compare.Point(errors.rms(table["predicted_kbar"] - table["reference_kbar"]))
+    return compare.Point(errors.rms(table["error_kbar"]))
+
+
+def strained_error(model):
+    return compare.Point(errors.rms(strained[model.name]["force_error_eV_A"]))
 
 
 measured = {
-    f"pressure along scans, within {window_kbar:g} kbar": compare.points(models, window_error),
-    "force on strained molecules": compare.points(
-        models, lambda m: compare.Point(errors.rms(strained[m.name]["force_error_eV_A"]))
-    ),
-    f"force on own frames, {main}": points[main]["own_force"],
-    f"lived / planned, {main}": points[main]["lived"],
+    f"pressure along scans, within {window_kbar:g} kbar": compare.points(pool, window_error),
+    "force on strained molecules": compare.points(pool, strained_error),
 }
+held = matrix.read(lab, main, seed=seed, rows=list(pool))
+measured = {name: compare.cells(found) for name, found in measured.items()}
+measured |= compare.of_matrix(held, state=main, test=next(iter(lab.profile.tests)))
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 
 # %%
@@ -384,7 +404,7 @@ pd.concat({name: compare.table(gained[name], better[name], labels) for name in g
 # %% [markdown]
 # Read a pair of lines together: a block that helps against `classical` and not against the control
 # may have helped by its number only. Where a cell says why there is no gain, seeds are missing or
-# nothing varies between them.
+# unstable, or nothing varies between them.
 
 # %% [markdown]
 # ## What we found
@@ -404,6 +424,35 @@ for name, gains in gained.items():
         print(f"  {after} over {base}: {finding.verdict}")
         for label, gain in found_gains.items():
             print(f"    {label}: {compare.in_words(gain, better[name])}")
+
+# %% [markdown]
+# What speaks **against** the blocks, one quantity, architecture and base at a time: gains that are
+# clearly negative contradict the claim, others below zero lean that way.
+
+# %%
+of_blocks = {
+    name: {key: gain for key, gain in gains.items() if key[0] != control}
+    for name, gains in gained.items()
+}
+print("\n".join(compare.contradictions(of_blocks, better, labels)))
+
+# %% [markdown]
+# Nor does a liquid that lives have the right density. The mean over the seeds of `before` and of
+# `after`, against the reference (with standard errors, that of the reference in the difference):
+
+# %%
+print(f"reference, {main}: {summaries.reference_verdict(references[main], 'density')}")
+for architecture in architectures:
+    for row in drawn:
+        mean = transfer.cell(held["density"], row, architecture)
+        said = compare.density_in_words(mean, references[main])
+        print(f"  {labels[architecture]}, {row}: {said}")
+
+# %% [markdown]
+# MACE's liquid from `classical` is too thin. With `scan` and `molecules` the means of both
+# architectures lie on the other side of the reference, too dense; the lines above say by how much,
+# and whether that is clear of the errors. The blocks do not simply set the density right. The seeds
+# one by one:
 
 # %%
 for state in states:
@@ -449,5 +498,5 @@ print(f"seeds: {n_seeds}")
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

@@ -31,7 +31,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from crosstrain import compare
+from crosstrain import compare, matrix
 from crosstrain.data import charts, figures, plots, summaries, views
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
@@ -40,7 +40,6 @@ from crosstrain.study import Study
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
 before: str = "classical"  # training set that the iteration starts from
 control: str = "classical+classical_more"  # more of the same
-pictures: int = 3  # chosen frames that are shown of each block
 seed: int = 0  # of the bootstrap behind the gains
 
 # %%
@@ -53,8 +52,10 @@ states, planned_ps = lab.profile.liquid.states, lab.profile.dynamics.duration_ps
 iteration = lab.profile.iteration
 makers = iteration.blocks if iteration else {}  # architecture that makes each block
 rows = [before, control, *(f"{before}+{block}" for block in makers)]
-models = {row: lab.shown(row) for row in rows}
+pool = compare.pooled(lab, rows)  # and the other rows of the matrix, for the scatter of seeds
+models = {row: pool[row] for row in rows}
 everyone = [model for members in models.values() for model in members]
+everywhere = [model for members in pool.values() for model in members]
 shade = {row: figures.set_colour(row) for row in rows}
 
 # %% [markdown]
@@ -84,7 +85,7 @@ shade = {row: figures.set_colour(row) for row in rows}
 # - *known*: they disagree no more than about the frames that they were trained on, the worst 5 % of
 #   these left out;
 # - *too far*: they disagree more than five times as much, for the run has left the physics;
-# - *broken*, whatever they say: its molecules are not whole;
+# - *broken*, whatever they say: its molecules are not whole, or threaded through each other;
 # - *chosen*: of the rest, those that differ most from each other and from the training set, by the
 #   mean descriptor of a frame (QUESTS, notebook [08](08_read_the_transfer_matrix.ipynb)). These
 #   are labelled, and the next committee is trained with them;
@@ -95,6 +96,10 @@ shade = {row: figures.set_colour(row) for row in rows}
 # asked for, the generation is filled up with those *known* ones that the committee disagrees about
 # most, so that the blocks of both architectures are equally large; the table counts them, and says
 # so that the loop has come to its end by its own measure.
+#
+# Broken frames are counted with their disagreement and their run, but they are not trained on
+# unless `allow_broken` of the profile's `iteration` section is true (it is false if nothing is
+# said). A chosen frame whose label fails is recorded with the reason, and not trained on either.
 
 # %%
 chosen_by = {block: lab.generations(block) for block in makers}
@@ -116,6 +121,7 @@ for block in panels:
 if iteration:
     size = f"committees of {len(iteration.seeds)}, {iteration.frames} frames a generation"
     print(f"{size}, from {iteration.runs} runs of {iteration.duration_ps:g} ps")
+    print(f"broken frames may be trained on: {'yes' if iteration.allow_broken else 'no'}")
 
 # %% [markdown]
 # A generation that is not stored, and that no training set of this profile asks for, counts as
@@ -125,7 +131,8 @@ if iteration:
 # ## What was looked at, and what became of it
 
 # %%
-fig, axes = plt.subplots(2, len(panels), figsize=(6.4 * len(panels), 7.4), squeeze=False)
+size = (6.4 * len(panels), 7.4)
+fig, axes = plt.subplots(2, len(panels), figsize=size, squeeze=False, sharey="row")
 for block, column in zip(panels, axes.T, strict=True):
     column[0].set_title(titles.get(block, block))
     if not selections.get(block):
@@ -140,7 +147,8 @@ lab.save(fig, "candidates")
 # Above: every candidate of a generation; where it lies across means nothing. Bars: the bounds
 # between known, new and too far. Below: the shares. Much grey says that the committee knew most
 # of what it met, much orange or red that its runs left the physics. Over the generations grey
-# should grow. The same in numbers, with the bounds:
+# should grow, but for the right reason: it also grows where only the bound rises. The same in
+# numbers, with the bounds:
 
 # %%
 tables = {block: summaries.candidates(s) for block, s in selections.items() if s}
@@ -148,11 +156,19 @@ pd.concat(tables, names=["block"]) if tables else print("not run")
 
 # %% [markdown]
 # And how the exploring runs ended. They are meant to go where the model is bad, so that an early
-# end is no shame; that a later generation lives longer is a good sign.
+# end is no shame; that a later generation lives longer would be a good sign.
 
 # %%
 tables = {block: summaries.explorations(s) for block, s in selections.items() if s}
-pd.concat(tables, names=["block", "run"]) if tables else print("not run")
+pd.concat(tables, names=["block"]) if tables else print("not run")
+
+# %% [markdown]
+# Those that did not reach their end, and what happened:
+
+# %%
+tables = {block: summaries.ended_early(s) for block, s in selections.items()}
+tables = {block: table for block, table in tables.items() if len(table)}
+pd.concat(tables, names=["block", "run"]) if tables else print("no run ended early")
 
 # %% [markdown]
 # A chosen frame can still fail: the reference may find no solution for it. Such frames are kept
@@ -172,7 +188,8 @@ for block in makers:
 # %% [markdown]
 # ## Does the disagreement fall?
 #
-# If the loop works, committees come to agree about what they meet, and their runs live longer.
+# If the loop worked as it is meant to, committees would come to agree about what they meet, and
+# their runs would live longer.
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
@@ -188,9 +205,32 @@ lab.save(fig, "disagreement")
 
 # %% [markdown]
 # Left: median and the range from 5 to 95 % of the candidates; dashed: the bound below which a
-# frame is known, the committee's disagreement on its own training frames. Every generation
-# explores other boxes, so that a step up need not be a step back. Right: how long the exploring
-# runs lived, a dash for each and a dot for their mean.
+# frame is known, the committee's disagreement on its own training frames. Right: how long the
+# exploring runs lived, a dash for each and a dot for their mean. The first generation against the
+# last:
+
+# %%
+tables = {block: summaries.first_and_last(s) for block, s in selections.items() if len(s) > 1}
+budget = lab.profile.training.budget
+first_s = f"{budget.core_s:g} s of one core" if budget else "as long as its settings ask"
+later_s = f"{iteration.core_s:g} s of one core" if iteration and iteration.core_s else "as long"
+print(f"trained, first committee: {first_s} each; later ones: {later_s} each")
+pd.concat(tables, names=["block", ""]) if tables else print("fewer than two generations")
+
+# %% [markdown]
+# Of the two hopes one comes true, for one architecture. The committees of Deep Potential come to
+# agree: their median disagreement falls. But their runs do not live longer: the share that reached
+# its end falls, too. MACE's committees do not come to agree, their median rises a little, and their
+# runs could not live longer, for all reached their end from the first generation on. The bounds
+# rise for both, and with them what counts as *known*. Held against the bound of the first
+# generation (last lines), the share grows much less for Deep Potential, and for MACE it falls.
+#
+# The generations are not compared at equal terms, though. The first committee is made of the
+# study's own models of the set that the loop starts from, with the full computing time; those of
+# later generations have less of it each (printed above) for more frames. They may be worse fits,
+# which raises the bound after the first generation; so may the frames that were chosen, which are
+# the hardest and now count as their own. Every generation also explores other boxes, and of so few
+# runs one more or less that ends early is no trend.
 
 # %% [markdown]
 # ## Some of the chosen frames
@@ -198,27 +238,27 @@ lab.save(fig, "disagreement")
 # Numbers do not tell what a committee is puzzled by. Look:
 
 # %%
-shape = (len(panels), pictures)
-fig, axes = plt.subplots(*shape, figsize=(4.6 * shape[1], 4.9 * shape[0]), squeeze=False)
+numbers = range(1, 1 + (iteration.generations if iteration else 1))
+shape = (len(panels), len(numbers))
+fig, axes = plt.subplots(*shape, figsize=(3.6 * shape[1], 4.1 * shape[0]), squeeze=False)
 for block, line in zip(panels, axes, strict=True):
-    chosen = [
-        (frame, number, selections[block][number]["deviation_eV_A"][index])
-        for number, step in chosen_by.get(block, {}).items()
-        for frame, index in zip(
-            lab.frames_of(step), selections[block][number]["chosen"], strict=True
-        )
-    ]
-    picked = chosen[:: max(1, len(chosen) // pictures)][:pictures]
-    plots.not_run(line[len(picked) :], "no frame")
-    for ax, (frame, number, deviation) in zip(line, picked, strict=False):
+    for number, ax in zip(numbers, line, strict=True):
+        record = selections.get(block, {}).get(number)
+        if not record or not record["chosen"]:
+            plots.not_run([ax], f"generation {number}: no frame")
+            continue
+        frame, first = lab.frames_of(chosen_by[block][number])[0], record["chosen"][0]
         views.picture(frame, ax, colour_by="molecule")
-        title = f"{block}, generation {number}, {deviation:.1f} eV Å$^{{-1}}$"
-        ax.set_title(f"{title}\n{summaries.about(frame)}", fontsize=10)
+        disagreement = f"{record['deviation_eV_A'][first]:.1f} eV Å$^{{-1}}$"
+        title = f"{block}, generation {number}: {disagreement}"
+        ax.set_title(f"{title}\n{summaries.about(frame)}", fontsize=9.5)
+        ax.set_anchor("N")  # titles at one height
 lab.save(fig, "chosen_frames")
 
 # %% [markdown]
-# A colour for each molecule; above each frame its generation, the disagreement about it, what is
-# in it, and at which temperature and density it was met. Are molecules crowded, or bent, or is it
+# The frame that was chosen first in each generation, the one farthest from all that was known. A
+# colour for each molecule; above each frame the disagreement about it, what is in it, and at which
+# temperature and density it was met. Are molecules crowded, or bent, or is it
 # simply hot? The frames of Deep Potential and of MACE need not be of one kind.
 
 # %% [markdown]
@@ -233,7 +273,8 @@ compare.inventory(lab, models, labels)
 
 # %%
 tests = list(lab.profile.tests)
-found = lab.each([lab.evaluated(m, lab.block(t)) for m in everyone for t in tests], lab.predicted)
+steps = [lab.evaluated(m, lab.block(t)) for m in everywhere for t in tests]
+found = lab.each(steps, lab.predicted)
 
 
 def force_error(model, test):
@@ -241,7 +282,7 @@ def force_error(model, test):
     return compare.Point(1e3 * summaries.force_errors(said["frames"], said)["total"].rmse)
 
 
-tested = {t: compare.points(models, lambda m, t=t: force_error(m, t)) for t in tests}
+tested = {t: compare.points(pool, lambda m, t=t: force_error(m, t)) for t in tests}
 n_lines = -(-len(tests) // 2)
 fig, axes = plt.subplots(n_lines, 2, figsize=(12, 3.4 * n_lines), squeeze=False)
 for test, ax in zip(tests, axes.flat, strict=False):
@@ -281,7 +322,7 @@ lab.save(fig, "survival", before=before, control=control)
 
 # %% [markdown]
 # The fraction of runs alive (Kaplan-Meier, as in [04](04_run_liquid_dynamics.ipynb)), with its band
-# of 95 % confidence; the legend says how many runs reached the planned time. A curve at one, or at
+# of 95 % confidence; the legends say how many runs reached the planned time. A curve at one, or at
 # zero, has no band.
 
 # %%
@@ -291,8 +332,9 @@ fig = charts.liquids(points, rows, states=states, labels=labels, references=refe
 lab.save(fig, "liquid", before=before, control=control)
 
 # %% [markdown]
-# A point for each seed, a line at their mean. Hollow: a run of that model ended early; no
-# line is drawn then. A cross at the bottom: no value could be had. Black: the density of the
+# A point for each seed, a line at their mean. Hollow: a run of that model ended early, so that its
+# error and its density are of frames of its end; no line is drawn then, and neither enters a
+# comparison below. A cross at the bottom: no value could be had. Black: the density of the
 # reference's own liquid, where it can be trusted. Compare a block's row with the control, first for
 # its maker, then for the other architecture.
 
@@ -300,15 +342,17 @@ lab.save(fig, "liquid", before=before, control=control)
 # ## Does a set made by one architecture serve the other?
 #
 # Gains as in [06](06_improve_by_intuition.ipynb): differences of the means over seeds with Welch's
-# t intervals (95 %), errors by their logarithms and shown as factors. Against the control they tell
-# what the *choice* of the frames is worth; the table above says how many frames each set has.
+# t intervals (95 %), errors by their logarithms and shown as factors, with the scatter of all rows
+# of the matrix that are stored. Against the control they tell what the *choice* of the frames is
+# worth; the table above says how many frames each set has. *Unstable*: a run ended early, so that
+# fewer than two seeds have an error on frames of a whole run, or a density. How long they lived
+# counts for all.
 
 # %%
 main = next(iter(states))
-measured = {f"force on {test}": tested[test] for test in tests} | {
-    f"force on own frames, {main}": points[main]["own_force"],
-    f"lived / planned, {main}": points[main]["lived"],
-}
+held = matrix.read(lab, main, seed=seed, rows=list(pool))
+measured = {f"force on {test}": compare.cells(tested[test]) for test in tests}
+measured |= compare.of_matrix(held, state=main, test=tests[0])
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 pairs = [(f"{before}+{block}", base) for block in makers for base in (before, control)]
 rng = np.random.default_rng(seed)
@@ -364,15 +408,11 @@ for (block, receiver), handed in passed.items():
 
 # %%
 for block, each in selections.items():
-    medians = [
-        record["deviation_quantiles_eV_A"]["0.5"]
-        for record in each.values()
-        if record["deviation_quantiles_eV_A"]
-    ]
     n_chosen = sum(len(record["chosen"]) for record in each.values())
     print(f"{block}: {n_chosen} frames chosen in {len(each)} generations")
-    if len(medians) > 1:
-        print(f"  median disagreement {medians[0]:.2f} -> {medians[-1]:.2f} eV/Å")
+    if len(each) > 1:
+        for name, it in summaries.first_and_last(each).iterrows():
+            print(f"  {name}: {it['first']:.2f} -> {it['last']:.2f}, {it['it']}")
 for architecture in architectures:
     for row in rows:
         ends = [run["status"] == "completed" for s in states for run in lived(row, architecture, s)]
@@ -417,5 +457,5 @@ for state in states:
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

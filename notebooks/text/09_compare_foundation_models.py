@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Compare foundation models with bespoke ones
 #
-# **Question.** Does a model that others have trained on very much more make the liquid as well as
+# **Question.** Does a model that others have trained on far more data make the liquid as well as
 # one trained on a few frames of it, and how many labels does fine-tuning save?
 #
 # **What you will do.** Run published models as they are, on the same test sets and in the same
@@ -31,12 +31,14 @@
 # `__sizes`.
 
 # %%
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain import judge
 from crosstrain.data import figures, foundation, plots, summaries
-from crosstrain.plan import set_of
+from crosstrain.plan import atoms_in, set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 
@@ -65,10 +67,11 @@ trained_on = {n: set_of(n) for n, s in models.items() if s.kind == "train"}
 # %% [markdown]
 # ## Why make a training set at all?
 #
-# All training sets so far were made for this one liquid. **Foundation models** come trained on very
-# much more, by people who never thought of it, and cost nothing but a download. If one of them made
-# the liquid as well, or with a few labels more (**fine-tuning**), there would be no need of blocks,
-# iterations and transfer. So they are run on the same tests and in the same liquid.
+# All training sets so far were made for this one liquid. **Foundation models** come trained on far
+# more data, by people who never thought of it, and cost nothing but a download: here SO3LR [1],
+# CHGNet [2], MACE-MP-0 [3] and MACE-OFF23 [4], as far as the profile asks for them. If one of them
+# made the liquid as well, or with a few labels more (**fine-tuning**), there would be no need of
+# blocks, iterations and transfer. So they are run on the same tests and in the same liquid.
 #
 # ## The models, and what they were taught
 #
@@ -134,24 +137,25 @@ foundation.table({key: row for key, row in fixed.items() if key[0] in compared},
 # ## The liquid
 #
 # Forces are one thing; does the liquid live, and at which density? One replica per model and state,
-# from the same start as the bespoke models'. The planned time of a costly model is shorter; a run
-# is judged by its own plan.
+# from the same start as the bespoke models', and each is judged by the planned time of the table.
 
 # %%
 runs = {(n, state): run for n, s in models.items() for state, run in lab.single_runs(s).items()}
 records = lab.each(list(runs.values()), lambda run: lab.read(run, "run.json"))
-timestep_fs = lab.profile.dynamics.timestep_fs
+n_atoms = atoms_in(lab.profile.liquid.composition)
 step_s = {
-    key: foundation.seconds_per_step(lab.cost(run), records[run.name], timestep_fs)
-    for key, run in runs.items()
+    name: foundation.seconds_per_step(step.params, n_atoms, lab.measured)
+    for name, step in models.items()
 }
 lived = summaries.runs({key: records[run.name] for key, run in runs.items()})
-rows = lived.assign(**{"seconds per step": pd.Series(step_s).round(3)}).to_dict("index")
+each_ms = {key: summaries.in_digits(1e3 * step_s[key[0]]) for key in runs}
+rows = lived.assign(**{"ms per step": pd.Series(each_ms)}).to_dict("index")
 foundation.table(rows, not_run)
 
 # %% [markdown]
-# How each run ended, and what a step of dynamics cost. Seconds per step are core time of the stored
-# runs, the start of the process included.
+# How each run ended, and what a step of dynamics costs on one core in a box of this size: from a
+# benchmark of all of them on one machine (`make bench`), since stored runs hold the start of a
+# process, too. *nan*: not measured.
 
 # %%
 seen = lab.each(
@@ -218,7 +222,10 @@ scores = {
     )
     for (name, state), run in runs.items()
 }
-foundation.table(summaries.scores(scores).to_dict("index"), not_run)
+scored = summaries.scores(scores).to_dict("index")
+for (name, _), row in scored.items():
+    row[foundation.THEORY] = notes[name] or foundation.SAME_THEORY
+foundation.table(scored, not_run)
 
 # %%
 fig, ax = plt.subplots(figsize=(8, 1.6 + 0.4 * len(scores)))
@@ -242,7 +249,7 @@ fig, ax = plt.subplots(figsize=(6.4, 4.4))
 points = {
     shown[n]: (
         models[n].params["architecture"],
-        step_s[n, state],
+        step_s[n],
         fixed[n, test][foundation.INTER],
     )
     for n in compared
@@ -293,6 +300,7 @@ axes[0].set(title=f"on {test}", ylabel="force RMSE / meV Å$^{-1}$")
 axes[1].set(title=f"on {test}", ylabel="intermolecular force error / %")
 axes[2].set_title(f"liquid at {state}")
 plots.architecture_legend(axes[0], labels)
+foundation.footnote(fig, {name: why for name, why in not_run.items() if name not in absent})
 lab.save(fig, "sizes")
 
 # %% [markdown]
@@ -315,7 +323,7 @@ for name, sets in trained_on.items():
         "intermolecular / %": fixed[name, test][foundation.INTER],
         f"liquid at {state}": summaries.score_sentence(score),
     }
-pd.DataFrame.from_dict(cells, orient="index").rename_axis(["training set", "model"])
+foundation.table(cells, {name: why for name, why in not_run.items() if name not in absent})
 
 # %% [markdown]
 # A block *transfers* to fine-tuning if it gains more than `classical_more`, the control, where the
@@ -332,9 +340,10 @@ pd.DataFrame.from_dict(cells, orient="index").rename_axis(["training set", "mode
 verdicts = {}
 for name, at in ((key[0], key[1]) for key in runs if key[0] in published):
     rivals = {n: s for (n, where), s in scores.items() if n in bespoke and where == at}
-    verdicts[f"{name} at {at}"] = foundation.verdict(scores[name, at], rivals)
+    verdicts[f"{shown[name]} at {at}"] = foundation.verdict(scores[name, at], rivals)
 for name, word in (verdicts | absent).items():
     print(f"{name}: {word}")
+print(f"{foundation.MIXED}.")
 print(f"Foundation models as they are need system-specific data: {foundation.claim(verdicts)}.")
 
 # %% [markdown]
@@ -351,14 +360,15 @@ for name in published:
     )
 
 # %%
-for architecture in lab.profile.training.architectures:
-    size, target = max(curves[architecture, foundation.FORCE].items())
+judged = product(lab.profile.training.architectures, (foundation.FORCE, foundation.INTER))
+for architecture, quantity in judged:
+    size, target = max(curves[architecture, quantity].items())
     for tuned in (name for name in tuning.architectures if name in learnt):
-        n_frames = foundation.frames_to_match(curves[tuned, foundation.FORCE], target)
+        n_frames = foundation.frames_to_match(curves[tuned, quantity], target)
         enough = f"{n_frames} frames are enough" if n_frames else "no size is enough"
         print(
-            f"force error of {labels[architecture]} with {size} frames, {target:.0f} meV/Å: "
-            f"for fine-tuned {labels[tuned]} {enough}."
+            f"{quantity} of {labels[architecture]} with {size} frames: {target:.0f}; for "
+            f"fine-tuned {labels[tuned]} {enough}."
         )
 
 # %% [markdown]
@@ -368,7 +378,7 @@ for architecture in lab.profile.training.architectures:
 # test of its claim, not of its numbers. Our labels are GFN2-xTB: a published model that is nearer
 # to nature than our labels would still be marked down here, and agreement would prove no more than
 # that two theories agree. One replica and one seed of each; the liquid is small and the runs are
-# short, those of costly models shorter. Fine-tuned SO3LR learns no stress, because its trainer
+# short. Fine-tuned SO3LR learns no stress, because its trainer
 # does not; bespoke models do. Its learning rate and weights were chosen once, by the validation
 # error of short trainings. Equal core time is not equal effort: the published weights cost their
 # makers far more than any budget here.
@@ -393,5 +403,5 @@ for architecture in lab.profile.training.architectures:
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

@@ -160,7 +160,9 @@ lab.save(fig, "survival")
 # %% [markdown]
 # The fraction of runs alive by group of molecules, over all training sets (Kaplan-Meier curves with
 # bands of 95 % confidence); the legend says how many runs reached the end. Runs of one model share
-# its faults, so the bands are too narrow. How the runs ended:
+# its faults, so the bands are too narrow.
+#
+# How the runs ended:
 
 # %%
 ended_by = lived["reason"].replace("", "completed").rename("ended by")
@@ -169,16 +171,22 @@ pd.crosstab([lived["molecule"], lived["architecture"]], ended_by)
 # %% [markdown]
 # ## Which bond breaks?
 #
-# If the claim is right, molecules fail where their chemistry is new. The last frame of each run
-# that ended early is compared with the bonds that the molecule should have.
+# If the claim is right, molecules fail where their chemistry is new. A run ends at the first bond
+# that stays broken, or that stays formed where the molecule has none. What follows is no more
+# chemistry of the molecule, so this first bond is the one that counts.
 
 # %%
 short = {key: run for key, run in runs.items() if ended[run.name]["status"] != "completed"}
 tracks = lab.each(list(short.values()), lab.trajectory)
 where = {(label, molecule): Counter() for label in labels.values() for molecule in groups}
+first = {}
 for (model, molecule), run in short.items():
-    last = tracks[run.name].frames([-1])[0]
-    where[about[model]["architecture"], molecule] += unseen.changes(last)
+    change = unseen.first_change(ended[run.name]["detail"], tracks[run.name].reference)
+    found = Counter([change] if change else [])
+    where[about[model]["architecture"], molecule] += found
+    of_model = about[model]["training set"], about[model]["architecture"]
+    bond = unseen.in_words(molecule, found) if change else ended[run.name]["reason"]
+    first.setdefault(of_model, {})[molecule] = bond
 
 # %%
 shape = (len(labels), len(groups))
@@ -190,16 +198,16 @@ for (label, molecule), ax in zip(where, axes.flat, strict=True):
 lab.save(fig, "broken")
 
 # %% [markdown]
-# Red: bonds that broke, with their number over all runs. Orange: atoms that bonded to others. A
-# plain drawing is a molecule that was never found broken at the end of a run. Does it break at the
-# group that is new, or at a bond that the training set knew well?
+# Red: bonds that broke first, with their number over all runs. Orange: atoms that bonded anew. A
+# plain drawing is a molecule none of whose runs ended at a bond. Does it break at the group that is
+# new, or at a bond that the training set knew well?
 #
-# In words. Atoms are numbered as in the SMILES, hydrogens after them; equivalent atoms are not
-# merged. A run may also end without a changed bond, by boiling off or collapsing.
+# In words, for every training set. Atoms are numbered as in the SMILES, hydrogens after them;
+# equivalent atoms are not merged. A run may also end without a changed bond, by boiling off or
+# collapsing; a dash: it did not end early.
 
 # %%
-words = {key: unseen.in_words(key[1], found) for key, found in where.items()}
-pd.Series(words, name="changed bonds in last frames").to_frame()
+pd.DataFrame.from_dict(first, orient="index").reindex(columns=list(groups)).fillna("-")
 
 # %% [markdown]
 # ## Are the forces right?
@@ -240,10 +248,18 @@ lab.save(fig, "forces", training_set=training_set)
 # Force errors of the models of `training_set`, a panel for each part of the force, logarithmic; the
 # dotted line is 100 %. Between molecules (translation, rotation) an unseen molecule may do no worse
 # than a known one, while its vibrations are off: then its *own* bonds are what the model lacks.
-# Next, every training set: the error of the whole force in percent.
+# Next, every training set: the error
+# of each part and of the whole force in percent.
 
 # %%
-errors.pivot_table(index=keys, columns="molecule", values="total", sort=False).round(0)
+each = ["translation", "rotation", "vibration", "total"]
+pd.concat(
+    {
+        part: errors.pivot_table(index=keys, columns="molecule", values=part, sort=False)
+        for part in each
+    },
+    names=["part"],
+).round(0)
 
 # %% [markdown]
 # ## Clusters that others have published
@@ -289,7 +305,9 @@ if rows:
 # %% [markdown]
 # Force errors on the clusters of each molecule, logarithmic. Forces between molecules are small in
 # a cluster, so an error that would not matter in a liquid can be a large share of them. The control
-# tells how much of it is that. The same for every training set:
+# tells how much of it is that.
+#
+# The same for every training set:
 
 # %%
 if rows:
@@ -332,8 +350,10 @@ lab.save(fig, "distance", training_set=training_set)
 # %% [markdown]
 # Survival (left) and force error (right) against the distance. Squares: known molecules; circles:
 # another shape; triangles: another chemistry. If the distance told what a model can do, points on
-# the left would live and have small errors. The rank correlation (Spearman's, from -1 to 1) of
-# every training set, with the distance from this one; survivals that are all equal have none:
+# the left would live and have small errors.
+#
+# The rank correlation (Spearman's, from -1 to 1) of every training set, with the distance from this
+# one; survivals that are all equal have none:
 
 # %%
 options = {"confidence": confidence}
@@ -375,10 +395,9 @@ unseen.claim_table(judged)
 # ## What we found
 
 # %%
-for label in labels.values():
-    found = judged["all training sets", label]
+for (row, label), found in judged.items():
     survival = ", ".join(f"{group} {value:.2f}" for group, value in found.survival.items())
-    print(f"{label}: survival {survival}; the claim is {found.claim}")
+    print(f"{label} on {row}: survival {survival}; the claim is {found.claim}")
 for (label, molecule), found in where.items():
     if found:
         print(f"{label}, {molecule}: {unseen.in_words(molecule, found)}")
@@ -412,5 +431,5 @@ for (label, molecule), found in where.items():
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

@@ -9,7 +9,7 @@
 # %% [markdown]
 # # Train on DFT data that others published
 #
-# **Question.** Do the two architectures compare on real DFT labels as they do on the embedded
+# **Question.** Do the two architectures rank the same on DFT labels as on those of the embedded
 # reference method, and do they give the right density?
 #
 # **What you will do.** Train both on published DFT frames of the same liquid, test them on whole
@@ -67,8 +67,8 @@ methods = dict(zip(DFT_LABELS, (published.DFT_METHOD, lab.profile.reference.meth
 # Everything so far rests on one cheap reference method and on sets of this project's making. If the
 # comparison of the two architectures were an artefact of either, one would not know. The published
 # frames of the group's own liquid differ in both: labels by DFT, and frames that this project had
-# no hand in. And only with them can a density be compared with experiment, and with what the group
-# found.
+# no hand in. And only with them can a density be compared with experiment [3], and with what the
+# group found [2].
 #
 # ## The published set
 #
@@ -159,8 +159,10 @@ lab.save(fig, "blocks")
 # %% [markdown]
 # A row for each split, a column for each part of the force, blocks from cool to hot. Filled: test
 # blocks. Hollow circles: trained on; hollow squares: validation. A step up from hollow to filled is
-# the price of extrapolation. In numbers, the means over the test blocks: force errors by part in
-# percent, force RMSE in meV/Å and pressure RMSE in kbar.
+# the price of extrapolation.
+#
+# In numbers, the means over the test blocks: force errors by part in percent, force RMSE in meV/Å
+# and pressure RMSE in kbar.
 
 # %%
 columns = [*dft.COMPONENTS, "force_meV_A", "pressure_kbar"]
@@ -350,5 +352,5 @@ for liquid, at in asked.liquids.items():
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

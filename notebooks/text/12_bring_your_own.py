@@ -326,6 +326,10 @@ if third is not None:
     study.save(fig, "third", state=at)
 
 # %% [markdown]
+# Rows are training sets, columns architectures; colours and signs are those of notebook
+# [08](08_read_the_transfer_matrix.ipynb). A survival of 1 means that a model lived as long as was
+# planned for it, and that is not the same time in all columns.
+#
 # How long each lived, in ps, a number for each seed, beside its error on the fixed set:
 
 # %%
@@ -335,16 +339,13 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
         lived = [f"{run.value * planned_ps:.2g}" for run in seeds if run.value is not None]
         said = f"lived {', '.join(lived)} of {planned_ps:g} ps" if lived else "not run"
         errors = [run.value for run in both["fixed_error"][row, name] if run.value is not None]
-        error = f"{np.mean(errors):.1f} meV/Å on the fixed set" if errors else "no error"
-        print(f"{columns[name]} on {row}: {error}, {said}")
+        error = f"{np.mean(errors):.1f} meV/Å between molecules" if errors else "no error"
+        print(f"{columns[name]} on {row}: fixed set {error}, {said}")
 
 # %% [markdown]
-# Rows are training sets, columns architectures; colours and signs are those of notebook 08. A
-# survival of 1 means that a model lived as long as was planned for it, and that is not the same
-# time in all columns: the lines above have it in ps. Does the
-# architecture with the largest error on the fixed set die first? A score rests on density and
-# structure, and a run this short has hardly left its starting box, so that scores of a short and a
-# long run say little about each other.
+# Does the architecture with the largest error on the fixed set die first? A score rests on density
+# and structure, and a run this short has hardly left its starting box, so that scores of a short
+# and a long run say little about each other.
 
 # %% [markdown]
 # ## What we found
@@ -369,7 +370,7 @@ print(own.reach(study, guide))
 #
 # **Try it.** Set `add = "molecules"` and run again: what is new is computed, the rest is loaded. Or
 # on the command line `crosstrain new acetone --composition acetone:4 --temperature 300 --density
-# 0.8`, then `crosstrain improve acetone`. With `size = "laptop"` let it run over night.
+# 0.8`, then `crosstrain improve acetone`. With `size = "laptop"` let it run overnight.
 #
 # ## Next
 #
@@ -385,5 +386,5 @@ print(own.reach(study, guide))
 # %% [markdown]
 # ## Colophon
 
-# %%
+# %% tags=["hide-output"]
 lab.colophon()

@@ -1,10 +1,11 @@
 """Cost of a training frame and of a step of dynamics against atoms, for every model of a profile.
 
-The size of its file, too.
+The size of its file, too; of published models, whose weights are here, the step of dynamics.
 
-Run it as a script; its arguments are profiles (laptop and paper). It writes what it measured into
-the library, where ``crosstrain plan`` finds it. Processor time of one thread is measured. A model
-is trained for so few frames that it is worth nothing; its cost does not depend on that.
+Run it as a script; its arguments are profiles, or ``published`` (default: laptop, paper and
+published). It writes what it measured into the library, where ``crosstrain plan`` and the notebooks
+find it, beside what else is there. Processor time of one thread is measured. A model is trained
+for so few frames that it is worth nothing; its cost does not depend on that.
 """
 
 from __future__ import annotations
@@ -14,20 +15,24 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import table
 from ase import Atoms
-from crosstrain import paths
+from crosstrain import paths, steps
 from crosstrain.build import boxes
 from crosstrain.data import costs, profiles
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
+from crosstrain.data.profiles import Profile
 from crosstrain.potentials import protocol
+from crosstrain.study import Study
 
 MULTIPLES = (1, 2, 4)  # of EC + EMC, 25 atoms, in training
 MD_MULTIPLES = (1, 2, 4, 8, 16, 32)
+PUBLISHED = "published"
 N_FRAMES = 4
 LONGER_S = 5.0  # by which a training is longer than another, so that what both share cancels
 # The settings that decide what a frame or a step costs.
@@ -93,40 +98,75 @@ def step_s(calculator: Any, frame: Atoms) -> float:
     return float(np.median(seconds[len(seconds) // 2 :]))
 
 
+def steps_of(calculator: Any, name: str, multiples: Sequence[int]) -> list[list[float]]:
+    """Print the rows of the steps of a model's dynamics; return atoms and seconds of each."""
+    found = []
+    for times in multiples:
+        seconds = step_s(calculator, liquid(times, 1))
+        found.append([25 * times, seconds])
+        table.row(f"{name}: dynamics, {25 * times} atoms", 1e3 * seconds, "ms/step")
+    return found
+
+
+def of_architecture(profile: Profile, architecture: str, values: Any) -> dict[str, Any]:
+    """Return the entry of an architecture with the settings of a profile."""
+    settings = protocol.settings(architecture, values)
+    known, module = settings.model_dump(), protocol.architecture(architecture)
+    frames = []
+    with tempfile.TemporaryDirectory() as folder:
+        for times in MULTIPLES:
+            model, frame_s = trained(architecture, settings, times, Path(folder))
+            frames.append([25 * times, frame_s])
+            what = f"{profile.name} {architecture}: training, {25 * times} atoms"
+            table.row(what, 1e3 * frame_s, "ms/frame")
+        calculator = module.calculator(model, device="cpu", precision="float32")
+        return {
+            "architecture": architecture,
+            "settings": {name: known[name] for name in KEPT if name in known},
+            "machine": table.machine(),
+            "core_s_per_frame": frames,
+            "model_bytes": model.stat().st_size,
+            "core_s_per_step": steps_of(calculator, f"{profile.name} {architecture}", MD_MULTIPLES),
+        }
+
+
+def of_published(study: Study, name: str) -> dict[str, Any] | None:
+    """Return the entry of a published model; None if its weights are not here."""
+    try:
+        step = study.pretrained(name)
+    except protocol.WeightsNotFound as error:
+        print(f"{name}: not run: {error}")
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        steps.KINDS[step.kind].function(step.params, {}, Path(folder), Path(folder))
+        module = protocol.architecture(step.params["architecture"])
+        file = Path(folder) / module.MODEL_FILE
+        calculator = module.calculator(file, device="cpu", precision="float32")
+    return {
+        "architecture": step.params["architecture"],
+        "settings": {"name": name},
+        "machine": table.machine(),
+        "core_s_per_step": steps_of(calculator, name, MULTIPLES),
+    }
+
+
 def main(names: list[str]) -> None:
     """Print the rows and write the file."""
-    entries = []
-    for profile in map(profiles.load, names):
+    entries: list[dict[str, Any] | None] = []
+    for profile in (profiles.load(name) for name in names if name != PUBLISHED):
         for architecture, values in profile.training.architectures.items():
-            settings = protocol.settings(architecture, values)
-            known = settings.model_dump()
-            entry = {
-                "architecture": architecture,
-                "settings": {name: known[name] for name in KEPT if name in known},
-                "machine": table.machine(),
-                "core_s_per_frame": [],
-                "core_s_per_step": [],
-            }
-            with tempfile.TemporaryDirectory() as folder:
-                for times in MULTIPLES:
-                    model, frame_s = trained(architecture, settings, times, Path(folder))
-                    entry["core_s_per_frame"].append([25 * times, frame_s])
-                    what = f"{profile.name} {architecture}: training, {25 * times} atoms"
-                    table.row(what, 1e3 * frame_s, "ms/frame")
-                entry["model_bytes"] = model.stat().st_size
-                module = protocol.architecture(architecture)
-                calculator = module.calculator(model, device="cpu", precision="float32")
-                for times in MD_MULTIPLES:
-                    seconds = step_s(calculator, liquid(times, 1))
-                    entry["core_s_per_step"].append([25 * times, seconds])
-                    what = f"{profile.name} {architecture}: dynamics, {25 * times} atoms"
-                    table.row(what, 1e3 * seconds, "ms/step")
-            entries.append(json.loads(json.dumps(entry)))
-    text = json.dumps(entries, indent=1, sort_keys=True) + "\n"
+            entries.append(of_architecture(profile, architecture, values))
+    if PUBLISHED in names:
+        study = Study(announce=False)
+        entries += [of_published(study, name) for name in protocol.pretrained()]
+    new = json.loads(json.dumps([entry for entry in entries if entry]))
+    same = [(entry["architecture"], entry["settings"]) for entry in new]
+    kept = [e for e in costs.measured() if (e["architecture"], e["settings"]) not in same]
+    text = json.dumps(new + kept, indent=1, sort_keys=True) + "\n"
     paths.write_atomically(costs.FILE, text.encode())
 
 
 if __name__ == "__main__":
     os.environ.setdefault("DP_INTRA_OP_PARALLELISM_THREADS", "1")
     os.environ.setdefault("DP_INTER_OP_PARALLELISM_THREADS", "1")
-    main(sys.argv[1:] or ["laptop", "paper"])
+    main(sys.argv[1:] or ["laptop", "paper", PUBLISHED])

@@ -94,7 +94,10 @@ def composition_counts(composition: str) -> dict[str, int]:
     except ValueError:
         counts = {}
     if not counts or len(counts) < len(pairs) or "" in counts or min(counts.values()) < 1:
-        raise ValueError(f"composition={composition!r}: allowed is the form 'EC:2 EMC:4'")
+        raise ValueError(
+            f"composition={composition!r}: allowed is the form 'EC:2 EMC:4', each molecule once, "
+            "whole numbers above 0"
+        )
     return counts
 
 

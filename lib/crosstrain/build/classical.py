@@ -128,6 +128,37 @@ def mmff_energies(atoms: Atoms, *, cutoff_A: float | None = None) -> dict[str, f
     return energies
 
 
+def mmff_energies_between(atoms: Atoms, *, cutoff_A: float | None = None) -> dict[str, float]:
+    """MMFF94 energy between the molecules of a frame, term by term.
+
+    It is the energy of the frame less that of each of its molecules alone, of the same shape.
+
+    Parameters
+    ----------
+    atoms, cutoff_A
+        As for `mmff_energies`; molecules whole or not.
+
+    Returns
+    -------
+    dict of str to float
+        eV for each term of `mmff_energies`; 0 but for rounding for those that act along bonds.
+    """
+    between, joined = mmff_energies(atoms, cutoff_A=cutoff_A), whole(atoms)
+    for name, members in _identified(joined):
+        for term, energy in mmff_energies(_alone(joined, name, members)).items():
+            between[term] -= energy
+    return between
+
+
+def _alone(atoms: Atoms, name: str, members: NDArray[np.int64]) -> Atoms:
+    """A molecule of a frame by itself, its atoms in the order of `rdkit_molecule`."""
+    bonds = [(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in rdkit_molecule(name).GetBonds()]
+    molecule = atoms[members]
+    molecule.pbc = False
+    molecule.info |= {"composition": f"{name}:1", "bonds": np.array(bonds)}
+    return molecule
+
+
 def mmff_system(atoms: Atoms, *, cutoff_A: float | None = None) -> System:
     """OpenMM system of a frame with the MMFF94 force field.
 

@@ -79,7 +79,8 @@ def contents(frames: Sequence[Atoms]) -> dict[str, str]:
     compositions = sorted({frame.info["composition"] for frame in frames})
     temperatures = [f.info["temperature_K"] for f in frames if "temperature_K" in f.info]
     energies = [frame.info[ENERGY] / len(frame) for frame in frames]
-    forces = np.concatenate([np.linalg.norm(f.arrays[FORCES], axis=1) for f in frames])
+    forces = np.concatenate([frame.arrays[FORCES] for frame in frames])
+    sizes = np.linalg.norm(forces, axis=1)
     found = {
         "frames": f"{len(frames)} ({len(periodic)} periodic)",
         "atoms per frame": _span([len(frame) for frame in frames], "d"),
@@ -87,7 +88,8 @@ def contents(frames: Sequence[Atoms]) -> dict[str, str]:
         "temperature of preparation / K": _span(temperatures, ".0f"),
         "density / g cm⁻³": _span([density_g_cm3(frame) for frame in periodic], ".3f"),
         "energy / eV per atom": _span(energies, ".3f"),
-        "force on an atom / eV Å⁻¹": f"{_span(forces, '.2f')}, RMS {rms(forces):.2f}",
+        "force on an atom / eV Å⁻¹": _span(sizes, ".2f"),
+        "force RMS per component / eV Å⁻¹": f"{rms(forces):.2f}",
         "pressure of the frozen frame / kbar": _span(
             [-frame.info[STRESS][:3].mean() / bar / 1e3 for frame in periodic], ".1f"
         ),

@@ -15,10 +15,11 @@ from crosstrain.measure import transfer
 
 LIQUID = {
     "lived": "lived / planned time",
-    "own_force": "force RMSE, own frames\n/ meV Å$^{-1}$",
+    "own_force": "force RMSE between\nmolecules, own frames\n/ meV Å$^{-1}$",
     "density": "density / g cm$^{-3}$",
 }
 """What a model's liquid at one state comes to, with its unit."""
+ALL_LIVED = "every run reached the end:\nall curves lie on each other at 1"
 
 
 def survivals(
@@ -31,6 +32,9 @@ def survivals(
     colours: Mapping[str, str],
 ) -> Figure:
     """Draw how long runs lived, by training set: states downwards, architectures across.
+
+    The legend of each panel, with the runs that reached the end, stands below it. Curves that all
+    lie on each other, for no run ended early, are said to.
 
     Parameters
     ----------
@@ -45,11 +49,17 @@ def survivals(
         As for `crosstrain.data.plots.survivals`.
     """
     shape = (len(states), len(labels))
-    fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False)
+    fig, axes = plt.subplots(*shape, figsize=(5.6 * shape[1], 4.1 * shape[0]), squeeze=False)
+    below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "fontsize": 9, "ncols": 2}
+    middle = {"ha": "center", "va": "center", "color": "0.4"}
     for (name, state), line in zip(states.items(), axes, strict=True):
         for (architecture, label), ax in zip(labels.items(), line, strict=True):
             runs = {row: lived(row, architecture, name) for row in rows}
             plots.survivals(ax, runs, until_ps=until_ps, colours=colours)
+            ax.legend(**below)
+            ended = [run["status"] for members in runs.values() for run in members]
+            if set(ended) == {"completed"}:
+                ax.text(0.5, 0.5, ALL_LIVED, transform=ax.transAxes, **middle)
             ax.set_title(f"{label}, {state.temperature_K:g} K")
     return fig
 

@@ -80,7 +80,7 @@ def measured(path: Path = FILE) -> list[dict[str, Any]]:
 def of_model(
     architecture: str, settings: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]
 ) -> dict[str, Scaling]:
-    """Return the cost of a ``frame`` in training and of a ``step`` of dynamics, if measured.
+    """Return the cost of a ``frame`` in training and of a ``step`` of dynamics, where measured.
 
     An entry is of these settings if all that it names have the same value: it leaves out those
     that say how long to train.
@@ -89,7 +89,7 @@ def of_model(
     return {
         what: scaling(*zip(*entry[f"core_s_per_{what}"], strict=True))
         for what in ("frame", "step")
-        if entry
+        if f"core_s_per_{what}" in entry
     }
 
 

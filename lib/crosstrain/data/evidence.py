@@ -193,6 +193,32 @@ def effects(found: Mapping[tuple[str, str], Effect]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def parts_table(found: Mapping[str, Cells], rows: Sequence[str], form: str) -> pd.DataFrame:
+    """Return means over seeds with their standard errors, or why there is none.
+
+    Parameters
+    ----------
+    found : mapping of str to Cells
+        By heading.
+    rows : sequence of str
+        Of the matrix.
+    form : str
+        Format of the numbers.
+    """
+
+    def text(one: transfer.Cell) -> str:
+        if one.mean is None:
+            return one.state.value
+        return f"{one.mean:{form}}" + ("" if one.error is None else f" ± {one.error:{form}}")
+
+    keys = dict.fromkeys(key for cells in found.values() for key in cells if key[0] in rows)
+    table = {
+        heading: {key: text(transfer.cell(cells, *key)) for key in keys}
+        for heading, cells in found.items()
+    }
+    return pd.DataFrame(table)
+
+
 def efficiencies(found: Mapping[tuple[str, str, str], Efficiency]) -> pd.DataFrame:
     """Return transfer efficiencies in a table, with both gains over the control.
 
@@ -333,13 +359,31 @@ def claims(
     ]
 
 
-def claims_table(found: Sequence[Claim]) -> pd.DataFrame:
-    """Return claims with the evidence and the verdict, a row each."""
+def claims_table(found: Sequence[Claim], labels: Mapping[str, str]) -> pd.DataFrame:
+    """Return claims with the evidence and the verdict, a row each.
+
+    Parameters
+    ----------
+    found : sequence of Claim
+    labels : mapping of str to str
+        Of the architectures, for people.
+    """
+
+    def named(text: str) -> str:
+        for name, label in labels.items():
+            text = text.replace(f"by {name}", f"by {label}").replace(
+                f"{name} minus", f"{label} minus"
+            )
+            text = text.replace(f"minus {name}", f"minus {label}")
+        return text
+
     rows = [
         {
             "claim": f"{claim.number}. {claim.text}",
-            "supported if above zero": claim.rule,
-            "evidence": "; ".join(f"{k}: {effect_text(e)}" for k, e in claim.effects.items())
+            "supported if above zero": named(claim.rule),
+            "evidence": "; ".join(
+                f"{named(name)}: {effect_text(effect)}" for name, effect in claim.effects.items()
+            )
             or "no such row",
             "verdict": str(claim.finding),
         }

@@ -18,7 +18,14 @@ MANIFEST = "manifest.json"
 # Okabe and Ito's palette, readable with any colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 REFERENCE_COLOUR = "#000000"
-ARCHITECTURE_COLOURS = {"deep_potential": PALETTE[0], "mace": PALETTE[1]}
+ARCHITECTURE_COLOURS = {
+    "deep_potential": PALETTE[0],
+    "mace": PALETTE[1],
+    "gap": "#117733",
+    "so3lr": "#6699CC",
+    "chgnet": "#C51B7D",
+    "mace_foundation": "#663333",
+}
 LINE_STYLES = {"deep_potential": "-", "mace": "--"}  # where curves may lie on each other
 SET_MARKERS = {
     "packed": "o",
@@ -34,8 +41,8 @@ SET_COLOURS = {
     "classical": "#CC79A7",
     "scan": "#E69F00",
     "molecules": "#56B4E9",
-    "dp_iterated": ARCHITECTURE_COLOURS["deep_potential"],
-    "mace_iterated": ARCHITECTURE_COLOURS["mace"],
+    "dp_iterated": "#332288",  # of the family of its maker's colour, but not the same
+    "mace_iterated": "#661100",
     "classical_more": "#7F7F7F",
 }
 JOINED_COLOUR = "#882255"  # of a set with several blocks added to the first

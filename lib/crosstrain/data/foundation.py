@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter
 
-from crosstrain.data import summaries
+from crosstrain.data import costs, summaries
 from crosstrain.data.figures import colour
 from crosstrain.measure.score import LiquidScore
 
@@ -98,28 +99,40 @@ def marked(name: str, note: str) -> str:
 
 
 def seconds_per_step(
-    cost: Mapping[str, float], run: Mapping[str, Any], timestep_fs: float
+    params: Mapping[str, Any], atoms: int, entries: Sequence[Mapping[str, Any]]
 ) -> float:
-    """Return the core seconds of a dynamics step, start-up of the process included.
+    """Return the core seconds of a dynamics step of a model, as the benchmark measured it.
+
+    Stored runs would not do: they hold the start of the process, and other engines in older ones.
 
     Parameters
     ----------
-    cost : mapping
-        ``cpu_s`` of a run that was not interrupted.
-    run : mapping
-        Content of ``run.json``.
-    timestep_fs : float
+    params : mapping
+        Of the step of the model.
+    atoms : int
+        In the box.
+    entries : sequence of mapping
+        From `crosstrain.data.costs.measured`.
+
+    Returns
+    -------
+    float
+        NaN if it was not measured.
     """
-    n_steps = round(1e3 * run["time_ps"] / timestep_fs)
-    return cost["cpu_s"] / n_steps if n_steps else float("nan")
+    settings = params.get("settings", {})
+    name = params.get("name") or settings.get("base")  # of the model that it is, or was
+    settings = {"name": name} if name else settings
+    found = costs.of_model(params["architecture"], settings, entries)
+    return found["step"].at(atoms) if "step" in found else float("nan")
 
 
 def footnote(fig: Figure, not_run: Mapping[str, str]) -> None:
-    """Say below a figure what a star means, and which models are not in it because not run."""
-    lines = [MIXED]
-    if not_run:
-        lines.append(f"not run, for want of weights: {', '.join(not_run)}")
-    fig.supxlabel("\n".join(lines), fontsize=9)
+    """Say below a figure what a star means, and which models are not in it and why."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in not_run.items():
+        by_reason.setdefault(reason, []).append(name)
+    lines = [MIXED, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())]
+    fig.supxlabel("\n".join(line for text in lines for line in wrap(text, 110)), fontsize=9)
 
 
 def price(ax: Axes, points: Mapping[str, tuple[str, float, float]]) -> None:

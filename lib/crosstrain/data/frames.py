@@ -22,6 +22,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
+from numpy.typing import NDArray
 
 from crosstrain.paths import write_atomically
 
@@ -102,30 +103,59 @@ def parsed(text: str) -> Iterator[Atoms]:
         lines.pop()
     start = 0
     while start < len(lines):
-        n_atoms = int(lines[start])
+        n_atoms = _number_of_atoms(lines[start])
         end = start + n_atoms + 2
-        if n_atoms < 1 or end > len(lines) or not lines[end - 1].endswith("\n"):
-            raise ValueError(f"its {n_atoms} atoms are not all there")
+        if end > len(lines) or not lines[end - 1].endswith("\n"):
+            raise ValueError(
+                f"its {n_atoms} atoms are not all there: the file is cut off or damaged here"
+            )
+        if end < len(lines) and len(lines[end].split()) > 1:
+            raise ValueError(
+                f"its {n_atoms} atoms are followed by {lines[end].strip()[:40]!r}; allowed is the "
+                "number of atoms of the next frame"
+            )
         yield _parsed_one("".join(lines[start:end]))
         start = end
 
 
+def _number_of_atoms(line: str) -> int:
+    if line.strip().isdecimal() and len(line) < 20 and int(line) > 0:
+        return int(line)
+    raise ValueError(f"begins with {line.strip()[:40]!r}; allowed is its number of atoms")
+
+
 def _parsed_one(text: str) -> Atoms:
+    header = text.split("\n", 2)[1]
+    if "Properties=" in header and "pos:R:3" not in header:
+        raise ValueError("its Properties have no pos:R:3, the positions")
     try:
         frame = ase.io.read(io.StringIO(text), format="extxyz")
-        if "bonds" in frame.info:
-            frame.info["bonds"] = np.asarray(frame.info["bonds"], dtype=int).reshape(-1, 2)
+    except KeyError as error:  # of its table of elements
+        raise ValueError(f"there is no element {error}") from None
     except Exception as error:  # ASE's reader raises whatever its parts do
         reason = " ".join(str(error).split())[:200]
         raise ValueError(f"not extended XYZ ({type(error).__name__}: {reason})") from None
+    if "bonds" in frame.info:
+        frame.info["bonds"] = _pairs(frame.info["bonds"], len(frame))
     return frame
+
+
+def _pairs(bonds: object, n_atoms: int) -> NDArray[np.int64]:
+    """Pairs of indices of atoms, shape (n_bonds, 2)."""
+    try:
+        pairs = np.asarray(bonds, dtype=int).reshape(-1, 2)
+        if not pairs.size or (pairs.min() >= 0 and pairs.max() < n_atoms):
+            return pairs
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"info['bonds'] must be pairs of indices of its atoms, 0 to {n_atoms - 1}")
 
 
 def check(frame: Atoms, *, labelled: bool = False) -> None:
     """Raise `ValueError` if a frame is not physically and formally sound."""
     if not np.isfinite(frame.positions).all() or not np.isfinite(frame.cell.array).all():
         raise ValueError("positions or cell are not finite")
-    if frame.pbc.any() and frame.cell.rank < 3:
+    if not has_volume(frame):
         raise ValueError("periodic, but the cell has no volume")
     if len(frame) > 1:
         shortest = _shortest_distance(frame)
@@ -135,6 +165,11 @@ def check(frame: Atoms, *, labelled: bool = False) -> None:
             )
     if labelled:
         _check_labels(frame)
+
+
+def has_volume(frame: Atoms) -> bool:
+    """Whether the cell of a frame has a volume, where it needs one."""
+    return not frame.pbc.any() or (frame.cell.rank == 3 and frame.cell.volume > 0)
 
 
 def _shortest_distance(frame: Atoms) -> float:

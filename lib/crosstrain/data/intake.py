@@ -175,7 +175,7 @@ def _parse(path: Path, findings: Findings) -> list[Atoms]:
         for frame in fr.parsed(text):
             frames.append(frame)
     except (OSError, ValueError, KeyError, IndexError) as error:
-        findings.add(f"{error}; the file is cut off or damaged here: get it again", len(frames))
+        findings.add(f"{error}; correct the frame or get the file again", len(frames))
     return frames
 
 
@@ -197,7 +197,8 @@ def _check_geometry(frame: Atoms, periodic: bool | None, elements: Sequence[str]
             f"{have}, but frames must be {want}{' periodic' * (want == 'not')}; leave it out, or "
             "add its Lattice and pbc if they were lost"
         )
-    if np.isfinite(frame.positions).all() and np.isfinite(frame.cell.array).all():
+    is_finite = np.isfinite(frame.positions).all() and np.isfinite(frame.cell.array).all()
+    if is_finite and fr.has_volume(frame):  # else no distance means anything
         check_length_unit(frame)
     try:
         fr.check(frame)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
@@ -19,6 +20,7 @@ from crosstrain.data.figures import (
     SET_COLOURS,
     SET_MARKERS,
     colour,
+    set_marker,
 )
 from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import LiquidScore
@@ -33,7 +35,7 @@ MAP_BOXES = (
     (2, 0.0, "labels", "energy, forces,\nstress", "02"),
     (3, 0.62, "Deep Potential", "feed-forward\nnetwork", "03"),
     (3, -0.62, "MACE", "message\npassing", "03"),
-    (4, 0.0, "liquid", "molecular\ndynamics, NPT", "04"),
+    (4, 0.0, "liquid", "dynamics at\nconstant pressure", "04"),
     (5, 0.0, "score", "against the\nreference's liquid", "05"),
 )
 MAP_ARROWS = ((0, 1), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5), (5, 6))
@@ -89,7 +91,7 @@ def parity(ax: Axes, reference: ArrayLike, predicted: ArrayLike, *, colour: str)
     colour : str
     """
     x, y = np.ravel(reference), np.ravel(predicted)
-    is_few, span = x.size <= 100, max(float(np.ptp(x)), 1e-9)
+    is_few, span = x.size <= 1000, max(float(np.ptp(x)), 1e-9)
     shown, margin = x, 0.25 * span
     if is_few:  # those not far outside stay in view
         shown, margin = np.append(x, y[np.abs(y - x.mean()) < 1.5 * span]), 0.1 * span
@@ -122,8 +124,7 @@ def learning_curve(
     errors = [1e3 * point[quantity] for point in points]
     ax.loglog(samples, errors, ".-", color=colour, label=label, linewidth=1.2)
     ax.set_xlabel("frames seen")
-    ax.yaxis.set_major_formatter(LogFormatter())
-    ax.yaxis.set_minor_formatter(LogFormatter())
+    logarithmic(ax)
 
 
 def component_bars(ax: Axes, errors: Mapping[str, Mapping[str, Deviation]]) -> None:
@@ -290,13 +291,15 @@ def reference_rdf(ax: Axes, reference: Mapping[str, Any], pair: str) -> None:
 
 
 def equality(ax: Axes) -> None:
-    """Draw the line of equality across a plot with logarithmic axes, and number these plainly."""
-    low = min(ax.get_xlim()[0], ax.get_ylim()[0])
-    high = max(ax.get_xlim()[1], ax.get_ylim()[1])
-    ax.plot([low, high], [low, high], color="0.6", linewidth=1, zorder=0)
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(LogFormatter())
-        axis.set_minor_formatter(LogFormatter())
+    """Make both axes logarithmic, number them plainly, and draw the line of equality.
+
+    Each axis keeps the range of its own data, so that the line may cross a part of the plot only.
+    """
+    logarithmic(ax, ax.xaxis, ax.yaxis)
+    limits = ax.get_xlim(), ax.get_ylim()
+    ends = min(limits[0][0], limits[1][0]), max(limits[0][1], limits[1][1])
+    ax.plot(ends, ends, color="0.6", linewidth=1, zorder=0)
+    ax.set(xlim=limits[0], ylim=limits[1])
 
 
 def score_terms(ax: Axes, scores: Mapping[tuple[str, str], LiquidScore]) -> None:
@@ -351,7 +354,9 @@ def error_against_score(
     ax.set_xlabel("force RMSE on the fixed set / meV Å$^{-1}$")
 
 
-def architecture_legend(ax: Axes, labels: Mapping[str, str]) -> None:
+def architecture_legend(
+    ax: Axes, labels: Mapping[str, str], *, reference: str | None = None
+) -> None:
     """Add a legend of architectures by colour.
 
     Parameters
@@ -359,6 +364,8 @@ def architecture_legend(ax: Axes, labels: Mapping[str, str]) -> None:
     ax : Axes
     labels : mapping of str to str
         Name for people by architecture.
+    reference : str, optional
+        Name of what is drawn as a black line.
     """
     from matplotlib.lines import Line2D
 
@@ -366,6 +373,8 @@ def architecture_legend(ax: Axes, labels: Mapping[str, str]) -> None:
         Line2D([], [], color=colour(name), marker="o", linestyle="", label=label)
         for name, label in labels.items()
     ]
+    if reference is not None:
+        handles.append(Line2D([], [], color=REFERENCE_COLOUR, label=reference))
     ax.legend(handles=handles)
 
 
@@ -422,6 +431,7 @@ def scan_curves(
     pressure_kbar: ArrayLike,
     *,
     colour: str = REFERENCE_COLOUR,
+    marker: str = "o",
 ) -> None:
     """Draw the pressure along a volume scan, linear within 1 kbar of zero, logarithmic beyond.
 
@@ -431,10 +441,12 @@ def scan_curves(
     density_g_cm3, pressure_kbar : array_like, shape (n_points,)
     colour : str
         That of the reference is drawn on top.
+    marker : str
+        That of the training set, from `crosstrain.data.figures.set_marker`.
     """
     on_top = colour == REFERENCE_COLOUR
     style = {"zorder": 3, "markersize": 6} if on_top else {"markersize": 4, "alpha": 0.85}
-    ax.plot(density_g_cm3, pressure_kbar, "o-", color=colour, linewidth=1.4, **style)
+    ax.plot(density_g_cm3, pressure_kbar, f"{marker}-", color=colour, linewidth=1.4, **style)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     kilobars(ax)
     ax.set_xlabel("density / g cm$^{-3}$")
@@ -505,12 +517,14 @@ def by_row(
                 face = "white" if state is State.UNSTABLE else shade
                 reach = None if np.isnan(error) else error
                 style = {"color": shade, "markerfacecolor": face, "markersize": 6, "capsize": 2}
-                ax.errorbar(x, value, reach, fmt="o", linewidth=1.2, **style)
+                ax.errorbar(x, value, reach, fmt=set_marker(row), linewidth=1.2, **style)
     ax.set_xticks(range(len(rows)), [wrapped(row) for row in rows], fontsize=8.5)
     ax.set_xlim(-0.6, len(rows) - 0.4)
 
 
-def strained_molecules(axes: Sequence[Axes], strained: DataFrame, *, colour: str) -> None:
+def strained_molecules(
+    axes: Sequence[Axes], strained: DataFrame, *, colour: str, marker: str = "o"
+) -> None:
     """Draw energy against the reference's, and force error against strain, of strained molecules.
 
     Parameters
@@ -519,9 +533,10 @@ def strained_molecules(axes: Sequence[Axes], strained: DataFrame, *, colour: str
         Of energy and of force error.
     strained : DataFrame
         From `crosstrain.data.summaries.strained_molecules`.
-    colour : str
+    colour, marker : str
+        Of the model's training set.
     """
-    dots = {"s": 16, "alpha": 0.65, "color": colour, "linewidths": 0}
+    dots = {"s": 16, "alpha": 0.65, "color": colour, "marker": marker, "linewidths": 0}
     axes[0].scatter(strained["reference_eV"], strained["predicted_eV"], **dots)
     axes[1].scatter(strained["strain_percent"], strained["force_error_eV_A"], **dots)
     axes[0].set(xlabel="energy by the reference / eV", ylabel="by the model / eV")
@@ -537,15 +552,16 @@ class PlainLogFormatter(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
-def logarithmic(ax: Axes) -> None:
-    """Make the y axis logarithmic and number it plainly."""
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(PlainLogFormatter())
-    ax.yaxis.set_minor_formatter(PlainLogFormatter())
-    low, high = ax.get_ylim()
-    if high < 8 * low:  # else too few ticks are numbered
-        ax.yaxis.set_minor_locator(LogLocator(subs=(1.2, 1.5, 2, 3, 4, 6, 8)))
-        ax.yaxis.set_minor_formatter(lambda x, _: f"{x:g}")
+def logarithmic(ax: Axes, *axes: Axis) -> None:
+    """Make the y axis, or the axes of `ax` that are given, logarithmic and number them plainly."""
+    for axis in axes or (ax.yaxis,):
+        ax.set(**{f"{axis.axis_name}scale": "log"})
+        axis.set_major_formatter(PlainLogFormatter())
+        axis.set_minor_formatter(PlainLogFormatter())
+        low, high = axis.get_view_interval()
+        if high < 8 * low:  # else too few ticks are numbered
+            axis.set_minor_locator(LogLocator(subs=(1.2, 1.5, 2, 3, 4, 6, 8)))
+            axis.set_minor_formatter(lambda x, _: f"{x:g}")
 
 
 def candidates(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:

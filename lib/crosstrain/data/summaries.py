@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +25,12 @@ from crosstrain.simulate.selection import REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
 FARTHEST_CONTACT_A = 6.0
-N_LAST = 8  # reports at the end of a training that are averaged
+FIFTH = 0.2  # of the frames that a training sees: reports within are averaged
+
+VALIDATION = {
+    "forces_rmse_eV_A": "validation force / meV Å⁻¹",
+    "energy_rmse_eV_atom": "validation energy / meV atom⁻¹",
+}
 
 Prediction = Mapping[str, Any]
 
@@ -47,8 +54,10 @@ def sets(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
             "compositions": len({frame.info["composition"] for frame in members}),
             "atoms per frame": _span([len(frame) for frame in members], "{:d}"),
             "density / g cm⁻³": _span(densities, "{:.2f}") if densities else "isolated",
-            "force RMS / eV Å⁻¹": round(errors.rms(forces), 2),
-            "largest force / eV Å⁻¹": round(float(np.linalg.norm(forces, axis=1).max()), 1),
+            "force RMS per component / eV Å⁻¹": round(errors.rms(forces), 2),
+            "largest force on an atom / eV Å⁻¹": round(
+                float(np.linalg.norm(forces, axis=1).max()), 1
+            ),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -181,23 +190,80 @@ def relative_energies(compared: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 def training(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a training has come to, for one row of a table.
 
-    Validation errors are the mean of the last `N_LAST` reports, with their scatter.
+    Validation errors are the mean over the reports of the last fifth of the frames seen, with
+    their scatter; one report may be of a few frames only.
 
     Parameters
     ----------
     record : mapping
         Content of ``training.json``.
     """
-    curve = record["learning_curve"]
-    last = pd.DataFrame(curve[-N_LAST:])  # one report may be of a few frames only
-    found = {"training frames": record["n_training"], "frames seen": curve[-1]["samples"]}
-    for quantity, heading in (
-        ("forces_rmse_eV_A", "validation force / meV Å⁻¹"),
-        ("energy_rmse_eV_atom", "validation energy / meV atom⁻¹"),
-    ):
-        mean, scatter = 1e3 * last[quantity].mean(), 1e3 * last[quantity].std(ddof=0)
-        found[heading] = plus_minus(mean, scatter, 1)
+    found = {"training frames": record["n_training"], "frames seen": _seen(record)}
+    for quantity, heading in VALIDATION.items():
+        last = 1e3 * _reports(record, quantity, 1.0)
+        found[heading] = plus_minus(last.mean(), last.std())
     return found
+
+
+def trainings(
+    records: Mapping[tuple[str, str], Sequence[Mapping[str, Any]]],
+    core_s: Mapping[tuple[str, str], Sequence[float]],
+) -> pd.DataFrame:
+    """Return what the trainings of several sets have come to, over their seeds.
+
+    Parameters
+    ----------
+    records : mapping of (set, architecture) to sequence of mapping
+        Content of ``training.json`` of each seed.
+    core_s : mapping of (set, architecture) to sequence of float
+        What each cost.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Means over seeds with their scatter. The last column is by how much the validation error of
+        the forces fell from the middle fifth of the frames seen to the last: a training that is cut
+        short would still be falling.
+    """
+    rows = {}
+    for key, seeds in records.items():
+        ends = [
+            [_reports(seed, "forces_rmse_eV_A", at).mean() for at in (0.6, 1.0)] for seed in seeds
+        ]
+        fallen = [100 * (1 - last / middle) for middle, last in ends]
+        rows[key] = {
+            "seeds": len(seeds),
+            "training frames": seeds[0]["n_training"],
+            "frames seen": _seen(seeds[0]),
+            "passes": round(_seen(seeds[0]) / seeds[0]["n_training"]),
+            **{
+                heading: _over([1e3 * _reports(seed, quantity, 1.0).mean() for seed in seeds])
+                for quantity, heading in VALIDATION.items()
+            },
+            "core time / min": _over([seconds / 60 for seconds in core_s[key]]),
+            "force error fell by / %": _over(fallen),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _seen(record: Mapping[str, Any]) -> int:
+    return record["learning_curve"][-1]["samples"]
+
+
+def _reports(record: Mapping[str, Any], quantity: str, end: float) -> NDArray[np.float64]:
+    """Reports within a fifth of the frames seen that ends at a share of them."""
+    curve = record["learning_curve"]
+    share = np.array([point["samples"] for point in curve]) / _seen(record)
+    values = np.array([point[quantity] for point in curve])
+    within = values[(share > end - FIFTH + 1e-9) & (share <= end + 1e-9)]
+    return within if len(within) else values[[np.abs(share - end).argmin()]]
+
+
+def _over(values: Sequence[float]) -> str:
+    """Mean and scatter of seeds; of one seed its value."""
+    if len(values) < 2:
+        return in_digits(values[0])
+    return plus_minus(float(np.mean(values)), float(np.std(values, ddof=1)))
 
 
 def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, float]:
@@ -305,7 +371,7 @@ def error_table(rows: Mapping[Any, Mapping[str, Estimate]]) -> pd.DataFrame:
     """Return rows of `model_errors_with_spread` as text, without an error where none is known."""
     said = {
         key: {
-            name: f"{e.value:.1f}" if np.isnan(e.error) else plus_minus(e.value, e.error, 1)
+            name: in_digits(e.value) if np.isnan(e.error) else plus_minus(e.value, e.error)
             for name, e in row.items()
         }
         for key, row in rows.items()
@@ -336,8 +402,8 @@ def scan_pressures(frames: Sequence[Atoms], predicted: Prediction) -> pd.DataFra
     Returns
     -------
     DataFrame
-        ``scan`` (frame that was scaled), ``composition``, ``density_g_cm3``, ``reference_kbar``
-        and ``predicted_kbar``; each scan in the order of density.
+        ``scan`` (frame that was scaled), ``composition``, ``density_g_cm3``, ``reference_kbar``,
+        ``predicted_kbar`` and ``error_kbar``; each scan in the order of density.
     """
     rows = [
         {
@@ -351,7 +417,28 @@ def scan_pressures(frames: Sequence[Atoms], predicted: Prediction) -> pd.DataFra
             frames, predicted["forces_eV_A"], predicted["stress_eV_A3"], strict=True
         )
     ]
-    return pd.DataFrame(rows).sort_values(["scan", "density_g_cm3"], kind="stable")
+    table = pd.DataFrame(rows).sort_values(["scan", "density_g_cm3"], kind="stable")
+    return table.assign(error_kbar=table["predicted_kbar"] - table["reference_kbar"])
+
+
+def pressure_errors_by_density(scanned: pd.DataFrame, edges_g_cm3: ArrayLike) -> pd.Series:
+    """Return the RMS error of the pressure, kbar, of all scans together in intervals of density.
+
+    Parameters
+    ----------
+    scanned : DataFrame
+        From `scan_pressures`.
+    edges_g_cm3 : array_like, shape (n_intervals + 1,)
+        Rising; an interval that holds no frame is left out.
+
+    Returns
+    -------
+    Series
+        By the density in the middle of the interval.
+    """
+    interval = pd.cut(scanned["density_g_cm3"], np.asarray(edges_g_cm3), include_lowest=True)
+    found = scanned.groupby(interval, observed=True)["error_kbar"].apply(errors.rms)
+    return found.set_axis([part.mid for part in found.index])
 
 
 def widest_scans(scanned: pd.DataFrame, n: int) -> list[str]:
@@ -506,10 +593,12 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
             "own density / g cm⁻³": plus_minus(said["sampled"], said["sampled_error"]),
             "corrected / g cm⁻³": plus_minus(said["value"], said["error"]),
             "estimator": said["estimator"],
-            "the other estimator / g cm⁻³": plus_minus(*said["other"].values()),
+            "the other estimator / g cm⁻³": plus_minus(
+                said["other"]["value"], said["other"]["error"]
+            ),
             "σ(βΔE)": round(said["sigma_beta_delta_energy"], 2),
             "independent frames": round(said["n_effective"], 1),
-            "verdict": "; ".join(said["problems"]) or "trusted",
+            "verdict": "; ".join(map(_reason, said["problems"])) or "trusted",
         }
         for name, said in density["samplers"].items()
     }
@@ -522,14 +611,19 @@ def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:
     """Return the reference's value of a scalar observable in words, or why there is none."""
     reasons = why_not(reference, observable).split("; ")
     if any(reasons):
-        more = f"; and {len(reasons) - 2} reasons more" if len(reasons) > 3 else ""
+        more = f"; and {len(reasons) - 2} more reasons" if len(reasons) > 3 else ""
         return f"not available: {'; '.join(reasons[:2] if more else reasons)}{more}"
-    found = reference["observables"][observable]
-    trusted = [each for each in found["samplers"].values() if not each["problems"]]
-    n_effective = sum(each["n_effective"] for each in trusted)
+    found, trusted = reference["observables"][observable], trusted_samplers(reference, observable)
+    n_effective = sum(found["samplers"][name]["n_effective"] for name in trusted)
     known = plus_minus(found["value"], found["error"])
     agree = f"{len(trusted)} samplers, which agree with p = {found['p_value']:.2f}"
     return f"{known} (n = {n_effective:.0f}, {agree})"
+
+
+def trusted_samplers(reference: Mapping[str, Any], observable: str) -> list[str]:
+    """Return the names of the models whose runs the reference's value of an observable rests on."""
+    samplers = reference["observables"].get(observable, {"samplers": {}})["samplers"]
+    return [name for name, said in samplers.items() if not said["problems"]]
 
 
 def why_not(reference: Mapping[str, Any], observable: str) -> str:
@@ -544,8 +638,13 @@ def why_not(reference: Mapping[str, Any], observable: str) -> str:
     """
     found = reference["observables"].get(observable)
     if found is not None:
-        return "; ".join(found["problems"])
+        return "; ".join(map(_reason, found["problems"]))
     return "no model gave a run that could be reweighted"
+
+
+def _reason(problem: str) -> str:
+    """Say a stored problem of a reference in words that read well."""
+    return re.sub(r"frames, needed are (\S+)$", r"frames of the \1 needed", problem)
 
 
 def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
@@ -599,9 +698,22 @@ def score_sentence(score: LiquidScore) -> str:
     return "no score, for want of a trusted reference value"
 
 
-def plus_minus(value: float, error: float, digits: int = 3) -> str:
-    """Return a value with its standard error, such as ``1.023 ± 0.008``."""
-    return f"{value:.{digits}f} ± {error:.{digits}f}"
+def plus_minus(value: float, error: float) -> str:
+    """Return a value with its standard error, such as ``1.0230 ± 0.0082`` or ``1480 ± 230``.
+
+    The error has two significant digits, and the value as many decimals as the error. Without an
+    error (0, NaN or infinite), or one below 10⁻⁵ of it, the value has three significant digits.
+    """
+    if not 1e-5 * abs(value) < error < np.inf:
+        return f"{in_digits(value)} ± {error:.2g}"
+    decimals = 1 - int(f"{error:.1e}".partition("e")[2])
+    value, error = round(value, decimals), round(error, decimals)
+    return f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}"
+
+
+def in_digits(value: float, digits: int = 3) -> str:
+    """Return a number with so many significant digits, without an exponent above one."""
+    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
 
 
 def estimate(known: Estimate | None) -> str:
@@ -609,13 +721,13 @@ def estimate(known: Estimate | None) -> str:
     if known is None:
         return "not available"
     if not known.n_effective > 1:
-        return f"{known.value:.3g} (a single sample, no error)"
-    return f"{known.value:.3g} ± {known.error:.2g} (n = {known.n_effective:.0f})"
+        return f"{in_digits(known.value)} (a single sample, no error)"
+    return f"{plus_minus(known.value, known.error)} (n = {known.n_effective:.0f})"
 
 
 def diffusion(coefficient: Mapping[str, float]) -> str:
     """Return a self-diffusion coefficient (cm²/s) in 10⁻⁶ cm²/s: error and number of molecules."""
-    known = plus_minus(1e6 * coefficient["value"], 1e6 * coefficient["error"], 1)
+    known = plus_minus(1e6 * coefficient["value"], 1e6 * coefficient["error"])
     return f"{known} (n = {coefficient['n_effective']:.0f})"
 
 
@@ -657,7 +769,34 @@ def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def explorations(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the exploring runs of all generations and how they ended, a row each."""
+    """Return how many exploring runs of each generation reached their end, a row each.
+
+    Parameters
+    ----------
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    """
+    rows = {}
+    for number, record in selections.items():
+        early = Counter(run["reason"] for run in record["runs"] if run["status"] != "completed")
+        rows[number] = {
+            "runs": len(record["runs"]),
+            "completed": len(record["runs"]) - early.total(),
+            "ended early": early.total(),
+            "because": ", ".join(f"{reason} ({n})" for reason, n in early.items()) or "-",
+            "lived / planned": round(_part_lived(record), 2),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generation")
+
+
+def ended_early(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return the exploring runs that did not reach their end, and what happened, a row each.
+
+    Parameters
+    ----------
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    """
     rows = [
         {
             "generation": number,
@@ -665,11 +804,57 @@ def explorations(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
             "temperature / K": round(run["start"]["temperature_K"]),
             "density / g cm⁻³": round(run["start"]["density_g_cm3"], 2),
             "ended": run["status"],
-            "reason": run["reason"] or "-",
             "lived / ps": run["time_ps"],
             "planned / ps": run["planned_ps"],
+            "what happened": run["detail"] or run["reason"],
         }
         for number, record in selections.items()
         for run in record["runs"]
+        if run["status"] != "completed"
     ]
     return pd.DataFrame(rows)
+
+
+def first_and_last(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+    """Return what changed from the first generation to the last, a row for each quantity.
+
+    Parameters
+    ----------
+    selections : mapping
+        Content of ``selection.json`` by number of the generation.
+    """
+    bound_eV_A = selections[min(selections)]["low_eV_A"]
+    first, last = (
+        _of_generation(selections[number], bound_eV_A)
+        for number in (min(selections), max(selections))
+    )
+    rows = {
+        name: {"first": first[name], "last": last[name], "it": _change(first[name], last[name])}
+        for name in first
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _of_generation(record: Mapping[str, Any], bound_eV_A: float) -> dict[str, float]:
+    runs, quantiles = record["runs"], record["deviation_quantiles_eV_A"]
+    below = [d is not None and d < bound_eV_A for d in record["deviation_eV_A"]]
+    found = {
+        "runs that reached their end / all": np.mean([r["status"] == "completed" for r in runs]),
+        "lived / planned time, exploring": _part_lived(record),
+        "new above / eV Å⁻¹": record["low_eV_A"],
+        "too far above / eV Å⁻¹": record["high_eV_A"],
+        "median disagreement / eV Å⁻¹": quantiles["0.5"] if quantiles else np.nan,
+        "known / all candidates": record["counts"]["known"] / record["candidates"],
+        "below the first generation's bound / all": np.mean(below),
+    }
+    return {name: round(float(value), 2) for name, value in found.items()}
+
+
+def _part_lived(record: Mapping[str, Any]) -> float:
+    return float(np.mean([run["time_ps"] / run["planned_ps"] for run in record["runs"]]))
+
+
+def _change(first: float, last: float) -> str:
+    if np.isnan([first, last]).any():
+        return "cannot be told"
+    return "stayed" if first == last else "rose" if last > first else "fell"

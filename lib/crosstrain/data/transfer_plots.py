@@ -219,30 +219,42 @@ def overlap(ax: Axes, names: Sequence[str], values: ArrayLike) -> None:
 def novelty_against_gain(
     ax: Axes,
     novelty: Mapping[str, float],
-    differences: Mapping[tuple[str, str], float],
+    gains: Mapping[tuple[str, str], Effect],
+    plain: Mapping[tuple[str, str], float],
     architectures: Mapping[str, str],
 ) -> None:
-    """Draw the difference that rows make against the novelty of the blocks that they add.
+    """Draw what rows gain against the novelty of the blocks that they add.
 
     Parameters
     ----------
     ax : Axes
     novelty : mapping of str to float
         By row, 1/Å.
-    differences : mapping of (row, architecture) to float
+    gains : mapping of (row, architecture) to Effect
+        Those with an interval are filled points with a bar.
+    plain : mapping of (row, architecture) to float
+        Differences of means, hollow where there is no interval.
     architectures : mapping of str to str
         Label of each architecture.
     """
+    aside = 0.012 * np.ptp(list(novelty.values())) if novelty else 0.0  # so that bars are apart
     for row in novelty:
-        marker = set_marker(row)
-        ax.plot([], [], marker, color="0.4", linestyle="", label=row_label(row))
-        for architecture in architectures:
-            if (row, architecture) in differences:
-                value = differences[row, architecture]
-                ax.plot(novelty[row], value, marker, color=colour(architecture), markersize=9)
+        known = [name for name in architectures if (row, name) in plain]
+        for number, architecture in enumerate(known):
+            shade, gain = colour(architecture), gains.get((row, architecture))
+            x = novelty[row] + aside * (number - (len(known) - 1) / 2)
+            y = plain[row, architecture]
+            look = {"color": shade, "markersize": 9, "fmt": set_marker(row)}
+            if isinstance(gain, transfer.Contrast):
+                bar = [[y - gain.lower], [gain.upper - y]]
+                ax.errorbar(x, y, bar, elinewidth=1, capsize=3, **look)
+            else:
+                ax.errorbar(x, y, markerfacecolor="white", **look)
+        if known:
+            ax.plot([], [], set_marker(row), color="0.4", linestyle="", label=row_label(row))
     for architecture, label in architectures.items():
         ax.plot([], [], "-", color=colour(architecture), linewidth=5, label=label)
-    if differences:
+    if plain:
         ax.axhline(0, color="0.6", linewidth=1, zorder=0)
     else:
         ax.set(xticks=[], yticks=[])

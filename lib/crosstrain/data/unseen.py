@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +29,7 @@ from crosstrain.measure.verdicts import (
     of_one,
     rank_correlation,
 )
-from crosstrain.simulate.topology import bond_events
+from crosstrain.simulate.topology import read_event
 
 GROUPS = {
     "known": "known: trained on",
@@ -42,36 +41,40 @@ GROUP_MARKERS = {"known": "s", "shape": "o", "chemistry": "^"}
 BROKEN_COLOUR, FORMED_COLOUR = "#CC3311", "#E69F00"
 
 Change = tuple[str, tuple[int, int]]
-"""``broken`` with the two atoms of a bond, or ``formed`` with those of a new one, counted within
-their molecules."""
+"""``broken`` with the two atoms of a bond, or ``formed between two`` molecules or ``formed within
+one`` with those of a new one, counted within their molecules."""
 
 
 # --- where molecules break ------------------------------------------------------------------------
 
 
-def changes(last: Atoms) -> Counter[Change]:
-    """Count the bonds of a pure liquid that differ from its graph, by their place in the molecule.
+def first_change(detail: str, atoms: Atoms) -> Change | None:
+    """Return the bond whose change ended a run of a pure liquid, by its place in the molecule.
+
+    What the last frame shows may be another bond: a chain of events is under way by then.
 
     Parameters
     ----------
-    last : Atoms
-        Frame with ``info["bonds"]`` and ``arrays["molecule"]``, each molecule with its atoms in
-        the order of `crosstrain.build.molecules`.
+    detail : str
+        Of the result of the run.
+    atoms : Atoms
+        Any frame, with ``arrays["molecule"]`` and each molecule with its atoms in the order of
+        `crosstrain.build.molecules`.
 
     Returns
     -------
-    Counter
-        Number of molecules by `Change`; a bond formed between two molecules counts once.
+    Change or None
+        None if the run ended otherwise, by boiling off for example.
     """
-    molecule = last.arrays["molecule"]
-    first = np.array([np.flatnonzero(molecule == k)[0] for k in range(molecule.max() + 1)])
-    place = np.arange(len(last)) - first[molecule]
-    formed, broken = bond_events(last, last.info["bonds"])
-    return Counter(
-        (kind, tuple(sorted(int(i) for i in place[pair])))
-        for kind, pairs in (("broken", broken), ("formed", formed))
-        for pair in pairs
-    )
+    event = read_event(detail)
+    if event is None:
+        return None
+    kind, pair = event
+    molecule = atoms.arrays["molecule"]
+    places = sorted(int(i - np.flatnonzero(molecule == molecule[i])[0]) for i in pair)
+    if kind == "formed":
+        kind += " between two" if len(set(molecule[list(pair)])) == 2 else " within one"
+    return kind, (places[0], places[1])
 
 
 def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
@@ -96,7 +99,7 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
             bond = mol.GetBondBetweenAtoms(*pair)
             bond.SetProp("bondNote", f"{count}")
             broken[bond.GetIdx()] = to_rgb(BROKEN_COLOUR)
-    formed = {i for (kind, pair) in found if kind == "formed" for i in pair}
+    formed = {i for (kind, pair) in found if kind != "broken" for i in pair}
     canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
     canvas.drawOptions().annotationFontScale = 0.9
     rdMolDraw2D.PrepareAndDrawMolecule(
@@ -112,7 +115,7 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
 
 
 def in_words(name: str, found: Mapping[Change, int]) -> str:
-    """Return changed bonds in words, such as ``C1-O2 broken (3), O2-O2 formed (1)``."""
+    """Return changed bonds in words, such as ``C1-O2 broken (3)``."""
     symbols = [atom.GetSymbol() for atom in rdkit_molecule(name).GetAtoms()]
     ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     said = [

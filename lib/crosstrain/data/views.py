@@ -130,7 +130,7 @@ def picture(
     pale = MOST_FADED * (depth.max() - depth) / max(np.ptp(depth), FADING_DEPTH_A)
     colours = colours + pale[:, None] * (1.0 - colours)
     marked = [tuple(sorted(map(int, pair))) for pair in marked]
-    _draw_cell(shown, turn, ax)
+    _draw_cell(shown, turn, depth.min() - 1, ax)
     for i, j in np.sort(np.asarray(shown.info["bonds"], dtype=int).reshape(-1, 2), axis=1):
         if (i, j) not in marked:
             _draw_bond(points[i], points[j], colours[i], colours[j], ax)
@@ -173,7 +173,8 @@ def _colours(atoms: Atoms, colour_by: str) -> Points:
     return np.array([to_rgb(name) for name in names])
 
 
-def _draw_cell(atoms: Atoms, turn: Points, ax: Axes) -> None:
+def _draw_cell(atoms: Atoms, turn: Points, behind: float, ax: Axes) -> None:
+    """The edges of the cell, behind all atoms, so that none is ever struck through."""
     if not atoms.pbc.any():
         return
     corners = np.array(list(np.ndindex(2, 2, 2)))
@@ -181,9 +182,7 @@ def _draw_cell(atoms: Atoms, turn: Points, ax: Axes) -> None:
     for a in range(8):
         for b in range(a + 1, 8):
             if abs(corners[a] - corners[b]).sum() == 1:
-                ends = places[[a, b]]
-                # behind everything at its far end, so that atoms are never struck through
-                ax.plot(*ends.T[:2], color="0.75", linewidth=0.8, zorder=ends[:, 2].min())
+                ax.plot(*places[[a, b]].T[:2], color="0.75", linewidth=0.8, zorder=behind)
 
 
 def _draw_bond(start: Points, end: Points, first: Points, second: Points, ax: Axes) -> None:
@@ -194,7 +193,8 @@ def _draw_bond(start: Points, end: Points, first: Points, second: Points, ax: Ax
     behind = min(start[2], end[2]) - 1e-3
     for origin, colour in ((start[:2], first), (end[:2], second)):
         corners = [origin + across, origin - across, middle - across, middle + across]
-        ax.add_patch(Polygon(corners, facecolor=0.85 * colour, zorder=behind))
+        # no edge: a style may draw it white, and every bond would look dashed
+        ax.add_patch(Polygon(corners, facecolor=0.85 * colour, linewidth=0, zorder=behind))
 
 
 def _mark(atoms: Atoms, pair: tuple[int, int], turn: Points, on_top: float, ax: Axes) -> None:

@@ -392,7 +392,7 @@ def efficiency(
             )
         except NotComparable as error:
             gains[architecture] = None
-            reasons.append(str(error))
+            reasons.append(error.in_words())
     made, received = gains[maker], gains[receiver]
     if received and (reason := _at_its_best(cells, control, receiver)):
         reasons.append(reason)
@@ -400,7 +400,7 @@ def efficiency(
         sign = "below zero" if made.upper < 0 else "not clear of zero"
         reasons.append(f"the gain of {maker} is {sign} ({made.lower:.3g} to {made.upper:.3g})")
     if reasons:
-        return Efficiency(None, None, None, "; ".join(reasons), made, received)
+        return Efficiency(None, None, None, "; ".join(dict.fromkeys(reasons)), made, received)
     numerator = _gain_terms(cells, row, control, receiver, better)
     denominator = _gain_terms(cells, row, control, maker, better)
     lower, upper = _fieller(numerator, denominator, confidence)

@@ -129,9 +129,7 @@ def _as_it_was() -> Iterator[None]:
         torch.set_default_dtype(before[3])
 
 
-def _write_weights(
-    trained: Path, weights: Path, target: Path, device: str, precision: str
-) -> None:
+def _write_weights(trained: Path, weights: Path, target: Path, device: str, precision: str) -> None:
     """Write a trained model as the published one is: without the last batch, which stays in it."""
     import torch
 

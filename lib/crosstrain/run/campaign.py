@@ -134,13 +134,33 @@ def lines(found: Sequence[Standing]) -> list[str]:
     return [*listed, heading + "  core h left", *table]
 
 
-def summary(found: Sequence[Standing], workers: int) -> str:
-    """Return number of steps by status and the hours that are left, in a line."""
+def summary(found: Sequence[Standing], workers: int, gpu_cores: float | None = None) -> str:
+    """Return number of steps by status and the hours that are left, in a line.
+
+    Parameters
+    ----------
+    found : sequence of Standing
+    workers : int
+        Steps at a time.
+    gpu_cores : float, optional
+        How many cores a GPU is worth, for steps that want one; default: a single one.
+    """
     number = Counter(at.status for at in found)
-    hours = sum(at.core_s for at in found if at.status != Status.DONE) / 3600
+    hours, gpu_h = hours_left(found)
+    wall_h = (hours - gpu_h + gpu_h / (gpu_cores or 1)) / workers
+    on = ", all on cores" if gpu_h else ""
+    if gpu_h and gpu_cores:
+        on = f" where a GPU is worth {gpu_cores:g} cores"
     to_compute = len(found) - number[Status.DONE]
     return (
         f"{number[Status.DONE]} steps stored, {to_compute} to compute "
         f"({number[Status.RUNNING]} running, {number[Status.FAILED]} failed): about {hours:.1f} "
-        f"core hours, {hours / workers:.1f} hours with {workers} workers"
+        f"core hours, {wall_h:.1f} hours with {workers} workers{on}"
     )
+
+
+def hours_left(found: Sequence[Standing]) -> tuple[float, float]:
+    """Return the core hours of what is not done, and of those the ones of steps for a GPU."""
+    left = [at for at in found if at.status != Status.DONE]
+    hours = sum(at.core_s for at in left) / 3600
+    return hours, sum(at.core_s for at in left if at.step.wants_gpu) / 3600

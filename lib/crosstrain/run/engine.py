@@ -71,6 +71,8 @@ def compute(
     done = 0
     # A recomputed input may differ from what its readers saw, so look again until nothing is left.
     while missing := _missing(targets, store):
+        for warning in without_gpu(missing, settings):
+            print(f"crosstrain: {warning}", file=sys.stderr)
         with Progress(missing, settings.workers, quiet=quiet) as progress:
             failures = _run_all(missing, store, settings, progress)
         if failures:
@@ -244,8 +246,8 @@ def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Fu
 
 def _place(step: Step, labels: Iterable[str]) -> str:
     """Return the executor of a step: ``gpu`` for what computes on one, if there is one."""
-    on_gpu = step.params.get("device") == "cuda"
-    return next((label for label in labels if (label == "gpu") == on_gpu), next(iter(labels)))
+    matching = (label for label in labels if (label == "gpu") == step.wants_gpu)
+    return next(matching, next(iter(labels)))
 
 
 def parsl_config(settings: Compute) -> Any:
@@ -277,6 +279,24 @@ def parsl_config(settings: Compute) -> Any:
     if not isinstance(config, Config):
         raise ValueError(f"engine {path.name}: config(settings) must return a parsl.Config")
     return config
+
+
+def without_gpu(steps: Iterable[Step], settings: Compute) -> list[str]:
+    """Return a warning of steps that want a GPU and would be put on nodes without; else nothing.
+
+    Of engines of one machine it is not known whether there is a GPU.
+    """
+    wanting = [step for step in steps if step.wants_gpu]
+    if not wanting or settings.engine in ("serial", "local"):
+        return []
+    known = {at.label: at for at in parsl_config(settings).executors}
+    place = known[_place(wanting[0], known)]
+    if getattr(place, "available_accelerators", ()) or not hasattr(place, "provider"):
+        return []
+    return [
+        f"{len(wanting)} steps want a GPU and engine {settings.engine!r} has none: use slurm_gpu, "
+        "or an executor with gpus_per_node"
+    ]
 
 
 def described(settings: Compute) -> list[str]:

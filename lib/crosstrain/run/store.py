@@ -128,6 +128,11 @@ class Step:
         return None if self.is_scratch else ROOMS.get(self.kind, DEFAULT_ROOM)
 
     @property
+    def wants_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return self.params.get("device") == "cuda"
+
+    @property
     def is_shipped(self) -> bool:
         """Whether the result is kept under data/ (else it is scratch)."""
         return self.room is not None
@@ -204,7 +209,10 @@ class Store:
                 return record
         except (ValueError, KeyError, TypeError):
             pass
-        raise StoreError(f"{_where(path)} is damaged; delete its folder to compute it again")
+        raise StoreError(
+            f"{_where(path)} is damaged; restore it from git, or 'crosstrain study' moves its "
+            "folder away and computes it again"
+        )
 
     def digest(self, step: Step) -> str | None:
         """Return the digest of a stored result's files, or None if there is none."""

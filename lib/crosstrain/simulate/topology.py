@@ -7,6 +7,7 @@ one. Between the two a pair keeps the state it had (hysteresis), and a change be
 after it has lasted for a persistence time, so that a hot vibration raises no alarm.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -278,6 +279,9 @@ def trajectory_events(
     return events
 
 
+_EVENT = re.compile(r"bond [A-Z][a-z]?(\d+)-[A-Z][a-z]?(\d+) .*?\b(broken|formed) at ")
+
+
 def describe_event(event: BondEvent, atoms: Atoms, bonds: ArrayLike) -> str:
     """Say in words what happened.
 
@@ -307,6 +311,12 @@ def describe_event(event: BondEvent, atoms: Atoms, bonds: ArrayLike) -> str:
         return f"bond {pair}{place if owners[0] else ''}{' and '.join(owners)} {when}"
     consequence = "ring opened" if _in_ring(event.atoms, bonds, len(atoms)) else "molecule split"
     return f"bond {pair}{' of ' if owners[0] else ''}{owners[0]} {when}: {consequence}"
+
+
+def read_event(text: str) -> tuple[str, tuple[int, int]] | None:
+    """Return kind and atoms of an event that `describe_event` put in words; None of other text."""
+    found = _EVENT.match(text)
+    return found and (found[3], (int(found[1]), int(found[2])))
 
 
 def _graph_mask(bonds: ArrayLike, n_atoms: int) -> NDArray[np.bool_]:
