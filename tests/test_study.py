@@ -21,7 +21,7 @@ def test_every_profile_declares_a_whole_campaign(name):
     assert len({step.folder_name for step in steps}) == len(steps)
     trained = {step.params["architecture"] for step in steps if step.kind == "train"}
     foundation = study.profile.foundation
-    others = set(foundation.fine_tuning.architectures if foundation else ())
+    others = set(foundation.fine_tuning.architectures.values() if foundation else ())
     if study.profile.third:
         others.add(study.profile.third.architecture)
     assert {"deep_potential", "mace"} <= trained <= {"deep_potential", "mace", *others}
@@ -35,7 +35,7 @@ def test_the_paper_profile_holds_the_published_settings():
     # Svahn et al., J. Chem. Theory Comput. 2026, 22, 3660
     study = Study("paper")
     liquid, dynamics = study.profile.liquid, study.profile.dynamics
-    (state,) = liquid.states.values()
+    state = liquid.states["published"]
     assert (state.temperature_K, state.pressure_bar) == (500, pytest.approx(1.01325))
     start = study.start("published", 1)
     n_atoms = {"EC": 10, "EMC": 15}
@@ -355,7 +355,8 @@ def test_models_without_weights_are_named_with_the_reason_and_no_step(no_weights
     found, not_run = study.foundation_models()
     assert {"so3lr", "chgnet", "so3lr-classical.100-s1"} <= set(found)
     published = {"mace_mp_0", "mace_mp_0_d3", "mace_off23"}
-    assert {name for name in not_run if not name.startswith("mace_foundation")} == published
+    tuned = {"mace_off23, fine-tuned", "mace_off23_replay, fine-tuned"}
+    assert set(not_run) == published | tuned
     for reason in not_run.values():
         assert reason.startswith("not run: weights not found (put ")
         assert "CROSSTRAIN_WEIGHTS" in reason
@@ -384,6 +385,27 @@ def test_the_hash_of_the_weights_is_in_the_key(no_weights, monkeypatch, tmp_path
     )
 
 
+def test_the_hash_of_replayed_frames_is_in_the_key(no_weights, monkeypatch, tmp_path):
+    from crosstrain.potentials.mace_foundation import OFF_SMALL, PRETRAINED
+
+    stand_in = dataclasses.replace(PRETRAINED["mace_off23"], sha256="")
+    monkeypatch.setitem(PRETRAINED, "mace_off23", stand_in)
+    monkeypatch.setenv("CROSSTRAIN_WEIGHTS", str(tmp_path))
+    (tmp_path / OFF_SMALL).write_bytes(b"weights")
+    found, not_run = Study("paper").foundation_models()
+    assert "mace_off23-classical-s1" in found
+    assert "frames to replay not found" in not_run["mace_off23_replay, fine-tuned"]
+    keys = set()
+    for content in (b"one", b"other"):
+        (tmp_path / "replay.extxyz").write_bytes(content)
+        step = Study("paper").fine_tuned("mace_off23_replay", "classical")
+        sha256 = hashlib.sha256(content).hexdigest()
+        assert step.params["settings"]["replay_sha256"] == sha256
+        keys.add(step.key)
+    plain = Study("paper").fine_tuned("mace_off23", "classical")
+    assert len(keys | {plain.key}) == 3 and plain.name != step.name
+
+
 def test_a_published_model_is_run_for_its_own_time():
     study = Study("paper")
     liquid = study.profile.foundation.models["chgnet"].duration_ps
@@ -401,7 +423,7 @@ def test_what_is_not_declared_is_refused():
     study = Study("smoke")
     with pytest.raises(ValueError, match=r"pretrained model 'gap'; allowed are chgnet, mace_mp_0"):
         study.pretrained("gap")
-    with pytest.raises(ValueError, match=r"fine-tuned architecture 'mace'; allowed are so3lr"):
+    with pytest.raises(ValueError, match=r"fine-tuned model 'mace'; allowed are so3lr"):
         study.fine_tuned("mace", "classical")
     bare = Study(study.profile.model_copy(update={"foundation": None}))
     assert bare.compared() == []

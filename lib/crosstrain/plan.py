@@ -94,9 +94,18 @@ class Plan:
     def recipe(self, name: str) -> Block:
         """Return how a block is built; of an iterated one, its size."""
         if self.is_iterated(name):
-            iteration, last = self.profile.iteration, name.partition(GENERATION)[2]
-            n_frames = iteration.frames * int(last or iteration.generations)
-            options = {"compositions": iteration.compositions}
+            iteration, (block, _, last) = self.profile.iteration, name.partition(GENERATION)
+            generations = int(last or iteration.generations)
+            n_frames = iteration.frames * generations
+            options = {
+                "compositions": iteration.compositions,
+                "architecture": iteration.blocks[block],
+                "start": iteration.start,
+                "generations": generations,
+                "committee": iteration.seeds,
+                "temperature_K": iteration.temperature_K,
+                "density_g_cm3": iteration.density_g_cm3,
+            }
             return Block(
                 kind="iterated", frames=n_frames, seed=0, options=options, purpose=iteration.purpose
             )

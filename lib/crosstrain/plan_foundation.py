@@ -38,13 +38,13 @@ def pretrained(plan: Plan, name: str) -> Step:
     return declared("pretrained", name, params)
 
 
-def fine_tuned(plan: Plan, architecture: str, sets: str) -> Step:
-    """A published model trained further; the hash of the weights it starts from is in its key.
+def fine_tuned(plan: Plan, variant: str, sets: str) -> Step:
+    """A published model trained further; the hashes of the files that it reads are in its key.
 
     Parameters
     ----------
     plan : Plan
-    architecture : str
+    variant : str
         Of those that the profile fine-tunes.
     sets : str
         As for `crosstrain.plan.Plan.model`.
@@ -54,21 +54,24 @@ def fine_tuned(plan: Plan, architecture: str, sets: str) -> Step:
     ValueError
         If the profile does not fine-tune it.
     crosstrain.potentials.protocol.WeightsNotFound
-        If the weights are not here.
+        If the weights, or other files that it reads, are not here.
     """
     tuning = plan.profile.foundation and plan.profile.foundation.fine_tuning
-    known = tuning.architectures if tuning else {}
-    if architecture not in known:
+    known = tuning.variants if tuning else {}
+    if variant not in known:
         allowed = ", ".join(known) or "none"
-        raise ValueError(f"fine-tuned architecture {architecture!r}; allowed are {allowed}")
-    chosen = known[architecture]
-    base = potentials.settings(architecture, chosen.settings).base
-    _, sha256 = potentials.checked_weights(potentials.published(base))
+        raise ValueError(f"fine-tuned model {variant!r}; allowed are {allowed}")
+    chosen, architecture = known[variant], tuning.architectures[variant]
+    settings = potentials.settings(architecture, chosen.settings)
+    hashes = {"base_sha256": potentials.checked_weights(potentials.published(settings.base))[1]}
+    if others := getattr(potentials.architecture(architecture), "hashes_of_files", None):
+        hashes |= others(settings)
     return plan.trained(
         architecture,
-        chosen.settings | {"base_sha256": sha256},
+        chosen.settings | hashes,
         sets,
         tuning.seed,
+        tag="" if variant == architecture else f"-{variant}",
         frame_cost_s=chosen.frame_cost_s,
     )
 
@@ -76,7 +79,8 @@ def fine_tuned(plan: Plan, architecture: str, sets: str) -> Step:
 def foundation_models(plan: Plan) -> tuple[dict[str, Step], dict[str, str]]:
     """Return the published and fine-tuned models of the profile by name, and why others lack.
 
-    Fine-tuned ones are named as their steps are, for example ``so3lr-classical.50-s1``.
+    Fine-tuned ones are named by variant, set and seed, for example ``so3lr-classical.50-s1``; of a
+    variant that lacks a file the reason is given once.
 
     Raises
     ------
@@ -86,18 +90,18 @@ def foundation_models(plan: Plan) -> tuple[dict[str, Step], dict[str, str]]:
     foundation, found, not_run = plan.profile.foundation, {}, {}
     if foundation is None:
         raise ValueError(f"profile {plan.profile.name!r} has no section 'foundation'")
-    wanted = {name: (pretrained, (plan, name)) for name in foundation.models}
-    if tuning := foundation.fine_tuning:
-        wanted |= {
-            f"{architecture}-{sets}-s{tuning.seed}": (fine_tuned, (plan, architecture, sets))
-            for sets in dict.fromkeys(tuning.sizes + tuning.sets)
-            for architecture in tuning.architectures
-        }
-    for name, (make, arguments) in wanted.items():
+    for name in foundation.models:
         try:
-            found[name] = make(*arguments)
+            found[name] = pretrained(plan, name)
         except potentials.WeightsNotFound as error:
             not_run[name] = f"not run: {error}"
+    tuning = foundation.fine_tuning
+    for sets in dict.fromkeys(tuning.sizes + tuning.sets) if tuning else ():
+        for variant in tuning.variants:
+            try:
+                found[f"{variant}-{sets}-s{tuning.seed}"] = fine_tuned(plan, variant, sets)
+            except potentials.WeightsNotFound as error:
+                not_run[f"{variant}, fine-tuned"] = f"not run: {error}"
     return found, not_run
 
 
@@ -117,7 +121,7 @@ def single_runs(plan: Plan, model: Step) -> dict[str, Step]:
     Published models are run at every state, fine-tuned ones where the profile says.
     """
     tuning, states = plan.profile.foundation.fine_tuning, plan.profile.liquid.states
-    is_tuned = tuning and model.params["architecture"] in tuning.architectures
+    is_tuned = tuning and model.params["architecture"] in tuning.architectures.values()
     names = tuning.states if is_tuned and model.kind == "train" else states_of(plan, model)
     return {name: liquid(plan, model, name, states[name].replicas[0]) for name in names}
 

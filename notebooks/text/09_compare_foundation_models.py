@@ -275,31 +275,35 @@ lab.save(fig, "cost")
 
 # %%
 trained = lab.each([models[n] for n in trained_on], lambda s: lab.read(s, "training.json"))
-learnt = {}
+learnt, variant = {}, {name: name.partition("-")[0] for name in trained_on}
 for name, sets in trained_on.items():
     if sets in tuning.sizes:
         n_frames = trained[name]["n_training"] + trained[name]["n_validation"]
-        learnt.setdefault(models[name].params["architecture"], {})[n_frames] = name
+        learnt.setdefault(variant[name], {})[n_frames] = name
 curves = {
-    (architecture, quantity): {n: fixed[name, test][quantity] for n, name in by_size.items()}
-    for architecture, by_size in learnt.items()
+    (way, quantity): {n: fixed[name, test][quantity] for n, name in by_size.items()}
+    for way, by_size in learnt.items()
     for quantity in (foundation.FORCE, foundation.INTER)
 }
 
 # %%
-labels = {name: protocol.architecture(name).LABEL for name in learnt}
+architecture = {way: tuning.architectures.get(way, way) for way in learnt}
+labels = {
+    way: protocol.architecture(name).LABEL + ("" if way == name else f" ({way})")
+    for way, name in architecture.items()
+}
 fig, axes = plt.subplots(1, 3, figsize=(14, 4))
-for architecture, by_size in learnt.items():
-    style = {"architecture": architecture, "label": labels[architecture]}
+for way, by_size in learnt.items():
+    style = {"architecture": architecture[way], "label": labels[way]}
     for ax, quantity in zip(axes, (foundation.FORCE, foundation.INTER), strict=False):
-        curve = curves[architecture, quantity]
+        curve = curves[way, quantity]
         foundation.size_curve(ax, list(curve), list(curve.values()), **style)
     found_scores = [scores[name, state] for name in by_size.values()]
     foundation.score_curve(axes[2], list(by_size), found_scores, **style)
 axes[0].set(title=f"on {test}", ylabel="force RMSE / meV Å$^{-1}$")
 axes[1].set(title=f"on {test}", ylabel="intermolecular force error / %")
 axes[2].set_title(f"liquid at {state}")
-plots.architecture_legend(axes[0], labels)
+axes[0].legend(fontsize=9)
 foundation.footnote(fig, {name: why for name, why in not_run.items() if name not in absent})
 lab.save(fig, "sizes")
 
@@ -318,7 +322,7 @@ lab.save(fig, "sizes")
 cells = {}
 for name, sets in trained_on.items():
     score = scores[name, state]
-    cells[sets, labels[models[name].params["architecture"]]] = {
+    cells[sets, labels[variant[name]]] = {
         "force / meV Å⁻¹": fixed[name, test][foundation.FORCE],
         "intermolecular / %": fixed[name, test][foundation.INTER],
         f"liquid at {state}": summaries.score_sentence(score),
@@ -361,13 +365,13 @@ for name in published:
 
 # %%
 judged = product(lab.profile.training.architectures, (foundation.FORCE, foundation.INTER))
-for architecture, quantity in judged:
-    size, target = max(curves[architecture, quantity].items())
-    for tuned in (name for name in tuning.architectures if name in learnt):
+for bespoke_one, quantity in judged:
+    size, target = max(curves[bespoke_one, quantity].items())
+    for tuned in (name for name in tuning.variants if name in learnt):
         n_frames = foundation.frames_to_match(curves[tuned, quantity], target)
         enough = f"{n_frames} frames are enough" if n_frames else "no size is enough"
         print(
-            f"{quantity} of {labels[architecture]} with {size} frames: {target:.0f}; for "
+            f"{quantity} of {labels[bespoke_one]} with {size} frames: {target:.0f}; for "
             f"fine-tuned {labels[tuned]} {enough}."
         )
 

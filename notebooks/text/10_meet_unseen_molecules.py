@@ -327,13 +327,16 @@ if rows:
 # Known molecules are not at zero: their snapshots are new, too. In Å⁻¹:
 
 # %%
-blocks = lab.blocks_of(training_set)
-familiar = overlap.descriptors([frame for block in blocks for frame in lab.frames(block)])
 new = {name: overlap.descriptors(lab.frames(f"unseen_{name}")) for name in groups}
-distance = {
-    name: float(overlap.novelty(found, familiar).mean.mean()) for name, found in new.items()
-}
-print({name: round(value, 3) for name, value in distance.items()})
+distances = {}
+for row in dict.fromkeys([training_set, *errors["training set"]]):
+    known = [frame for block in lab.blocks_of(row) for frame in lab.frames(block)]
+    familiar = overlap.descriptors(known)
+    distances[row] = {
+        name: float(overlap.novelty(found, familiar).mean.mean()) for name, found in new.items()
+    }
+distance = distances[training_set]
+pd.DataFrame(distances).transpose().round(3)
 
 # %%
 alive = lived[lived["training set"] == training_set]
@@ -352,8 +355,8 @@ lab.save(fig, "distance", training_set=training_set)
 # another shape; triangles: another chemistry. If the distance told what a model can do, points on
 # the left would live and have small errors.
 #
-# The rank correlation (Spearman's, from -1 to 1) of every training set, with the distance from this
-# one; survivals that are all equal have none:
+# The rank correlation (Spearman's, from -1 to 1) for every training set, with the distances from
+# it; survivals that are all equal have none:
 
 # %%
 options = {"confidence": confidence}
@@ -361,7 +364,7 @@ for (row, label), mine in errors.groupby(keys, sort=False):
     of_row = lived[(lived["training set"] == row) & (lived["architecture"] == label)]
     for name, table, column in (("error", mine, "total"), ("survival", of_row, "lived")):
         rng = np.random.default_rng(seed)
-        rank = unseen.rank_with_distance(distance, table, column, rng=rng, **options)
+        rank = unseen.rank_with_distance(distances[row], table, column, rng=rng, **options)
         print(f"{row}, {label}: rank correlation of distance and {name}: {rank}")
 
 # %% [markdown]

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from crosstrain import paths
 from crosstrain.data.reference import METHODS
@@ -175,14 +182,27 @@ class ZeroShot(_Part):
     duration_ps: float = Field(gt=0, description="of its liquid at each state, one replica")
 
 
+class Tuned(Candidate):
+    """How a published model is trained further."""
+
+    architecture: str | None = Field(None, description="default: the name")
+
+
 class FineTuning(_Part):
     """Published models trained further, beside bespoke ones on the same frames."""
 
-    architectures: dict[str, Candidate]
+    variants: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")], Tuned] = Field(
+        description="by a name of their own"
+    )
     seed: int
     sizes: list[str] = Field(description="growing parts of a block, for the learning curves")
     sets: list[str] = Field([], description="further training sets, for the transfer matrix")
     states: list[str] = Field(description="where all these models are run, one replica")
+
+    @property
+    def architectures(self) -> dict[str, str]:
+        """The architecture of each variant."""
+        return {name: chosen.architecture or name for name, chosen in self.variants.items()}
 
 
 class Foundation(_Part):

@@ -9,6 +9,7 @@ frames, so that less is forgotten.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -88,6 +89,7 @@ class Settings(BaseModel):
     replay_file: str = Field(
         "", description="frames of a second head, in the folder of weights; none without"
     )
+    replay_sha256: str = Field("", description="hash of this file, if known")
     replay_labels: Literal["own", "model"] = Field(
         "own", description="of these frames: those in the file, or what the published model says"
     )
@@ -159,7 +161,7 @@ def _arguments(
     }
     if settings.replay_file:
         options |= {
-            "pt_train_file": _replay_file(settings.replay_file),
+            "pt_train_file": _replay_file(settings),
             "weight_pt_head": settings.replay_weight,
             "pseudolabel_replay": settings.replay_labels == "model",
             "pseudolabel_replay_compute_stress": settings.replay_labels == "model",
@@ -169,12 +171,29 @@ def _arguments(
     return flags + [f"--{name}={value}" for name, value in options.items()]
 
 
-def _replay_file(name: str) -> Path:
-    folder = paths.weights()
+def hashes_of_files(settings: Settings) -> dict[str, str]:
+    """Return the hash of the frames to replay, as the setting that holds it; none without.
+
+    Raises
+    ------
+    WeightsNotFound
+        If they are not here.
+    """
+    if not settings.replay_file:
+        return {}
+    file = _replay_file(settings)
+    return {"replay_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+
+
+def _replay_file(settings: Settings) -> Path:
+    folder, name = paths.weights(), settings.replay_file
     if folder is None or not (folder / name).is_file():
         raise WeightsNotFound(
             f"frames to replay not found (put {name} into the folder named in CROSSTRAIN_WEIGHTS)"
         )
+    found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    if settings.replay_sha256 and found != settings.replay_sha256:
+        raise ValueError(f"{name} has SHA-256 {found}; expected is {settings.replay_sha256}")
     return folder / name
 
 

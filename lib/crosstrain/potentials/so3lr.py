@@ -106,11 +106,10 @@ def train(
                 _write_shifted(weights, training, Path(BASE), device, precision)
             config = _config(settings, seed, device, precision)
             run_training(TrainConfig.model_validate(config).model_dump())
+            _write_weights(Path("model.model"), weights, Path(MODEL_FILE), device, precision)
     except Exception as error:
         raise TrainingError(f"so3krates-torch stopped: {error}") from error
-    target = folder / MODEL_FILE
-    _write_weights(folder / "model.model", weights, target, device, precision)
-    return target
+    return folder / MODEL_FILE
 
 
 @contextlib.contextmanager
