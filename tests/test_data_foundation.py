@@ -80,9 +80,13 @@ def test_a_figure_names_what_is_not_in_it():
     assert fig.get_supxlabel() == f"{foundation.MIXED}\nmace_off23, mace_mp_0: not run: no weights"
     foundation.price(ax, {"so3lr *": ("so3lr", 0.07, 50.0)})
     assert [text.get_text() for text in ax.texts] == ["so3lr *"]
+    _, other = plt.subplots()
+    foundation.price(other, {"so3lr": ("so3lr", 0.07, 50.0), "gap": ("gap", np.nan, 40.0)})
+    assert [text.get_text() for text in other.texts] == ["so3lr"]
+    assert other.get_title(loc="left") == "time of a step not measured: gap"
     foundation.footnote(fig, {})
     assert fig.get_supxlabel() == foundation.MIXED
-    plt.close(fig)
+    plt.close("all")
 
 
 def test_models_without_a_score_are_hollow_below_the_axis():

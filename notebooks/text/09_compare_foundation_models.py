@@ -256,7 +256,7 @@ points = {
     if (n, state) in runs
 }
 foundation.price(ax, points)
-ax.set(title=f"on {test}", ylabel="intermolecular force error / %")
+ax.set_ylabel(f"intermolecular force error / %\non {test}")
 foundation.footnote(fig, absent)
 lab.save(fig, "cost")
 

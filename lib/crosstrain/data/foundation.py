@@ -142,9 +142,13 @@ def price(ax: Axes, points: Mapping[str, tuple[str, float, float]]) -> None:
     ----------
     ax : Axes
     points : mapping of str to tuple
-        By name for people: architecture, seconds per step, error.
+        By name for people: architecture, seconds per step (NaN if not measured), error.
     """
-    for name, (architecture, seconds, error) in points.items():
+    if unknown := [name for name, (_, seconds, _) in points.items() if np.isnan(seconds)]:
+        said = "\n".join(wrap(f"time of a step not measured: {', '.join(unknown)}", 60))
+        ax.set_title(said, fontsize=8, loc="left")
+    for name in (name for name in points if name not in unknown):
+        architecture, seconds, error = points[name]
         ax.loglog(1e3 * seconds, error, "o", color=colour(architecture), markersize=9)
         offset = {"xytext": (6, 4), "textcoords": "offset points"}
         ax.annotate(name, (1e3 * seconds, error), fontsize=9, **offset)
