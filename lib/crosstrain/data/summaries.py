@@ -171,19 +171,6 @@ def force_sizes(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def relative_energies(compared: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """Return energies of DFT and of the reference method, each about its mean, meV per atom.
-
-    Parameters
-    ----------
-    compared : DataFrame
-        With ``dft_energy_eV``, ``energy_eV`` and ``atoms``, frames of one composition.
-    """
-    per_atom = [1e3 * compared[name] / compared["atoms"] for name in ("dft_energy_eV", "energy_eV")]
-    dft, ours = (energies - energies.mean() for energies in per_atom)
-    return dft, ours
-
-
 # --- models -------------------------------------------------------------------------------------
 
 
