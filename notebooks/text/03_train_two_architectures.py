@@ -156,6 +156,12 @@ for label in labels.values():
     print(f"{label}: force error fell by {of_all.min():.1f} to {of_all.max():.1f} % at the end")
 
 # %% [markdown]
+# Neither is cut off in the steep part of its curve: what is left at the end is a slow fall by some
+# percent over the second half, and in part the work of the learning rate, which goes to zero there.
+# More time would still lower the errors a little, those of MACE more than those of Deep Potential,
+# so differences of this size between rows or architectures are those of this budget.
+
+# %% [markdown]
 # ## Errors on unseen frames
 #
 # Each test set was drawn and labelled independently of the training set.
