@@ -72,16 +72,14 @@ def _metered(file: Path) -> Iterator[Callable[[], dict[str, float]]]:
     earlier = {"wall_s": 0.0, "cpu_s": 0.0, "peak_memory_MB": 0.0}
     with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
         earlier |= {name: float(value) for name, value in json.loads(file.read_text()).items()}
-    begun, cpu, done = time.monotonic(), time.process_time(), threading.Event()
+    begun, cpu, done = time.monotonic(), _processor_s(), threading.Event()
 
     def spent() -> dict[str, float]:
-        others = resource.getrusage(resource.RUSAGE_CHILDREN)  # such as gap_fit
-        cpu_s = time.process_time() - cpu + others.ru_utime + others.ru_stime
-        peak_MB = max(_peak_memory_kB(), others.ru_maxrss) / 1024
+        largest_kB = max(_peak_memory_kB(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
         return {
             "wall_s": round(earlier["wall_s"] + time.monotonic() - begun, 1),
-            "cpu_s": round(earlier["cpu_s"] + cpu_s, 1),
-            "peak_memory_MB": round(max(earlier["peak_memory_MB"], peak_MB)),
+            "cpu_s": round(earlier["cpu_s"] + _processor_s() - cpu, 1),
+            "peak_memory_MB": round(max(earlier["peak_memory_MB"], largest_kB / 1024)),
         }
 
     def note() -> None:
@@ -96,6 +94,12 @@ def _metered(file: Path) -> Iterator[Callable[[], dict[str, float]]]:
     finally:
         done.set()
         noting.join()
+
+
+def _processor_s() -> float:
+    """Processor time of this process and of those that it started and that ended, as gap_fit."""
+    others = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + others.ru_utime + others.ru_stime
 
 
 def _peak_memory_kB() -> int:
