@@ -254,9 +254,10 @@ for name, frames in sets.items():
 print(f"Cost of a label: {cost['core_s'].iloc[0]} s for {cost['atoms'].iloc[0]} atoms, "
       f"{cost['core_s'].iloc[-1]} s for {cost['atoms'].iloc[-1]}")  # fmt: skip
 if stand_in is not None:
-    print(f"Energies of GFN2-xTB and DFT: correlation {stand_in['DFT'].corr(stand_in['GFN2']):.3f}")
-    apart = (energies[1] - energies[0]).std()
-    print(f"They differ by {apart:.1f} meV per atom (RMS), frames by {stand_in['DFT'].std():.0f}")
+    dft, ours = energies
+    print(f"Energies of GFN2-xTB and DFT: correlation {dft.corr(ours):.3f}")
+    apart, spread = (ours - dft).std(), dft.std()
+    print(f"They differ by {apart:.1f} meV per atom (RMS), frames by {spread:.0f}")
     shift = pressures[1] - pressures[0]
     print(f"Pressure, GFN2-xTB minus DFT: {shift.mean():.1f} kbar, scatter {shift.std():.1f} kbar")
     for part, values in zip(parts, relative, strict=True):
