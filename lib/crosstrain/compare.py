@@ -62,10 +62,7 @@ def pooled(study: Study, rows: Sequence[str]) -> dict[str, list[Step]]:
         (`crosstrain.study.Study.shown`).
     """
     others = [row for row in study.rows() if row not in rows and study.can_train(row)]
-    stored = {
-        row: [m for m in study.models([row]) if all(map(study.has, [m, *study.results(m)]))]
-        for row in others
-    }
+    stored = {row: study.complete(row) for row in others}
     return {row: study.shown(row) for row in rows} | stored
 
 

@@ -258,9 +258,11 @@ class Study(Plan):
 
         All, if the profile asks for the set; else those that are stored with all their results.
         """
+        return self.models([sets]) if sets in self.profile.training.sets else self.complete(sets)
+
+    def complete(self, sets: str) -> list[Step]:
+        """The models of a training set that are stored with all their results."""
         models = self.models([sets])
-        if sets in self.profile.training.sets:
-            return models
         return [model for model in models if all(map(self.has, [model, *self.results(model)]))]
 
     def generations(self, block: str) -> dict[int, Step]:
