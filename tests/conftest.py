@@ -92,7 +92,7 @@ def tiny_profile() -> dict:
         "tests": {},
     }
     for section in profiles.OF_THE_STUDY:
-        del values[section]
+        values.pop(section, None)
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
     return values

@@ -467,3 +467,28 @@ def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on
     unknown, _, on_cores = outlook.lines(study)[-3:]
     assert "GPU hours: not known; say with --gpu-cores" in unknown
     assert on_cores.endswith(" workers, all on cores")
+
+
+def test_a_longer_training_is_the_study_s_own_with_more_time():
+    study = Study("campaign")
+    longer, asked = study.longer(), study.profile.longer_training
+    assert list(longer) == list(study.profile.training.architectures)
+    for architecture, model in longer.items():
+        own = study.model(architecture, asked.set, asked.seed)
+        assert model.name == own.name.replace(asked.set, f"{asked.set}-x2")
+        assert model.inputs["classical"].key == own.inputs["classical"].key
+        changed = {k for k, v in model.params["settings"].items() if own.params["settings"][k] != v}
+        lengths = {"steps", "max_num_epochs", "start_stage_two", "report_every", "eval_interval"}
+        assert changed and changed <= lengths
+        assert model.estimate_s == pytest.approx(2 * own.estimate_s, rel=0.02)
+    campaign = {step.key for step in study.campaign()}
+    assert {m.key for m in longer.values()} <= {s.key for s in upstream(study.campaign())}
+    assert {s.key for m in longer.values() for s in study.tested(m)} <= campaign
+
+
+def test_a_longer_training_needs_a_budget():
+    asked = Study("campaign").profile.longer_training.model_copy(update={"set": "classical"})
+    study = Study(Study("smoke").profile.model_copy(update={"longer_training": asked}))
+    with pytest.raises(ValueError, match=r"longer_training needs training\.budget"):
+        study.longer()
+    assert Study("smoke").longer() == {}

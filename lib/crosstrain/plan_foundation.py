@@ -3,15 +3,7 @@
 from __future__ import annotations
 
 from crosstrain.plan import Plan, declared
-from crosstrain.plan_trials import (
-    evaluated,
-    liquid,
-    liquids,
-    observed,
-    relabelled,
-    states_of,
-    tested,
-)
+from crosstrain.plan_trials import judged, liquid, liquids, states_of
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step
 
@@ -138,15 +130,10 @@ def compared(plan: Plan) -> list[Step]:
     if plan.profile.foundation is None:
         return []
     found, _ = foundation_models(plan)
-    judged = {model: list(single_runs(plan, model).values()) for model in found.values()}
+    runs = {model: list(single_runs(plan, model).values()) for model in found.values()}
     # every replica, as in the transfer matrix, beside which the size scan stands
-    judged |= {
+    runs |= {
         model: [run for state in states_of(plan, model) for run in liquids(plan, model, state)]
         for model in bespoke_models(plan)
     }
-    steps = []
-    for model, runs in judged.items():
-        steps += tested(plan, model)
-        for run in runs:
-            steps += [observed(plan, run), evaluated(model, relabelled(plan, run))]
-    return steps
+    return [step for model, each in runs.items() for step in judged(plan, model, each)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from crosstrain.data.profiles import State
 from crosstrain.plan import Plan, atoms_in, declared, label_estimate_s, machine, set_of
@@ -122,12 +122,19 @@ def observed(plan: Plan, run: Step) -> Step:
     return declared("observe", run.name, params, {"trajectory": run}, estimate_s=5)
 
 
+def judged(plan: Plan, model: Step, runs: Iterable[Step]) -> list[Step]:
+    """What is measured of a model on the test sets and in some runs of its liquid."""
+    steps = tested(plan, model)
+    for run in runs:
+        steps += [observed(plan, run), evaluated(model, relabelled(plan, run))]
+    return steps
+
+
 def results(plan: Plan, model: Step) -> list[Step]:
     """All that is measured of a model: on the test sets, and of its liquid at every state."""
-    steps = tested(plan, model)
-    for state in states_of(plan, model):
-        for run in liquids(plan, model, state):
-            steps += [observed(plan, run), evaluated(model, relabelled(plan, run))]
+    states = states_of(plan, model)
+    steps = judged(plan, model, [run for state in states for run in liquids(plan, model, state)])
+    for state in states:
         steps += diffused(plan, model, state)
     return steps
 
@@ -158,6 +165,28 @@ def enlarged(plan: Plan) -> dict[str, tuple[list[Step], list[Step]]]:
         )
         for model in plan.models(larger.sets)
         if model.params["seed"] == plan.profile.training.seeds[0]
+    }
+
+
+def longer(plan: Plan) -> dict[str, Step]:
+    """The model of each architecture that is trained longer than the budget, if the profile asks.
+
+    Raises
+    ------
+    ValueError
+        If the profile asks for it and has no budget.
+    """
+    asked, training = plan.profile.longer_training, plan.profile.training
+    if asked is None:
+        return {}
+    if training.budget is None:
+        raise ValueError(f"profile {plan.profile.name!r}: longer_training needs training.budget")
+    core_s = asked.times * training.budget.core_s
+    return {
+        name: plan.trained(
+            name, settings, asked.set, asked.seed, tag=f"-x{asked.times:g}", core_s=core_s
+        )
+        for name, settings in training.architectures.items()
     }
 
 

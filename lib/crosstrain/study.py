@@ -143,8 +143,10 @@ class Study(Plan):
     observed = plan_trials.observed
     relabelled = plan_trials.relabelled
     diffused = plan_trials.diffused
+    judged = plan_trials.judged
     results = plan_trials.results
     enlarged = plan_trials.enlarged
+    longer = plan_trials.longer
     reference = plan_trials.reference
 
     unseen_models = plan_unseen.unseen_models
@@ -176,6 +178,8 @@ class Study(Plan):
         for model in self.models():
             steps += self.results(model)
         steps += [step for boxes in self.enlarged().values() for box in boxes for step in box]
+        for model in self.longer().values():
+            steps += self.judged(model, self.liquids(model, self.profile.longer_training.state))
         if third := self.third():
             steps += [step for model in third.models() for step in third.results(model)]
         steps += self.compared() + self.generalised() + self.dft_campaign()

@@ -156,6 +156,15 @@ class LargerBox(_Part):
     sets: list[str] = Field(description="training sets whose models, of the first seed, are run")
 
 
+class LongerTraining(_Part):
+    """The same models with more computing time, which tells whether the budget starves them."""
+
+    times: float = Field(gt=1, description="as much time as the budget has")
+    set: str
+    seed: int
+    state: str
+
+
 class Dynamics(_Part):
     """Molecular dynamics of the liquid."""
 
@@ -320,6 +329,7 @@ class Profile(_Part):
     liquid: Liquid
     dynamics: Dynamics
     larger_box: LargerBox | None = None
+    longer_training: LongerTraining | None = None
     third: Third | None = None
     foundation: Foundation | None = None
     unseen: Unseen | None = None
@@ -335,7 +345,7 @@ class Profile(_Part):
 
     @model_validator(mode="after")
     def _states_are_known(self) -> Profile:
-        for name in ("unseen", "larger_box", "third"):
+        for name in ("unseen", "larger_box", "longer_training", "third"):
             section = getattr(self, name)
             if section and section.state not in self.liquid.states:
                 allowed = ", ".join(self.liquid.states)
@@ -344,7 +354,14 @@ class Profile(_Part):
 
 
 EXTENDS = "extends"  # in a file: the shipped profile whose settings it changes
-OF_THE_STUDY = ("larger_box", "third", "foundation", "unseen", "published")
+OF_THE_STUDY = (
+    "larger_box",
+    "longer_training",
+    "third",
+    "foundation",
+    "unseen",
+    "published",
+)
 """Sections that compare the study's own models; a profile of another liquid has none of them."""
 
 
