@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
 from crosstrain.potentials import deep_potential, gap, mace, protocol
@@ -165,6 +166,20 @@ def test_the_order_of_atoms_and_the_origin_do_not_matter(trained):
     assert shuffled.get_forces() == pytest.approx(frame.get_forces()[order], abs=1e-7)
 
 
+def test_a_molecule_alone_is_one_in_a_large_box(trained):
+    alone = frames()[0]
+    alone = alone[alone.arrays["molecule"] == 0]
+    alone.set_cell(None)
+    alone.pbc = False
+    boxed = alone.copy()
+    boxed.set_cell(np.eye(3) * 40)
+    boxed.pbc = True
+    alone.calc = boxed.calc = trained.calculator
+    energy, forces = alone.get_potential_energy(), alone.get_forces()
+    assert boxed.get_potential_energy() == pytest.approx(energy, abs=1e-6)
+    assert boxed.get_forces() == pytest.approx(forces, abs=1e-6)
+
+
 def test_the_energy_has_the_zero_of_the_labels(trained):
     """Energies of the elements differ by 90 eV; even a tiny model comes within 3 eV an atom."""
     for frame in frames()[:3]:
@@ -273,7 +288,7 @@ def test_a_compressed_deep_potential_agrees(tmp_path, is_shipped):
         model = train("deep_potential", tmp_path)
     compressed = deep_potential.calculator(model, **MACHINE)
     plain = deep_potential.calculator(model, **MACHINE, engine="deepmd-kit")
-    assert compressed.engine == f"{plain.engine}, compressed"
+    assert compressed.engine == f"{plain.engine}, compressed, neighbours given"
     pair = Atoms("OH", positions=[[0, 0, 0], [0, 0, 0.6]])  # closer than any bond
     for frame in [*frames()[:3], pair]:
         n = len(frame)
@@ -287,6 +302,72 @@ def test_a_compressed_deep_potential_agrees(tmp_path, is_shipped):
             assert compressed.get_stress(frame) == pytest.approx(
                 plain.get_stress(frame), abs=protocol.AGREEMENT["stress"]
             )
+
+
+def pairs_of(atoms, neighbours):
+    """Distances of all pairs, by atom and atom, in order of their length."""
+    positions, home, nearest = neighbours.of(atoms)
+    assert positions[: len(atoms)] == pytest.approx(atoms.positions)
+    first, column = np.nonzero(nearest >= 0)
+    place = nearest[first, column]
+    lengths = np.linalg.norm(positions[place] - positions[first], axis=1)
+    for atom in range(len(atoms)):
+        assert (np.diff(lengths[first == atom]) >= 0).all()
+    return sorted(zip(first, home[place], lengths.round(6), strict=True))
+
+
+def pairs_of_ase(atoms, cutoff):
+    return sorted(
+        (i, j, length) for i, j, length in zip(*neighbor_list("ijd", atoms, cutoff), strict=True)
+    )
+
+
+def test_neighbours_are_those_of_ase_while_atoms_and_cell_move():
+    """A small skewed cell, so that an atom sees several images of others and of itself."""
+    rng = np.random.default_rng(0)
+    cell = [[4.0, 0, 0], [0.7, 5.0, 0], [-0.4, 0.9, 6.0]]
+    atoms = Atoms("HCOOCH3", positions=rng.uniform(-8, 8, (8, 3)), cell=cell, pbc=True)
+    neighbours = deep_potential.Neighbours(4.5)
+    for step in range(60):
+        found, known = pairs_of(atoms, neighbours), pairs_of_ase(atoms, 4.5)
+        assert [pair[:2] for pair in found] == [pair[:2] for pair in known]
+        assert [p[2] for p in found] == pytest.approx([p[2] for p in known], abs=1e-5)
+        atoms.positions += rng.normal(scale=0.02, size=(8, 3))
+        if step % 3 == 0:  # as a barostat does
+            atoms.set_cell(atoms.cell.array * rng.uniform(0.996, 1.004), scale_atoms=True)
+    assert 1 < neighbours.n_searches < 30
+
+
+@pytest.mark.parametrize("change", ["move", "cell", "element", "all the way across"])
+def test_neighbours_are_searched_for_anew_when_they_must_be(change):
+    atoms = Atoms("HCO", positions=[[0, 0, 0], [6.4, 0, 0], [0, 9, 0]], cell=[20] * 3, pbc=True)
+    neighbours = deep_potential.Neighbours(5.0)
+    assert pairs_of(atoms, neighbours) == []
+    if change == "move":
+        atoms.positions[1, 0] = 4.9
+    elif change == "cell":
+        atoms.set_cell([14.0, 20, 20])  # so that an image of 1 comes close, nothing else moves
+        atoms.positions[1, 0] = 9.5
+    elif change == "element":
+        atoms.numbers[0] = 6
+    else:
+        atoms.positions[0, 0] += 20.0  # the same place
+    found = pairs_of(atoms, neighbours)
+    assert [pair[:2] for pair in found] == [pair[:2] for pair in pairs_of_ase(atoms, 5.0)]
+    assert len(found) == (2 if change in ("move", "cell") else 0)
+    assert neighbours.n_searches == 2
+
+
+def test_deep_potential_sees_atoms_without_neighbours_and_what_is_no_number(tmp_path):
+    model = train("deep_potential", tmp_path)
+    fast = deep_potential.calculator(model, **MACHINE)
+    plain = deep_potential.calculator(model, **MACHINE, engine="deepmd-kit")
+    alone = Atoms("HO", positions=[[0, 0, 0], [15.0, 0, 0]], cell=[30] * 3, pbc=True)
+    assert fast.get_potential_energy(alone) == pytest.approx(plain.get_potential_energy(alone))
+    assert fast.get_forces(alone) == pytest.approx(np.zeros((2, 3)))
+    lost = smallest_box()
+    lost.positions[0, 0] = np.nan
+    assert np.isnan(fast.get_forces(lost)).any()
 
 
 def test_a_model_that_cannot_be_compressed_is_used_as_it_is(tmp_path, monkeypatch):
@@ -532,6 +613,13 @@ def test_every_architecture_offers_the_protocol(name):
     else:
         with pytest.raises(ValueError, match="cannot be trained here"):
             protocol.settings(name, {})
+
+
+def test_every_architecture_that_is_trained_is_tried():
+    """Here, or in the tests of published models that are fine-tuned."""
+    modules = {name: protocol.architecture(name) for name in protocol.names()}
+    of_others = {name for name, module in modules.items() if hasattr(module, "PRETRAINED")}
+    assert {name for name in modules if hasattr(modules[name], "train")} - of_others == set(TINY)
 
 
 def test_a_model_file_tells_its_architecture():
