@@ -21,7 +21,7 @@ from crosstrain.data import frames as fr
 from crosstrain.data import intake, profiles
 from crosstrain.run import engine, notebooks
 from crosstrain.run.store import PROVENANCE, Step, Store, StoreError
-from crosstrain.simulate.trajectory import Damaged, read_trajectory, write_npz
+from crosstrain.simulate.trajectory import Damaged, pack_trajectory, read_trajectory, write_npz
 from crosstrain.study import store_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -572,8 +572,8 @@ def test_any_composition(text):
     assert all(isinstance(count, int) for count in counts.values())
 
 
-@pytest.fixture(scope="module")
-def trajectory_bytes(tmp_path_factory) -> bytes:
+@pytest.fixture(scope="module", params=["whole", "packed"])
+def trajectory_bytes(tmp_path_factory, request) -> bytes:
     file = tmp_path_factory.mktemp("trajectory") / "trajectory.npz"
     write_npz(
         file,
@@ -586,6 +586,8 @@ def trajectory_bytes(tmp_path_factory) -> bytes:
         cells=np.ones((4, 3, 3)),
         thermo=np.ones((4, 5)),
     )
+    if request.param == "packed":
+        pack_trajectory(file, file)
     return file.read_bytes()
 
 

@@ -256,6 +256,49 @@ def test_scratch_is_computed_only_when_it_is_read(store):
     assert [s.kind for s in store.to_compute([model])] == ["build", "label", "set"]
 
 
+def leave_out(record, folder):
+    (folder / "result.txt").unlink()
+    (folder / "more.txt").write_text("kept")
+    record["left_out"] = {"result.txt": record["files"]["result.txt"]}
+
+
+def test_a_file_left_out_keeps_the_digest_and_is_computed_only_where_it_is_read(store):
+    *_, whole, model = chain()
+    compute(store, [model])
+    digest = store.digest(whole)
+    store.rewrite(whole, leave_out)
+    assert store.left_out(whole) == ["result.txt"] and store.left_out(model) == []
+    assert store.digest(whole) == digest
+    assert [path.name for path in sorted(store.verify(whole).iterdir())] == [
+        "more.txt",
+        PROVENANCE,
+    ]
+    assert store.to_compute([model]) == []
+    reader = Step("evaluate", "model-on-packed", {}, {"packed": whole})
+    assert compute(store, [model, reader]) == ["set", "evaluate"]
+    assert store.left_out(whole) == []
+    (store.folder(whole) / "result.txt").write_text("altered")
+    with pytest.raises(StoreError, match=r"result\.txt is missing or not the file"):
+        store.verify(whole)
+
+
+def test_a_damaged_or_interrupted_rewrite_changes_nothing(store):
+    *_, whole, _ = chain()
+    compute(store, [whole])
+
+    def fail(record, folder):
+        (folder / "result.txt").write_text("half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        store.rewrite(whole, fail)
+    assert (store.verify(whole) / "result.txt").read_text() == "content"
+    assert not list(store.folder(whole).parent.glob(".staging-*"))
+    (store.folder(whole) / "result.txt").write_text("altered")
+    with pytest.raises(StoreError, match=r"result\.txt is missing or not the file"):
+        store.rewrite(whole, leave_out)
+
+
 def test_a_deleted_result_is_computed_again_and_its_readers_only_if_it_differs(store):
     *_, whole, model = chain()
     compute(store, [model])

@@ -27,6 +27,7 @@ from crosstrain.simulate.dynamics import (
 from crosstrain.simulate.trajectory import (
     THERMO_COLUMNS,
     Damaged,
+    pack_trajectory,
     read_npz,
     read_trajectory,
     write_npz,
@@ -822,6 +823,52 @@ def test_damaged_trajectories_are_refused(tmp_path):
     refused("cells", cells=None)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match="cannot be used"):
+        read_trajectory(tmp_path)
+
+
+@pytest.mark.parametrize("stride_A", [0.01, 60.0])
+def test_a_packed_trajectory_is_the_same_to_a_thousandth_of_an_angstrom(tmp_path, stride_A):
+    """Atoms that move by less, and by more, than what fits in two bytes."""
+    atoms, arguments = liquid()
+    run_dynamics(atoms, liquid_model(), folder=tmp_path, **arguments)
+    path = tmp_path / "trajectory.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    shape = arrays["positions"].shape
+    walk = np.random.default_rng(0).normal(scale=stride_A, size=shape).cumsum(axis=0)
+    arrays["positions"] = walk.astype(np.float32)
+    np.savez(path, **arrays)
+    whole = read_trajectory(tmp_path)
+    (tmp_path / "packed").mkdir()
+    pack_trajectory(path, tmp_path / "packed" / "trajectory.npz")
+    packed = read_trajectory(tmp_path / "packed")
+    assert packed.positions.dtype == np.float32 and packed.positions.shape == shape
+    rounding = 0.5e-3 + 1e-6 * np.abs(walk).max()
+    np.testing.assert_allclose(packed.positions, whole.positions, rtol=0, atol=rounding)
+    np.testing.assert_array_equal(packed.cells, whole.cells)
+    np.testing.assert_array_equal(packed.time_ps, whole.time_ps)
+    np.testing.assert_array_equal(packed.thermo["volume_A3"], whole.thermo["volume_A3"])
+    assert packed.reference.info["bonds"].tolist() == whole.reference.info["bonds"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"first": None}, "positions, or first, missing"),
+        ({"moves": np.zeros((1, 1, 3), np.int16)}, "cannot be used"),
+        ({"first": np.full((1, 27, 3), np.nan)}, "not whole numbers"),
+    ],
+)
+def test_damaged_packed_trajectories_are_refused(tmp_path, changes, message):
+    atoms, arguments = liquid()
+    run_dynamics(atoms, liquid_model(), folder=tmp_path / "run", **arguments)
+    path = tmp_path / "trajectory.npz"
+    pack_trajectory(tmp_path / "run" / "trajectory.npz", path)
+    with np.load(path) as file:
+        arrays = {**file}
+    arrays |= changes
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(ValueError, match=message):
         read_trajectory(tmp_path)
 
 

@@ -60,8 +60,7 @@ def study_of(
             raise ValueError(f"{model}: {error}") from None
     if model in names:
         step = base.named_model(model)
-        module = potentials.architecture(step.params["architecture"])
-        file, is_trusted, name = base.get(step) / module.MODEL_FILE, True, step.name
+        file, is_trusted, name = base.model_file(step), True, step.name
     else:
         file, name = Path(model), Path(model).stem
     if not file.is_file():

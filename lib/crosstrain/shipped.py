@@ -1,8 +1,9 @@
-"""What is said about the shipped files: a data card per set, and the registry of ``data/``."""
+"""What is shipped: how results are made light, a card per set, and the registry of ``data/``."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import yaml
 
 from crosstrain import paths
 from crosstrain.data import cards
+from crosstrain.potentials.protocol import architecture
 from crosstrain.run.store import PROVENANCE
+from crosstrain.simulate.trajectory import TRAJECTORY, is_packed, pack_trajectory
 from crosstrain.steps import FRAMES, RUN
 from crosstrain.study import Study
 
@@ -30,12 +33,45 @@ UNITS = {
     "selection.json": "eV/Å, g/cm³, K, ps",
     "stand_in.json": f"{LABELS}, g/cm³",
     "training.json": "eV, eV/Å",
-    "trajectory.npz": "Å, ps, K, eV, Å³, bar, g/mol",
+    TRAJECTORY: "Å, ps, K, eV, Å³, bar, g/mol",
 }
 HEADING = f"""\
 # Every result under data/: hash, size and what made it. Written by 'crosstrain render', checked by
 # 'crosstrain check'. All files were made by this project and are under the {cards.LICENCE} licence.
 """
+
+
+def lighten(study: Study) -> list[str]:
+    """Make the stored results that are shipped lighter; return the names of those that were made.
+
+    Files of models are left out but of the training sets named in ``training.shipped`` of the
+    profile, and trajectories are packed. What each result was before stays in its record.
+    """
+    kept = {model.folder_name for model in study.models(study.profile.training.shipped)}
+    changed = []
+    for step in study.known():
+        record = study.store.provenance(step) if step.is_shipped else None
+        if record is None:
+            continue
+        if step.kind == "train" and step.folder_name not in kept and "left_out" not in record:
+            change = partial(_leave_out, architecture(step.params["architecture"]).MODEL_FILE)
+        elif step.kind == "simulate" and not is_packed(study.store.folder(step) / TRAJECTORY):
+            change = _pack
+        else:
+            continue
+        study.store.rewrite(step, change)
+        changed.append(step.folder_name)
+    return changed
+
+
+def _leave_out(file: str, record: dict[str, Any], folder: Path) -> None:
+    (folder / file).unlink()
+    record["left_out"] = {file: record["files"][file]}
+
+
+def _pack(record: dict[str, Any], folder: Path) -> None:
+    pack_trajectory(folder / TRAJECTORY, folder / TRAJECTORY)
+    record["repacked"] = {TRAJECTORY: record["files"][TRAJECTORY]}
 
 
 def pages(study: Study) -> dict[Path, str]:

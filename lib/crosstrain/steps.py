@@ -622,12 +622,14 @@ def _anew_if_damaged(run: Callable[[Path], T], folder: Path) -> T:
 
 def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A trajectory of the liquid with a model, until it is complete or falls apart."""
+    from crosstrain.simulate.trajectory import TRAJECTORY, pack_trajectory
+
     (frame,) = fr.read(inputs["start"] / FRAMES)
     calculator = _calculator(params, inputs["model"])
     folder = work / "dynamics"
     result = _run_dynamics(frame, calculator, params, folder)
     _refuse_failed(result, folder)
-    shutil.copyfile(folder / "trajectory.npz", out / "trajectory.npz")
+    pack_trajectory(folder / TRAJECTORY, out / TRAJECTORY)
     record = asdict(result) | {"engine": calculator.engine}
     del record["wall_s"]  # equal runs leave equal files; the time is in the provenance
     _write_json(out / RUN, record)

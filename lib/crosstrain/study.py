@@ -21,6 +21,7 @@ from crosstrain.data.profiles import OF_THE_STUDY, Block, Profile, State
 from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
 from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want it too
+from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, Store, upstream
 from crosstrain.run.versions import PACKAGES, versions
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
@@ -358,6 +359,22 @@ class Study(Plan):
         """Return the frames of a result; none if every label failed."""
         file = self.get(step) / FRAMES
         return fr.read(file, labelled=step.kind in LABELLED) if file.exists() else []
+
+    def model_file(self, model: Step) -> Path:
+        """Return the file of a trained model.
+
+        Raises
+        ------
+        FileNotFoundError
+            If it was left out when its results were shipped.
+        """
+        folder = self.get(model)
+        if left_out := self.store.left_out(model):
+            raise FileNotFoundError(
+                f"{model.room}/{folder.name}/{left_out[0]} is not shipped, to keep the repository "
+                "light; delete that folder, and 'crosstrain study' trains the model again"
+            )
+        return folder / potentials.architecture(model.params["architecture"]).MODEL_FILE
 
     def trajectory(self, liquid: Step) -> Trajectory:
         """Return the trajectory of a liquid."""

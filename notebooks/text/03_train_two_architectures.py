@@ -136,10 +136,10 @@ for sets in lab.profile.training.sets:
         core_s.setdefault(key, []).append(lab.cost(step)["cpu_s"])
 budget = lab.profile.training.budget
 print(f"planned core time: {budget.core_s / 60:g} min" if budget else "steps as the profile says")
-for name, step in models.items():
-    module = protocol.architecture(name)
+for step in lab.models(lab.profile.training.sets[:1])[: len(architectures)]:
+    module = protocol.architecture(step.params["architecture"])
     if hasattr(module, "n_weights"):
-        print(f"{labels[name]}: {module.n_weights(lab.get(step) / module.MODEL_FILE)} weights")
+        print(f"{module.LABEL}: {module.n_weights(lab.model_file(step))} weights")
 table = summaries.trainings(records, core_s)
 table.rename_axis(["training set", "architecture"])
 

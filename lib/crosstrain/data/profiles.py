@@ -85,6 +85,9 @@ class Training(_Part):
     names: dict[Annotated[str, Field(pattern="^[a-z][a-z_]*$")], str] = Field(
         {}, description="short names of joined blocks, for wherever a set is named"
     )
+    shipped: list[str] | None = Field(
+        None, description="sets whose model files are kept when results are shipped (the sets)"
+    )
     validate_every: int = Field(10, ge=2, description="every nth frame validates")
     budget: Budget | None = Field(None, description="without one, as the settings say")
     architectures: dict[str, dict[str, Any]]

@@ -8,6 +8,11 @@ made it, the hash of every file, and the digest of every input *as it was read*.
 input has other content by now is stale and computed again. Results are made in a hidden folder
 of the store and moved into place whole.
 
+To be shipped, a result may be made lighter (`crosstrain.shipped.lighten`): files that nothing but
+more computing reads are left out, and others stored with less room. Its record says so under
+``left_out`` and ``repacked``, with the hashes there were; its digest stays what its readers saw. A
+step that needs a file that was left out has the result computed again.
+
 signac was looked at first. Its job (a folder keyed by the hash of a state point) is the idea
 used here. It was not taken because what this project needs lies outside it: keys that include
 input steps and code versions, a hash of every file, verification on load, readable names for
@@ -219,6 +224,10 @@ class Store:
         record = self.provenance(step)
         return record and record["digest"]
 
+    def left_out(self, step: Step) -> list[str]:
+        """Return the files of a stored result that were left out to ship it."""
+        return list((self.provenance(step) or {}).get("left_out", ()))
+
     def is_current(self, step: Step) -> bool:
         """Whether a result is stored and its inputs, where stored, are what it was made from."""
         return self._is_current(step, self.provenance)
@@ -282,8 +291,8 @@ class Store:
     def to_compute(self, targets: Iterable[Step]) -> list[Step]:
         """Return the steps to compute so that all targets are current, inputs first.
 
-        A shipped step anywhere upstream counts as a target; a scratch step is computed only
-        when a step that reads it is.
+        A shipped step anywhere upstream counts as a target; a scratch step, and one of which files
+        were left out, is computed only when a step that reads it is.
         """
         targets = list(targets)
         everything = upstream(targets)
@@ -295,12 +304,15 @@ class Store:
         def provenance(step: Step) -> dict[str, Any] | None:
             if step.folder_name not in records:
                 record = self.provenance(step)
-                records[step.folder_name] = record and {k: record[k] for k in ("digest", "inputs")}
+                kept = ("digest", "inputs", "left_out")
+                records[step.folder_name] = record and {k: record[k] for k in kept if k in record}
             return records[step.folder_name]
 
         for step in reversed(everything):
-            is_target = step.is_shipped or step.folder_name in wanted or step.folder_name in read
-            if is_target and not self._is_current(step, provenance):
+            is_read = step.folder_name in read
+            is_whole = not (is_read and "left_out" in (provenance(step) or {}))
+            is_target = step.is_shipped or step.folder_name in wanted or is_read
+            if is_target and not (is_whole and self._is_current(step, provenance)):
                 needed.add(step.folder_name)
                 read.update(source.folder_name for source in step.inputs.values())
         return [step for step in everything if step.folder_name in needed]
@@ -355,6 +367,25 @@ class Store:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
+    def rewrite(self, step: Step, change: Callable[[dict[str, Any], Path], None]) -> None:
+        """Change the record of a stored result together with its files, if it can be verified.
+
+        `change` gets the record, to be changed, and a folder with the files, likewise; their
+        hashes need not be entered.
+        """
+        folder, record = self.verify(step), self.provenance(step)
+        staging = folder.parent / f".staging-{step.folder_name}"
+        shutil.rmtree(staging, ignore_errors=True)
+        try:
+            shutil.copytree(folder, staging)
+            change(record, staging)
+            record["files"] = _hashes(staging)
+            _write_record(staging, record)
+            shutil.rmtree(folder)
+            os.replace(staging, folder)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
     def _seal(
         self,
         step: Step,
@@ -362,13 +393,9 @@ class Store:
         inputs: dict[str, str | None],
         cost: dict[str, float],
     ) -> None:
-        paths = sorted(p for p in staging.rglob("*") if p.is_file())
-        if not paths:
+        files = _hashes(staging)
+        if not files:
             raise StoreError(f"{step.folder_name} left no file")
-        files = {
-            p.relative_to(staging).as_posix(): {"sha256": sha256(p), "bytes": p.stat().st_size}
-            for p in paths
-        }
         record = {
             "kind": step.kind,
             "name": step.name,
@@ -382,8 +409,21 @@ class Store:
             "cost": cost,
             "code": versions(),
         }
-        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-        write_atomically(staging / PROVENANCE, text.encode())
+        _write_record(staging, record)
+
+
+def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
+    """Hash and size of every file of a result."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p != folder / PROVENANCE)
+    return {
+        p.relative_to(folder).as_posix(): {"sha256": sha256(p), "bytes": p.stat().st_size}
+        for p in paths
+    }
+
+
+def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    write_atomically(folder / PROVENANCE, text.encode())
 
 
 def _locked(path: Path) -> IO[str] | None:

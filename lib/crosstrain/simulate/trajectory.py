@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+TRAJECTORY = "trajectory.npz"
 THERMO_COLUMNS = (
     "time_ps",
     "potential_energy_eV",
@@ -35,9 +36,12 @@ UNREADABLE = (
     NotImplementedError,
     RuntimeError,
 )
-RECORDS = {"time_ps", "positions", "cells", "thermo"}  # arrays of a chunk
+POSITIONS = {"positions"}
+RECORDS = POSITIONS | {"time_ps", "cells", "thermo"}  # arrays of a chunk
 CONSTANT = {"numbers", "masses", "pbc"}  # what a trajectory has beside them
 OPTIONAL = {"molecule", "bonds", "composition"}
+PACKED = {"first", "moves"}  # of a packed trajectory instead of positions, both in steps
+STEP_A = 1e-3
 
 
 class Damaged(ValueError):
@@ -102,11 +106,13 @@ def read_trajectory(folder: str | os.PathLike[str]) -> Trajectory:
     Damaged
         If the file is damaged or truncated, or holds a non-finite number.
     """
-    path = Path(folder) / "trajectory.npz"
+    path = Path(folder) / TRAJECTORY
     if not path.exists():
-        raise FileNotFoundError(f"folder {folder} holds no trajectory.npz: has its run ended?")
-    data = read_npz(path, RECORDS | CONSTANT, optional=OPTIONAL)
+        raise FileNotFoundError(f"folder {folder} holds no {TRAJECTORY}: has its run ended?")
+    data = read_npz(path, (RECORDS - POSITIONS) | CONSTANT, optional=OPTIONAL | POSITIONS | PACKED)
     try:
+        if not data.keys() > POSITIONS:
+            data["positions"] = _unpacked(data)
         _check(data)
     except ValueError as error:
         raise Damaged(f"trajectory {path} cannot be used: {error}") from error
@@ -141,6 +147,41 @@ def write_trajectory(path: Path, atoms: Atoms, records: dict[str, NDArray]) -> N
         **{name: np.asarray(value) for name, value in optional.items() if value is not None},
         **records,
     )
+
+
+def pack_trajectory(source: Path, target: Path) -> None:
+    """Copy a trajectory with its positions rounded to 0.001 Å, in a third of the room.
+
+    The first frame and the moves from frame to frame are kept, as whole numbers of 0.001 Å, which
+    is far below what any observable sees. `read_trajectory` reads either.
+
+    Parameters
+    ----------
+    source, target
+        Files.
+    """
+    data = read_npz(source, RECORDS | CONSTANT, optional=OPTIONAL)
+    steps = np.rint(data.pop("positions").astype(float) / STEP_A).astype(np.int64)
+    moves = np.diff(steps, axis=0)
+    if np.abs(moves).max(initial=0) <= np.iinfo(np.int16).max:  # else something has flown away
+        moves = moves.astype(np.int16)
+    write_npz(target, compress=True, first=steps[:1], moves=moves, **data)
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a trajectory file is packed."""
+    with np.load(path) as file:
+        return set(file.files) >= PACKED
+
+
+def _unpacked(data: dict[str, NDArray]) -> NDArray[np.float32]:
+    if amiss := PACKED - data.keys():
+        raise ValueError(f"positions, or {' and '.join(sorted(amiss))}, missing")
+    first, moves = (data.pop(name) for name in ("first", "moves"))
+    if not (first.dtype.kind == moves.dtype.kind == "i"):
+        raise ValueError(f"first and moves are {first.dtype} and {moves.dtype}, not whole numbers")
+    steps = np.concatenate([first, moves]).cumsum(axis=0, dtype=np.int64)
+    return (steps * STEP_A).astype(np.float32)
 
 
 def _check(data: dict[str, NDArray]) -> None:
