@@ -42,6 +42,8 @@ def test_inventory_counts_frames_and_models():
     assert table["frames"].tolist() == [20, 23, 25]
     assert table["DP, models"].tolist() == [1, 1, "not run"]
     assert table["MACE, models"].tolist() == [1, "not run", "not run"]
+    others = {"classical+classical_more.3": [], "everything": []}
+    assert compare.inventory(study, others, {})["frames"].tolist() == [23, 54]
 
 
 def observed(time_ps: float, density: float | None, status: str = "completed") -> dict:
@@ -102,6 +104,8 @@ def test_pool_has_the_rows_asked_for_and_of_the_others_what_is_stored(tmp_path, 
     assert [*pool] == ["classical", "classical+molecules", *study.rows()[:1], *study.rows()[2:]]
     assert [m.name for m in pool["classical"]] == [m.name for m in study.models(["classical"])]
     assert not any(pool[row] for row in pool if row != "classical")
+    larger = "classical+classical_more.100"  # than the block is
+    assert compare.pooled(study, [larger])[larger] == []
 
 
 def test_the_matrix_is_named_for_people():

@@ -9,6 +9,7 @@ ROWS = [
     "packed",
     "base",
     "base+more",
+    "base+more.100",
     "base+scan",
     "base+scan+molecules",
     "base+dp_iterated",
@@ -17,6 +18,7 @@ ROWS = [
 DESIGN = evidence.Design(
     base="base",
     control="base+more",
+    iterated_control="base+more.100",
     simplest=["packed", "base"],
     intuition="base+scan+molecules",
     makers={"dp_iterated": DP, "mace_iterated": MACE},
@@ -24,7 +26,17 @@ DESIGN = evidence.Design(
     other=MACE,
 )
 # Scores of a world in which every claim is true, by row: of Deep Potential and of MACE.
-TRUE = [(0.1, 0.5), (0.2, 0.6), (0.25, 0.65), (0.5, 0.7), (0.6, 0.9), (0.9, 0.66), (0.3, 0.95)]
+TRUE = [
+    (0.1, 0.5),
+    (0.2, 0.6),
+    (0.25, 0.65),
+    (0.25, 0.65),
+    (0.5, 0.7),
+    (0.6, 0.9),
+    (0.9, 0.66),
+    (0.3, 0.95),
+]
+OPTIONS = {"better": "higher", "seed": 0}
 
 
 def runs(mean, scatter=0.004):
@@ -61,8 +73,8 @@ def test_a_world_in_which_all_claims_are_true():
 
 
 def test_a_world_that_contradicts_the_paper():
-    means = [(0.5, 0.1), (0.6, 0.2), (0.7, 0.3), (0.6, 0.2), (0.5, 0.2), (0.6, 0.9), (0.9, 0.2)]
-    found = verdicts(world(means), errors(own=20.0))
+    means = [(0.5, 0.1), (0.6, 0.2), (0.7, 0.3), (0.7, 0.3), (0.6, 0.2), (0.5, 0.2), (0.6, 0.9)]
+    found = verdicts(world([*means, (0.9, 0.2)]), errors(own=20.0))
     assert found == {
         "2": "supported",  # MACE gains from dp_iterated what Deep Potential does not
         "4a": "not supported",
@@ -86,7 +98,8 @@ def test_rows_that_were_not_run_leave_claims_undecided():
 
 
 def test_a_profile_without_iteration_cannot_decide_about_it():
-    design = evidence.Design("base", "base+more", ["base"], "base+scan", {}, DP, MACE)
+    controls = "base+more", "base+more.100"
+    design = evidence.Design("base", *controls, ["base"], "base+scan", {}, DP, MACE)
     found = evidence.claims(world(TRUE), errors(), ROWS, design, better="higher", seed=0)
     table = evidence.claims_table(found, {DP: "Deep Potential", MACE: "MACE"}).set_index("claim")
     by_number = {claim.split(".")[0]: row for claim, row in table.iterrows()}
@@ -94,6 +107,40 @@ def test_a_profile_without_iteration_cannot_decide_about_it():
     assert by_number["5b"]["evidence"] == "no such row"
     assert by_number["5a"]["evidence"].startswith("base+scan by Deep Potential: +0.25 (+0.2")
     assert by_number["4a"]["supported if above zero"].startswith("MACE minus Deep Potential")
+
+
+def test_an_iterated_block_is_compared_with_its_own_control_and_with_no_other():
+    against = {row: DESIGN.control_of(row) for row in ROWS}
+    iterated = {row for row, control in against.items() if control == "base+more.100"}
+    assert iterated == {"base+dp_iterated", "base+mace_iterated"}
+    assert against["base+scan+molecules"] == "base+more"
+    lost = {key: runs for key, runs in world(TRUE).items() if key[0] != "base+more.100"}
+    found = verdicts(lost)
+    assert found["4b"] == found["5b"] == "undecided: not run"
+    assert found["2"] == found["5a"] == "supported"
+    # no block gains over a larger control as good as this: only the smaller one can show a gain
+    found = verdicts(world([*TRUE[:2], (0.9, 0.95), *TRUE[3:]]))
+    assert (found["4b"], found["5b"], found["5a"]) == ("supported", "supported", "not supported")
+    text = {c.number: c.rule for c in evidence.claims({}, ({}, {}), ROWS, DESIGN, **OPTIONS)}
+    assert all("over base+more.100" in text[number] for number in ("4b", "5b"))
+    assert "over base+more for" in text["5a"]
+
+
+def test_controls_are_no_types_of_configuration():
+    (claim, *_) = evidence.claims(world(TRUE), errors(), ROWS, DESIGN, **OPTIONS)
+    assert list(claim.effects) == ["packed", *ROWS[4:]]
+
+
+def test_frames_of_rows_and_of_their_controls():
+    n_added = {"base+scan": 80, "base+more": 150, "base+dp_iterated": 100, "base+more.100": 100}
+    against = {row: DESIGN.control_of(row) for row in ("base+scan", "base+dp_iterated")}
+    table = evidence.frames_table(n_added, against)
+    assert table.loc["base+scan"].tolist() == [80, "base+more", 150, "no"]
+    assert table.loc["base+dp_iterated"].tolist() == [100, "base+more.100", 100, "yes"]
+    assert table.loc["base+more"].tolist() == [150, "-", "-", "-"]
+    del n_added["base+more.100"]
+    table = evidence.frames_table(n_added, against)
+    assert table.loc["base+dp_iterated"].tolist() == [100, "base+more.100", "-", "-"]
 
 
 def test_parts_in_a_table():
@@ -146,10 +193,11 @@ def test_efficiencies_show_gains_or_the_reason():
 
     noisy = world(TRUE) | {("base+dp_iterated", MACE): runs(0.66, scatter=0.1)}
     good, bad = found(world(TRUE), DP, MACE), found(noisy, MACE, DP)
-    key = ("base+dp_iterated", DP, MACE)
+    key = ("base+dp_iterated", "base+more", DP, MACE)
     table = evidence.efficiencies(
-        {key: good, (key[0], MACE, DP): bad, (*key[:2], "x"): found({}, DP, MACE)}
+        {key: good, (*key[:2], MACE, DP): bad, (*key[:3], "x"): found({}, DP, MACE)}
     )
+    assert table["against"].tolist() == ["base+more"] * 3
     assert table["efficiency"].tolist() == ["0.02", "not given", "not given"]
     assert table["interval"][0].count(" to ") == 1
     assert "the gain of mace is not clear of zero" in table["reason"][1]

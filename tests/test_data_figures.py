@@ -45,10 +45,10 @@ def test_same_bytes_in_another_process(tmp_path):
 def test_a_set_has_the_marker_and_colour_of_what_was_added():
     assert figures.set_marker("scan") == figures.set_marker("classical+scan") == "^"
     assert figures.set_marker("classical.50") == figures.SET_MARKERS["classical"]
-    joined = "classical+scan+molecules"
     others = {*figures.SET_MARKERS.values(), figures.set_marker("everything")}
-    assert figures.set_marker(joined) not in others
     assert len(others) == len(figures.SET_MARKERS) + 1
+    several = ["classical+scan+molecules", "classical+classical_more.100"]
+    assert len(others | {figures.set_marker(name) for name in several}) == len(others) + 2
 
 
 def test_manifest_grows_and_is_replaced(tmp_path):
@@ -98,7 +98,8 @@ def test_name_that_leaves_the_folder(tmp_path, name):
 
 def test_no_two_things_share_a_colour():
     colours = [*figures.ARCHITECTURE_COLOURS.values(), *figures.SET_COLOURS.values()]
-    assert len({*colours, figures.JOINED_COLOUR}) == len(colours) + 1
+    rest = {figures.JOINED_COLOUR, figures.PART_COLOUR}
+    assert len({*colours, *rest}) == len(colours) + 2
     known = {"deep_potential", "mace", "gap", "so3lr", "chgnet", "mace_foundation"}
     assert known <= set(figures.ARCHITECTURE_COLOURS)
 
@@ -117,4 +118,5 @@ def test_training_sets_that_differ_by_one_block_have_its_colour():
     assert named == figures.SET_COLOURS["classical"]
     assert one == part == figures.SET_COLOURS["scan"]
     assert joined == figures.JOINED_COLOUR
+    assert figures.set_colour("classical+classical_more.100") == figures.PART_COLOUR
     assert unknown == figures.REFERENCE_COLOUR

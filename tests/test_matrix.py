@@ -182,3 +182,16 @@ def test_added_blocks(study):
     ]
     assert matrix.added_blocks(study, "packed", "classical") == ["packed"]
     assert "classical" not in matrix.added_blocks(study, "everything", "classical")
+
+
+def test_frames_of_a_row_and_whether_the_blocks_have_as_many(study):
+    assert study.sizes("classical.5+scan") == {"classical.5": 5, "scan": 5}
+    assert study.sizes("classical+dp_iterated") == {"classical": 20, "dp_iterated": 3}
+    assert matrix.n_added(study, "classical+classical_more.3", "classical") == 3
+    assert matrix.n_added(study, "everything", "classical") == 20 + 5 + 6 + 3
+    possible = ["classical+classical_more.5", "classical+classical_more.6", "classical+lost"]
+    assert [study.can_train(row) for row in possible] == [True, False, False]
+    found = matrix.read(study, "hot", seed=0, rows=possible)
+    assert {state for row in possible for state in states(found["survival"], row, "mace")} == {
+        State.NOT_RUN
+    }

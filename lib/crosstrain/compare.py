@@ -59,11 +59,12 @@ def pooled(study: Study, rows: Sequence[str]) -> dict[str, list[Step]]:
     study : Study
     rows : sequence of str
         Training sets; theirs are the models that a notebook may show
-        (`crosstrain.study.Study.shown`).
+        (`crosstrain.study.Study.shown`), none of one that the profile cannot train.
     """
     others = [row for row in study.rows() if row not in rows and study.can_train(row)]
     stored = {row: study.complete(row) for row in others}
-    return {row: study.shown(row) for row in rows} | stored
+    shown = {row: study.shown(row) if study.can_train(row) else [] for row in rows}
+    return shown | stored
 
 
 def of_matrix(held: matrix.Matrix, *, state: str, test: str) -> dict[str, Cells]:
@@ -129,7 +130,7 @@ def inventory(
     """
     rows = {}
     for row, members in models.items():
-        rows[row] = {"frames": sum(study.recipe(block).frames for block in row.split("+"))}
+        rows[row] = {"frames": sum(study.sizes(row).values())}
         for architecture, label in labels.items():
             n_models = sum(model.params["architecture"] == architecture for model in members)
             rows[row][f"{label}, models"] = n_models or "not run"

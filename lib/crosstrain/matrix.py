@@ -255,6 +255,12 @@ def added_blocks(study: Study, row: str, base: str) -> list[str]:
     return [block for block in study.blocks_of(row) if block not in study.blocks_of(base)]
 
 
+def n_added(study: Study, row: str, base: str) -> int:
+    """Return how many frames a row has in the blocks that the base has not."""
+    known = study.sizes(row)
+    return sum(known[block] for block in added_blocks(study, row, base))
+
+
 @dataclass(frozen=True)
 class Stored:
     """What is stored, by the name of its step.

@@ -376,9 +376,23 @@ class Plan:
         return self.profile.training.rows or self.profile.training.sets
 
     def can_train(self, sets: str) -> bool:
-        """Whether the profile has all blocks of a training set."""
+        """Whether the profile has all blocks of a training set, as large as it asks for."""
         names = [_part(block)[0] for block in self.blocks_of(sets)]
-        return all(self.is_iterated(name) or name in self.profile.blocks for name in names)
+        if not all(self.is_iterated(name) or name in self.profile.blocks for name in names):
+            return False
+        counts = self.sizes(sets).values()
+        return all(n <= self.recipe(name).frames for name, n in zip(names, counts, strict=True))
+
+    def sizes(self, sets: str) -> dict[str, int]:
+        """Return the number of frames of each part of a training set.
+
+        Of an iterated block it is that asked for; fewer may have been worth a label.
+        """
+        parts = {part: _part(part) for part in self.blocks_of(sets)}
+        return {
+            part: int(size) if size else self.recipe(name).frames
+            for part, (name, size) in parts.items()
+        }
 
     def models(self, sets: Sequence[str] | None = None) -> list[Step]:
         """All models of the profile, or of some of its training sets, in the order of the sets."""

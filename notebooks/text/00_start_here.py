@@ -169,7 +169,8 @@ pd.DataFrame({"this profile": overview})
 #
 # The *kind* of configuration is the subject. Each block holds one kind, drawn from a random stream
 # of its own, so that blocks can be joined into training sets. `classical_more` is the control: more
-# of the same kind, about as much as the blocks add that it is compared with.
+# of the same kind. A number after a name means its first frames only, such as the first 100 in
+# `classical_more.100`: so a control can have as many as the block that it is compared with.
 
 # %%
 blocks = {

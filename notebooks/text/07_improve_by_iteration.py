@@ -14,7 +14,7 @@
 #
 # **What you will do.** Follow the active learning of each architecture, generation by generation:
 # what was looked at, what was chosen, what was not and why. Then compare models of both
-# architectures before and after, with a control that has more frames of the old kind.
+# architectures before and after, with a control that has as many more frames of the old kind.
 #
 # **What you will learn.** What a committee is and what its disagreement means, where it misleads,
 # and what *transfer* of a training set is.
@@ -39,7 +39,7 @@ from crosstrain.study import Study
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
 before: str = "classical"  # training set that the iteration starts from
-control: str = "classical+classical_more"  # more of the same
+control: str = "classical+classical_more.100"  # more of the same, as many frames as a block adds
 seed: int = 0  # of the bootstrap behind the gains
 
 # %%
@@ -265,10 +265,16 @@ lab.save(fig, "chosen_frames")
 # ## Before and after: tests
 #
 # Now the question of transfer. The same sets are used by **both** architectures: by the one that
-# made it and by the other. The control adds frames of the old kind. All start from nothing, with
-# the hyperparameters and the computing time of the study.
+# made it and by the other. The control adds frames of the old kind, for a block that is worth no
+# more than these has only added frames: so their number should be that of the block. All start from
+# nothing, with the hyperparameters and the computing time of the study.
 
 # %%
+n_more = matrix.n_added(lab, control, before)
+for block in makers:
+    n_new = matrix.n_added(lab, f"{before}+{block}", before)
+    said = "as many" if n_new == n_more else "not as many"
+    print(f"{block} adds {n_new} frames to {before}, the control {n_more}: {said}")
 compare.inventory(lab, models, labels)
 
 # %%
@@ -323,7 +329,7 @@ lab.save(fig, "survival", before=before, control=control)
 # %% [markdown]
 # The fraction of runs alive (Kaplan-Meier, as in [04](04_run_liquid_dynamics.ipynb)), with its band
 # of 95 % confidence; the legends say how many runs reached the planned time. A curve at one, or at
-# zero, has no band.
+# zero, has no band. A set that is not run at a state has no curve there.
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}
@@ -344,9 +350,9 @@ lab.save(fig, "liquid", before=before, control=control)
 # Gains as in [06](06_improve_by_intuition.ipynb): differences of the means over seeds with Welch's
 # t intervals (95 %), errors by their logarithms and shown as factors, with the scatter of all rows
 # of the matrix that are stored. Against the control they tell what the *choice* of the frames is
-# worth; the table above says how many frames each set has. *Unstable*: a run ended early, so that
-# fewer than two seeds have an error on frames of a whole run, or a density. How long they lived
-# counts for all.
+# worth, if they have as many frames, which the lines above the table of sets say. *Unstable*: a run
+# ended early, so that fewer than two seeds have an error on frames of a whole run, or a density.
+# How long they lived counts for all.
 
 # %%
 main = next(iter(states))

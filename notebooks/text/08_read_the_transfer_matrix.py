@@ -47,6 +47,7 @@ state: str = "hot"  # of the liquid, as named in the profile
 quantity: str = "auto"  # effects are measured in: score, survival, own_error, ...; auto chooses
 base: str = "classical"  # the set that blocks are added to
 control: str = "classical+classical_more"  # the base with more frames of its own kind
+iterated_control: str = "classical+classical_more.100"  # with as many as an iterated block adds
 intuition: str = "classical+scan+molecules"  # the row with all blocks made by intuition
 simplest: list = ["packed", "classical"]  # rows without dynamics by a model
 sizes: list = [25, 50, 100]  # frames of the base in the size scan, beside all of them
@@ -61,7 +62,8 @@ pd.set_option("display.max_colwidth", None)
 lab = Study(profile, notebook="08_read_the_transfer_matrix")
 labels = {name: protocol.architecture(name).LABEL for name in lab.profile.training.architectures}
 tolerances = {"density": density_tolerance_g_cm3, "rdf": rdf_tolerance}
-rows, architectures = lab.rows(), list(labels)
+rows = list(dict.fromkeys([*lab.rows(), control, iterated_control]))
+architectures = list(labels)
 others = [row for row in rows if row != base]
 makers = dict(lab.profile.iteration.blocks) if lab.profile.iteration else {}
 
@@ -76,8 +78,8 @@ makers = dict(lab.profile.iteration.blocks) if lab.profile.iteration else {}
 # What is not stored is not computed here: it is *not run*.
 
 # %%
-held = matrix.stored(lab, state)
-cells = matrix.read(lab, state, seed=seed, tolerances=tolerances, known=held)
+held = matrix.stored(lab, state, rows=rows)
+cells = matrix.read(lab, state, seed=seed, rows=rows, tolerances=tolerances, known=held)
 models = [runs for runs in cells["fixed_error"].values()]
 n_stored = sum(run.value is not None for runs in models for run in runs)
 print(f"{n_stored} of {sum(map(len, models))} models of the matrix are stored and evaluated")
@@ -149,7 +151,7 @@ lab.save(fig, "matrix", state=state)
 # deforms it. Root mean square errors in meV/Å, means over seeds with their standard errors.
 
 # %%
-parts = matrix.parts(lab, state, held)
+parts = matrix.parts(lab, state, held, rows)
 of_forces = {
     f"{component}, {where}": parts[f"{short}:{component}"]
     for short, where in (("fixed", "fixed set"), ("own", "own runs"))
@@ -246,7 +248,7 @@ judging = [name for name, about in matrix.QUANTITIES.items() if about.better]
 
 
 def reread(yardstick, **tolerances):
-    found = matrix.read(lab, state, seed=seed, tolerances=tolerances, known=held)
+    found = matrix.read(lab, state, seed=seed, rows=rows, tolerances=tolerances, known=held)
     about, judged = matrix.QUANTITIES[yardstick], comparable(found, yardstick)
     better = {"better": about.better}
     gained = evidence.gains(judged, rows, base, architectures, **(options | better))
@@ -269,9 +271,10 @@ controls.follow(reread, yardstick=Dropdown(options=judging, value=quantity), **s
 # %% [markdown]
 # ## Does it transfer?
 #
-# More frames help by being more. So the gain is taken over the control, the base with more frames
-# of its own kind. **Transfer efficiency** (our definition) is this gain on the architecture that
-# did not make the block (the receiver), divided by that on the one that did (the maker):
+# More frames help by being more. So the gain is taken over a control, the base with more frames of
+# its own kind: that of an iterated block over `iterated_control`, that of blocks made by people
+# over `control`. **Transfer efficiency** (our definition) is this gain on the architecture that did
+# not make the block (the receiver), divided by that on the one that did (the maker):
 #
 # $$\eta = \frac{g_\mathrm{receiver}}{g_\mathrm{maker}}$$
 #
@@ -282,19 +285,19 @@ controls.follow(reread, yardstick=Dropdown(options=judging, value=quantity), **s
 # are shown.
 
 # %%
-design = evidence.Design(
-    base, control, simplest, intuition, makers, simpler="deep_potential", other="mace"
-)
+roles = {"simpler": "deep_potential", "other": "mace"}
+design = evidence.Design(base, control, iterated_control, simplest, intuition, makers, **roles)
 pairs = [(design.row(b), maker, design.receiver(maker)) for b, maker in makers.items()]
-own_and_others = [control, *(row for row, *_ in pairs)]
+own_and_others = [iterated_control, *(row for row, *_ in pairs)]
 by_hand = [r for r in others if set(matrix.added_blocks(lab, r, base)) <= {"scan", "molecules"}]
 pairs += [(row, *pair) for row in by_hand for pair in permutations(architectures, 2)]
+against = {row: design.control_of(row) for row, *_ in pairs}
 bootstrap = {"better": measured.better, "confidence": confidence}
 efficiencies = {
-    (row, maker, receiver): transfer.efficiency(
+    (row, against[row], maker, receiver): transfer.efficiency(
         values,
         row,
-        control,
+        against[row],
         maker=maker,
         receiver=receiver,
         rng=np.random.default_rng(seed),
@@ -305,16 +308,18 @@ efficiencies = {
 evidence.efficiencies(efficiencies).replace({"from": labels, "to": labels})
 
 # %% [markdown]
-# *Not given* is the usual answer of few seeds, and the last column says what is missing. The
-# control adds a fixed number of frames, the blocks add what the next table says. Where a block is
-# the smaller one, the control has an advantage, and a gain over it is the more telling; where it is
-# the larger one, part of the gain may be its number.
+# *Not given* is the usual answer of few seeds, and the last column says what is missing. The column
+# *against* names the control. The next table says how many frames each row adds to the base (of an
+# iterated block, those asked for), how many its control adds, and whether these are as many. Where
+# a block is the smaller one, the control has an advantage, and a gain over it is the more telling;
+# where it is the larger one, part of the gain may be its number.
 
 # %%
-known = [row for row in dict.fromkeys([*others, control]) if lab.can_train(row)]
+known = [row for row in others if lab.can_train(row)]
 added = {row: matrix.added_blocks(lab, row, base) for row in known}
-n_added = {row: sum(lab.recipe(block).frames for block in added[row]) for row in added}
-pd.Series(n_added, name=f"frames beyond {base}").to_frame()
+n_added = {row: matrix.n_added(lab, row, base) for row in known}
+counted = evidence.frames_table(n_added, against)
+counted.rename_axis(f"beyond {base}")
 
 # %% [markdown]
 # ## Why: what the blocks cover
@@ -364,10 +369,10 @@ ax.set_ylabel(f"gain over {base}\n({unit})")
 lab.save(fig, "novelty", state=state, quantity=quantity)
 
 # %% [markdown]
-# A point for each architecture and row that adds to the base, its marker tells the row; the bar is
-# the interval of the gain, a hollow point has none. If novelty were worth something by itself, the
-# points of one colour would rise to the right. In numbers, by the rank correlation (Spearman's,
-# from -1 to 1, with its interval [4]):
+# A point for each architecture and row that adds whole blocks to the base, its marker tells the
+# row; the bar is the interval of the gain, a hollow point has none. If novelty were worth something
+# by itself, the points of one colour would rise to the right. In numbers, by the rank correlation
+# (Spearman's, from -1 to 1, with its interval [4]):
 
 # %%
 for name, label in labels.items():
@@ -492,6 +497,8 @@ for claim in claims:
 clear = judged.drop(columns=quantity).stack()
 for (number, name), finding in clear[clear.map(lambda finding: finding.is_clear)].items():
     print(f"  {number} by {name}, another yardstick: {finding.verdict}")
+for row, one in counted[counted["which adds"] != "-"].iterrows():
+    print(f"{row} adds {one['adds frames']} frames, {one['compared with']} {one['which adds']}")
 for name, label in labels.items():
     lived = {row: transfer.cell(cells["survival"], row, name).mean for row in own_and_others}
     said = ", ".join(f"{row} {part:.2f}" for row, part in lived.items() if part is not None)
@@ -509,11 +516,12 @@ for name in (name for name in names if name != base):
 # Few seeds make wide intervals: undecided does not mean that there is no effect. All sets were
 # trained for the same time, so a larger set is seen fewer times. Where an architecture's liquid
 # does not live, an error on its own run has no value, and the comparison is lost rather than won;
-# survival sees it. The gain over the control is at unequal numbers of frames, which the table of
-# frames shows. The reference liquid is sampled by some of the models that it judges (they are named
-# under the first heading), and most deviations of radial distribution functions are within the
-# noise, so the score says more of life and density than of structure: longer runs would tell more.
-# And an effect in one small liquid at one state is not one in all.
+# survival sees it. A gain over a control is at equal numbers of frames only where the table of
+# frames says so: at the size of `laptop` for the iterated blocks, and not for `scan` and
+# `molecules`, alone or together. The reference liquid is sampled by some of the models that it
+# judges (they are named under the first heading), and most deviations of radial distribution
+# functions are within the noise, so the score says more of life and density than of structure:
+# longer runs would tell more. And an effect in one small liquid at one state is not one in all.
 #
 # **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
 # Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:

@@ -331,7 +331,9 @@ foundation.table(cells, {name: why for name, why in not_run.items() if name not 
 
 # %% [markdown]
 # A block *transfers* to fine-tuning if it gains more than `classical_more`, the control, where the
-# profile has it. One training each, so no interval can be given: differences are hints.
+# profile has it. Their numbers of frames need not be equal (see the table of frames of notebook
+# [08](08_read_the_transfer_matrix.ipynb)). One training each, so no interval can be given:
+# differences are hints.
 
 # %% [markdown]
 # ## What we found

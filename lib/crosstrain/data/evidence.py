@@ -30,7 +30,9 @@ class Design:
     base
         The simple set that blocks are added to.
     control
-        The base with as many more frames of its own kind.
+        The base with more frames of its own kind.
+    iterated_control
+        The same with as many frames as an iterated block adds.
     simplest
         Rows without dynamics by a model and without blocks made by intuition.
     intuition
@@ -43,6 +45,7 @@ class Design:
 
     base: str
     control: str
+    iterated_control: str
     simplest: Sequence[str]
     intuition: str
     makers: Mapping[str, str]
@@ -52,6 +55,10 @@ class Design:
     def row(self, block: str) -> str:
         """The row of the base with a block."""
         return f"{self.base}+{block}"
+
+    def control_of(self, row: str) -> str:
+        """The control that a row is compared with; an iterated block has its own."""
+        return self.iterated_control if row in map(self.row, self.makers) else self.control
 
     def receiver(self, maker: str) -> str:
         """The architecture that did not make a block."""
@@ -219,14 +226,36 @@ def parts_table(found: Mapping[str, Cells], rows: Sequence[str], form: str) -> p
     return pd.DataFrame(table)
 
 
-def efficiencies(found: Mapping[tuple[str, str, str], Efficiency]) -> pd.DataFrame:
+def frames_table(n_added: Mapping[str, int], against: Mapping[str, str]) -> pd.DataFrame:
+    """Return how many frames rows add to the base, and how many the controls of some of them add.
+
+    Parameters
+    ----------
+    n_added : mapping of str to int
+        By row.
+    against : mapping of str to str
+        Control by row. Of a control that is not in `n_added` no number is said.
+    """
+    rows = {}
+    for row, n_frames in n_added.items():
+        control = against.get(row, "-")
+        n_control, equal = n_added.get(control, "-"), "-"
+        if control in n_added:
+            equal = "yes" if n_frames == n_control else "no"
+        said = {"adds frames": n_frames, "compared with": control, "which adds": n_control}
+        rows[row] = said | {"as many": equal}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def efficiencies(found: Mapping[tuple[str, str, str, str], Efficiency]) -> pd.DataFrame:
     """Return transfer efficiencies in a table, with both gains over the control.
 
     Parameters
     ----------
-    found : mapping of (row, maker, receiver) to Efficiency
+    found : mapping of (row, control, maker, receiver) to Efficiency
     """
-    columns = ["row", "from", "to", "efficiency", "interval", "gain from", "gain to", "reason"]
+    columns = ["row", "against", "from", "to"]
+    columns += ["efficiency", "interval", "gain from", "gain to", "reason"]
     rows = [
         [
             *key,
@@ -268,9 +297,9 @@ def claims(
     confidence : float
         Of each verdict: where one effect among several is enough, their intervals are widened.
     """
-    simpler, other, control = design.simpler, design.other, design.control
+    simpler, other, more = design.simpler, design.other, design.iterated_control
     effect = partial(_effect, cells=cells, better=better, seed=seed)
-    types = [row for row in rows if row not in (design.base, control)]
+    types = [row for row in rows if row not in (design.base, design.control, more)]
     # the sign of a difference between architectures is free, so either may be the larger
     wide = verdicts.bonferroni(confidence, len(types))
     differ = {
@@ -285,14 +314,14 @@ def claims(
     }
     own_block = {
         f"{design.row(block)} by {simpler}": effect(
-            transfer.gain, design.row(block), control, simpler, confidence
+            transfer.gain, design.row(block), more, simpler, confidence
         )
         for block, maker in design.makers.items()
         if maker == simpler
     }
     intuition = {
         f"{design.intuition} by {architecture}": effect(
-            transfer.gain, design.intuition, control, architecture, confidence
+            transfer.gain, design.intuition, design.control, architecture, confidence
         )
         for architecture in (simpler, other)
     }
@@ -301,7 +330,7 @@ def claims(
         design.row(block): effect(
             transfer.difference_of_gains,
             design.row(block),
-            control,
+            more,
             (maker, design.receiver(maker)),
             wide,
         )
@@ -331,21 +360,21 @@ def claims(
         Claim(
             "4b",
             "The simpler architecture needs further iterative training.",
-            f"its own iterated block gains over {control}",
+            f"its own iterated block gains over {more}",
             own_block,
             verdicts.of_all(list(own_block.values())),
         ),
         Claim(
             "5a",
             "Configurations designed by human intuition often transfer well between algorithms.",
-            f"they gain over {control} for both architectures",
+            f"they gain over {design.control} for both architectures",
             intuition,
             verdicts.of_all(list(intuition.values())),
         ),
         Claim(
             "5b",
             "Configurations generated by one model do not necessarily help the other.",
-            f"for any iterated block: gain over {control} of the maker minus that of the other",
+            f"for any iterated block: gain over {more} of the maker minus that of the other",
             automatic,
             verdicts.of_any(list(automatic.values())),
         ),

@@ -47,6 +47,8 @@ SET_COLOURS = {
 }
 JOINED_COLOUR = "#882255"  # of a set with several blocks added to the first
 JOINED_MARKER, OTHER_MARKER = "*", "h"
+# of a set with the first frames of a block added to the first, such as classical+classical_more.100
+PART_COLOUR, PART_MARKER = "#999933", ">"
 
 
 def use_style() -> None:
@@ -78,18 +80,21 @@ def colour(architecture: str) -> str:
 
 def set_colour(training_set: str) -> str:
     """Return the colour of a training set: that of its block, or of the one added to the first."""
-    added = training_set.split("+")[1:] or [training_set]
-    if len(added) > 1:
-        return JOINED_COLOUR
-    return SET_COLOURS.get(added[0].partition(".")[0], REFERENCE_COLOUR)
+    return _look(training_set, SET_COLOURS, JOINED_COLOUR, PART_COLOUR, REFERENCE_COLOUR)
 
 
 def set_marker(training_set: str) -> str:
     """Return the marker of a training set, as `set_colour` its colour."""
-    added = training_set.split("+")[1:] or [training_set]
+    return _look(training_set, SET_MARKERS, JOINED_MARKER, PART_MARKER, OTHER_MARKER)
+
+
+def _look(training_set: str, known: Mapping[str, str], joined: str, part: str, other: str) -> str:
+    first, *added = training_set.split("+")
     if len(added) > 1:
-        return JOINED_MARKER
-    return SET_MARKERS.get(added[0].partition(".")[0], OTHER_MARKER)
+        return joined
+    if added and "." in added[0]:
+        return part
+    return known.get((added or [first])[0].partition(".")[0], other)
 
 
 def save(

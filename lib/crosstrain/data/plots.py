@@ -225,14 +225,17 @@ def survivals(
     ----------
     ax : Axes
     runs : mapping of str to sequence of mapping
-        Status and time of the runs of each training set; one without any is left out.
+        Status and time of the runs of each training set; one without any is left out, and keeps
+        its style of line, so that panels with the same sets agree.
     until_ps : float
         Planned time.
     colours : mapping of str to str
         By training set.
     """
     dashes = ("-", "--", "-.", ":")
-    for i, (name, members) in enumerate((n, m) for n, m in runs.items() if m):
+    for i, (name, members) in enumerate(runs.items()):
+        if not members:
+            continue
         died = [run["status"] != "completed" for run in members]
         curve = kaplan_meier([run["time_ps"] for run in members], died)
         label = f"{name}: {died.count(False)} of {len(died)}"

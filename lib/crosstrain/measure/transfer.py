@@ -235,8 +235,8 @@ def gain(
     cells
         The matrix.
     row, base
-        With the block, and without it; give the equal-size control (``classical_more``) as the
-        base to tell the kind of data from their number.
+        With the block, and without it; give the equal-size control (of ``classical_more`` as
+        many frames) as the base to tell the kind of data from their number.
     architecture
         Column of both.
     rng
