@@ -1,12 +1,15 @@
 """The book: terms and captions are found, and every page works from disk without a network."""
 
+import ast
 import re
+from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import jupytext
 import nbformat
 import pytest
 from crosstrain import book, paths
+from crosstrain.potentials import gap
 from crosstrain.run import notebooks
 
 PATIENCE_MS = 180_000  # WebGL by software is slow on a busy machine
@@ -102,6 +105,7 @@ def test_a_link_that_leads_nowhere_is_a_fault(tmp_path, monkeypatch):
     monkeypatch.setenv("CROSSTRAIN_RUNS", str(tmp_path / "runs"))
     monkeypatch.setattr(paths, "notebooks", lambda: tmp_path)
     (tmp_path / book.GLOSSARY).write_text("- **liquid**: What flows.\n")
+    (tmp_path / book.ARCHITECTURE).write_text("# Add\n")
     text = "# Title\n\n**Question.** A liquid?\n\n[gone](09_gone.ipynb), $\\frac{1}{2}$"
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
     (tmp_path / "text").mkdir()
@@ -109,6 +113,43 @@ def test_a_link_that_leads_nowhere_is_a_fault(tmp_path, monkeypatch):
     nbformat.write(notebook, tmp_path / "01_x.ipynb")
     with pytest.raises(RuntimeError, match="09_gone"):
         book.build()
+
+
+# --- the page on a new architecture ------------------------------------------------------------
+
+
+def excerpts(language: str) -> list[str]:
+    text = (paths.notebooks() / book.ARCHITECTURE).read_text()
+    return re.findall(rf"^```{language}\n(.+?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def test_the_walk_through_an_architecture_is_that_of_its_file():
+    """Every excerpt is there, in the order of the file, and no part of it is passed over."""
+    source = Path(gap.__file__).read_text()
+    places = [source.find(excerpt) for excerpt in excerpts("python")]
+    assert -1 not in places
+    assert places == sorted(places)
+    text = (paths.notebooks() / book.ARCHITECTURE).read_text()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            assert re.search(rf"`{node.name}`|(def|class) {node.name}\b", text), node.name
+
+
+def test_what_else_the_change_touches_is_there():
+    for change in excerpts("diff"):
+        for file, lines in re.findall(
+            r"^\+\+\+ b/(.+)\n((?:\+(?!\+\+ ).*\n)+)", change, re.MULTILINE
+        ):
+            there = (paths.root() / file).read_text().splitlines()
+            assert {line[1:] for line in lines.splitlines()} <= set(there), file
+
+
+def test_the_tests_that_the_walk_names_are_there():
+    text = (paths.notebooks() / book.ARCHITECTURE).read_text()
+    tests = (paths.root() / "tests" / "test_potentials.py").read_text()
+    named = re.findall(r"`(test_\w+)`", text)
+    assert len(named) > 10
+    assert [name for name in named if f"def {name}(" not in tests] == []
 
 
 # --- in a browser -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from crosstrain.data import frames as fr
+from crosstrain.potentials import protocol
 
 FRAMES = Path(__file__).parent / "data" / "frames.extxyz.gz"
 
@@ -40,10 +41,11 @@ def test_starting_imports_nothing_heavy(apart):
 def test_rooms_import_without_their_heavy_packages(apart):
     """A reader who wants one room does not pay for torch or a quantum chemistry code."""
     rooms = ["build.boxes", "measure.forces", "simulate.dynamics", "data.reference"]
-    rooms += ["potentials.mace", "potentials.deep_potential", "steps", "study", "run.engine"]
+    rooms += ["steps", "study", "run.engine"]
+    rooms += [f"potentials.{name}" for name in protocol.names()]
     imports = "; ".join(f"import crosstrain.{room}" for room in rooms)
     loaded = apart(f"import json, sys; {imports}; print(json.dumps(sorted(sys.modules)))")
-    heavy = {"torch", "tblite", "rdkit", "openmm", "parsl", "mace", "deepmd"}
+    heavy = {"torch", "tblite", "rdkit", "openmm", "parsl", "mace", "deepmd", "quippy"}
     assert not (heavy | {"pandas", "matplotlib"}) & set(loaded)
 
 

@@ -1,11 +1,12 @@
 """A liquid of one's own: its profile, what its models lack, and what the study says of that."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from crosstrain import own, steps
+from crosstrain import __main__, own, steps
 from crosstrain.data import frames as fr
 from crosstrain.data import profiles
 from crosstrain.data.intake import BadFrames
@@ -281,7 +282,35 @@ def test_advice_names_the_lack_and_the_command(study):
 def test_advice_says_when_the_reference_could_not_judge(study):
     put_runs(study, {"mace": 0.9, "deep_potential": 0.9}, NO_MODEL_AGREES)
     said = own.advice(study, "classical", base=Study("smoke", announce=False))
-    assert "between the models only; of the reference: samplers disagree" in said[-1]
+    assert "between the models only; of the reference: samplers disagree" in said[-2]
+    assert said[-1].startswith("no score at this size: 10 frames of a model's runs are relabelled")
+
+
+@pytest.mark.parametrize("block", [None, "scan"])
+def test_an_interrupted_improvement_goes_on(study, monkeypatch, block):
+    """Nothing more is added to the training set, and the block it was to add is no error."""
+    judged = []
+    monkeypatch.setattr(__main__, "_judged", lambda name: judged.append(name) or 0)
+    more = own.with_block(study.profile, "scan")
+    own.write(more, own.path_of("mine"))
+    assert __main__._improve(Namespace(name="mine", add=block)) == 0
+    assert judged == ["mine"]
+    assert own.load("mine") == more
+
+
+def test_an_improvement_adds_what_is_lacking(study, monkeypatch):
+    put_runs(study, {"mace": "bond broken", "deep_potential": 0.9}, TRUSTED)
+    monkeypatch.setattr(__main__, "_judged", lambda name: 0)
+    monkeypatch.setattr(Study, "fill", lambda *_: 0)
+    own.write(study.profile, own.path_of("mine"))
+    assert __main__._improve(Namespace(name="mine", add=None)) == 0
+    assert own.load("mine").training.sets == ["classical", "classical+molecules"]
+    with pytest.raises(ValueError, match="block 'classical'; allowed are scan, "):
+        __main__._improve(Namespace(name="mine", add="classical"))
+    assert __main__._improve(Namespace(name="mine", add="iterated")) == 0
+    more = own.load("mine")
+    assert own.was_added(more, "iterated")
+    assert not own.was_added(more, "classical")
 
 
 def test_the_file_is_found_by_its_name(study, tmp_path):

@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--profile", default="smoke", help="whose sizes are used (smoke)")
     new.add_argument("name", help="of the liquid; its profile is written to runs/own/NAME.yml")
     new.add_argument(
-        "--composition", required=True, help="of its box, by name or SMILES: 'COCCOC:3'"
+        "--composition", required=True, help="of its box, by name or SMILES: 'C1CCOC1:3'"
     )
     new.add_argument("--temperature", type=float, required=True, metavar="K")
     new.add_argument("--pressure", type=float, default=1.0, metavar="BAR", help="(1)")
@@ -119,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     improve.add_argument("name", help="of the liquid, as given to 'new'")
     improve.add_argument("--add", metavar="BLOCK", help="this instead: scan, molecules, iterated")
+    command("lighten", _lighten, "leave out of data/ the files that are not shipped", profile=False)
     command("check", _check, "verify stored results, rendered notebooks and figures")
     step = command("step", _step, "compute one step (used by the engine)", profile=False)
     step.add_argument("file", type=Path)
@@ -262,6 +263,17 @@ def _render(options: argparse.Namespace) -> int:
     return _report(outcomes)
 
 
+def _lighten(options: argparse.Namespace) -> int:
+    from crosstrain import shipped
+    from crosstrain.study import Study
+
+    study = Study(announce=False)
+    for name in shipped.lighten(study):
+        print(f"lighter: {name}")
+    shipped.write(study)
+    return 0
+
+
 def _book(options: argparse.Namespace) -> int:
     from crosstrain import book
 
@@ -363,13 +375,17 @@ def _improve(options: argparse.Namespace) -> int:
     profile = own.load(options.name)
     study, block = Study(profile, announce=False), options.add
     if block is None:
-        study.fill(own.needed(study))
+        needed = own.needed(study)
+        if len(profile.training.sets) > 1 and not all(map(study.has, needed)):
+            return _judged(options.name)  # what was interrupted goes on, and nothing is added
+        study.fill(needed)
         block = own.most_wanted(own.lacks(study, profile.training.sets[-1]))
         if block is None:
             raise ValueError(
                 f"{options.name} lacks nothing that is known of; --add says what to add"
             )
-    own.write(own.with_block(profile, block), own.path_of(options.name))
+    if not own.was_added(profile, block):
+        own.write(own.with_block(profile, block), own.path_of(options.name))
     return _judged(options.name)
 
 

@@ -25,6 +25,7 @@ from crosstrain.data.views import STRUCTURE
 from crosstrain.run import notebooks
 
 GLOSSARY = "glossary.md"
+ARCHITECTURE = "add_an_architecture.md"
 SUMMARY = "00_start_here__summary"  # the figure of the first page
 ABOUT_SUMMARY = (
     "Training sets (rows) by architectures (columns). Blue: liquid score, dark is good. Orange: "
@@ -138,6 +139,7 @@ def write_source(folder: Path) -> None:
     pages = {
         "index.md": _index(),
         GLOSSARY: _glossary_page(entries, first),
+        ARCHITECTURE: (paths.notebooks() / ARCHITECTURE).read_text(),
         "figures.md": _figures_page(captions),
         "references.md": references,
         "contributing.md": (paths.root() / ".github" / "CONTRIBUTING.md").read_text(),
@@ -274,7 +276,7 @@ def _index() -> str:
     rows = [f"| [{title}]({name}.ipynb) | {question} |" for name, title, question in _contents()]
     table = "\n".join(["| chapter | its question |", "|:--|:--|", *rows])
     entries = [f"{title} <{name}>" for name, title, _ in _contents()]
-    rest = ["figures", "glossary", "references", "contributing", "changes"]
+    rest = ["add_an_architecture", "figures", "glossary", "references", "contributing", "changes"]
     summary = ""
     if SUMMARY in figures.read_manifest(paths.root() / "figures"):
         summary = f"![The study and what is stored of it](figures/{SUMMARY}.png)\n\n{ABOUT_SUMMARY}"

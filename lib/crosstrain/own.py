@@ -19,6 +19,7 @@ from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import evidence, intake, profiles, summaries
 from crosstrain.data.profiles import Block, Profile, State
 from crosstrain.measure import verdicts
+from crosstrain.measure.reweighting import MIN_EFFECTIVE
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.paths import write_atomically
 from crosstrain.run.store import Step, sha256, upstream
@@ -284,6 +285,14 @@ def with_block(profile: Profile, block: str) -> Profile:
     return profile.model_copy(update={"training": training})
 
 
+def was_added(profile: Profile, block: str) -> bool:
+    """Whether `with_block` added a block (or ``iterated``) to the last training set already."""
+    first, last = (set(profile.training.sets[i].split("+")) for i in (0, -1))
+    makers = profile.iteration.blocks if profile.iteration else ()
+    wanted = set(makers) if block == ITERATED else {block}
+    return bool(wanted) and wanted <= last - first
+
+
 # --- models and what they lack ------------------------------------------------------------------
 
 
@@ -440,6 +449,13 @@ def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "
     reference = study.read(study.reference(own_state), "reference.json")
     if why := summaries.why_not(reference, "density"):
         said.append(f"densities are compared between the models only; of the reference: {why}")
+        replicas = study.profile.liquid.states[own_state].replicas
+        n_frames = len(replicas) * study.profile.dynamics.relabelled_frames
+        if n_frames < MIN_EFFECTIVE:
+            said.append(
+                f"no score at this size: {n_frames} frames of a model's runs are relabelled, and "
+                f"{MIN_EFFECTIVE:g} are needed; 'crosstrain new' with --profile laptop has more"
+            )
     for name, lack in found.items():
         said.append(f"{name} lacks {lack.block}: {lack.why}")
         architecture = name.partition("-")[0]

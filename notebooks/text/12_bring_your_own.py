@@ -14,7 +14,7 @@
 #
 # **What you will do.** Give a liquid by its SMILES, let the chain of the study build the smallest
 # sensible training set, train and score models, read what they lack and what the study knows of
-# the cure. Then walk through GAP, an architecture that is one file.
+# the cure. Then meet GAP, an architecture that is one file.
 #
 # **What you will learn.** Which training set to begin with, how a lack shows, how far the guidance
 # of one liquid carries to another, and what an architecture must offer to take part.
@@ -29,7 +29,6 @@
 # `12_bring_your_own__box`, `__density`, `__errors` and `__third`.
 
 # %%
-import inspect
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -43,11 +42,11 @@ from crosstrain.study import Study
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # study that the guidance is read from: laptop, smoke, or a .yml file
-liquid: str = "dme"  # name of your liquid: letters, digits and _
-composition: str = "COCCOC:3"  # molecules of its box, by name or SMILES
+liquid: str = "thf"  # name of your liquid: letters, digits and _
+composition: str = "C1CCOC1:3"  # molecules of its box, by name or SMILES
 temperature_K: float = 300.0  # where models are judged
 pressure_bar: float = 1.0
-density_g_cm3: float = 0.87  # a guess
+density_g_cm3: float = 0.88  # a guess
 size: str = "smoke"  # profile whose sizes and budgets are used
 architectures: list = ["deep_potential", "mace", "gap"]  # what is trained
 data: str = ""  # path of an extxyz file of your own; its frames are trained on too
@@ -73,8 +72,8 @@ labels = {name: protocol.architecture(name).LABEL for name in architectures}
 # Everything that is computed here is declared in a profile, one readable file, and a liquid of
 # your own is a profile too: the sizes and budgets of a known one with your molecules, your state,
 # and ranges of density and temperature moved to them. On the command line this is
-# `crosstrain new`. The example is 1,2-dimethoxyethane, an ether: no model of the study is trained
-# on it.
+# `crosstrain new`. The example is tetrahydrofuran, a ring ether that occurs nowhere in the study:
+# not in its training sets, not among its unseen molecules.
 
 # %%
 mine = own.profile_for(
@@ -228,7 +227,8 @@ pd.Series({key: "; ".join(lines) for key, lines in said.items()}, name="the stud
 #
 # To take part, a file in `potentials/` defines these names, and nothing else in the library
 # changes; its package joins the requirements, and its cost per frame the budget of a profile that
-# has one.
+# has one. [Add an architecture](add_an_architecture.md) walks through the whole change, from the
+# first line of the file to the tests that tell whether it is right.
 
 # %%
 offered = [*vars(protocol.Potential), *vars(protocol.Architecture)]
@@ -237,43 +237,15 @@ names = [n for n in dict.fromkeys(offered) if not n.startswith("_") and hasattr(
 pd.DataFrame({"in gap.py": {n: own.in_a_line(getattr(gap, n)) for n in names}})
 
 # %% [markdown]
-# **Constants** say what it is called, what its model file is called (the suffix tells the
-# architecture of a file), and what it costs, for estimates only. `VERSION` is part of every key: it
-# is raised when the same settings would give another model, and the stored ones are then old.
+# Two traps are common to all trainers: units and sign of the stress, and labels that a trainer
+# passes over without a word. GAP wants the virial, and reads a matrix as no label at all, so the
+# counts that it reports are compared with what it was given.
 #
-# **Settings** are a checked table of hyperparameters with defaults. A profile gives the ones that
-# differ; a wrong name is refused with the list of those allowed.
-
-# %%
-print(inspect.getsource(gap.Settings))
-
-# %% [markdown]
-# **train** turns frames into what the trainer reads, calls it, and returns the model file. Two
-# traps are common to all: units and sign of the stress, and labels that a trainer passes over
-# without a word. GAP wants the virial, and reads a matrix as no label at all, so the counts that
-# it reports are compared with what it was given.
-
-# %%
-print(inspect.getsource(gap._with_labels))
-print(inspect.getsource(gap._check_labels))
-
-# %% [markdown]
-# **calculator** loads a model as an ASE calculator: energy, forces and stress, the same whatever
-# was evaluated before, and also for a molecule that is not periodic.
+# All architectures are trained for equal time. A network takes as many steps as the budget allows.
+# A fit has no steps: a small budget takes sparse points away, and a large one is not used up.
 #
-# **samples, sized** let all architectures be trained for equal time. A network takes as many steps
-# as the budget allows. A fit has no steps: a small budget takes sparse points away, and a large one
-# is not used up.
-
-# %%
-print(inspect.getsource(gap.sized))
-print(inspect.getsource(gap.learning_curve))
-
-# %% [markdown]
-# That is all. Listed under `training.architectures`, it is trained on every row of the matrix, run,
-# relabelled and scored, as it was above; in the section `third` of a profile, on some rows only.
-# The tests take it along in the same way: forces against finite differences, stress, order of
-# atoms, supercells, an interrupted training.
+# Listed under `training.architectures` of a profile, an architecture is trained on every row of the
+# matrix, run, relabelled and scored, as it was above; in the section `third`, on some rows only.
 
 # %%
 training = lab.each(models, lambda step: lab.read(step, "training.json"))
