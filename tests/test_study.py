@@ -470,7 +470,7 @@ def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on
 
 
 def test_a_longer_training_is_the_study_s_own_with_more_time():
-    study = Study("campaign")
+    study = Study("laptop")
     longer, asked = study.longer(), study.profile.longer_training
     assert list(longer) == list(study.profile.training.architectures)
     for architecture, model in longer.items():
@@ -487,7 +487,7 @@ def test_a_longer_training_is_the_study_s_own_with_more_time():
 
 
 def test_a_longer_training_needs_a_budget():
-    asked = Study("campaign").profile.longer_training.model_copy(update={"set": "classical"})
+    asked = Study("laptop").profile.longer_training.model_copy(update={"set": "classical"})
     study = Study(Study("smoke").profile.model_copy(update={"longer_training": asked}))
     with pytest.raises(ValueError, match=r"longer_training needs training\.budget"):
         study.longer()

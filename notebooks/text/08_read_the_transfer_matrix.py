@@ -525,14 +525,16 @@ for name in (name for name in names if name != base):
 # ## Limits
 #
 # Few seeds make wide intervals: undecided does not mean that there is no effect. All sets were
-# trained for the same time, so a larger set is seen fewer times. Where an architecture's liquid
-# does not live, an error on its own run has no value, and the comparison is lost rather than won;
-# survival sees it. A gain over a control is at equal numbers of frames only where the table of
-# frames says so: at the size of `laptop` for the iterated blocks, and not for `scan` and
-# `molecules`, alone or together. The reference liquid is sampled by some of the models that it
-# judges (they are named under the first heading), and most deviations of radial distribution
-# functions are within the noise, so the score says more of life and density than of structure:
-# longer runs would tell more. And an effect in one small liquid at one state is not one in all.
+# trained for the same time, so a larger set is seen fewer times, and twice that time would lower
+# the errors of both architectures (notebook [03](03_train_two_architectures.ipynb)). Where an
+# architecture's liquid does not live, an error on its own run has no value, and the comparison is
+# lost rather than won; survival sees it. A gain over a control is at equal numbers of frames only
+# where the table of frames says so: at the size of `laptop` for the iterated blocks, and not for
+# `scan` and `molecules`, alone or together. The reference liquid is sampled by some of the models
+# that it judges (they are named under the first heading), and most deviations of radial
+# distribution functions are within the noise, so the score says more of life and density than of
+# structure: longer runs would tell more. And an effect in one small liquid at one state is not one
+# in all.
 #
 # **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
 # Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:
