@@ -65,7 +65,7 @@ def small_profile() -> dict:
         "tests": {},
     }
     for section in set(profiles.OF_THE_STUDY) - {"published"}:
-        del values[section]
+        values.pop(section, None)
     values["published"]["liquids"] = {}
     values["training"] |= {
         "sets": ["water"],
