@@ -208,6 +208,10 @@ for name, longer in lab.longer().items():
         liquids[key] = lab.each(steps, lambda step: lab.read(step, "observed.json"))
 summaries.error_table(unseen) if unseen else print("not run: this profile asks for none")
 
+# %% [markdown]
+# Errors with their standard errors, as in the table above. Their change in percent, and how the
+# liquids of these models ended, which notebook [04](04_run_liquid_dynamics.ipynb) is about:
+
 # %%
 for (label, times), runs in liquids.items():
     for run in runs.values():
