@@ -25,11 +25,12 @@ def stored(runs):
 def stop_in_training(command, runs, environment, by):
     """Start a command, stop it when it trains; return its exit code and what it said."""
     command = [sys.executable, "-m", "crosstrain", *command]
-    before = set(runs.glob("scratch/thf/work/train-*"))
+    under_way = runs / "scratch" / "thf" / "work"
+    before = set(under_way.glob("train-*"))
     said = runs / "said.txt"  # no pipe: what a killed run leaves behind would hold it open
     with said.open("w") as file:
         process = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
-        while set(runs.glob("scratch/thf/work/train-*")) <= before and process.poll() is None:
+        while set(under_way.glob("train-*")) <= before and process.poll() is None:
             time.sleep(0.2)
         time.sleep(3)
         process.send_signal(by)

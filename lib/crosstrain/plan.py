@@ -308,13 +308,13 @@ class Plan:
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
         chosen = potentials.settings(architecture, settings)
-        parts = self.blocks_of(sets)
-        sizes = {name: int(size) if size else None for name, size in map(_part, parts)}
-        if len(sizes) < len(parts):
+        parts = [_part(part) for part in self.blocks_of(sets)]
+        first_frames = {name: int(size) for name, size in parts if size}
+        if len(dict(parts)) < len(parts):
             raise ValueError(f"sets {sets!r}: a block is there twice")
         if core_s and not training.budget:
             raise ValueError(f"profile {self.profile.name!r}: core_s needs training.budget")
-        counts = {name: size or self.recipe(name).frames for name, size in sizes.items()}
+        counts = dict(zip(dict(parts), self.sizes(sets).values(), strict=True))
         for name, count in counts.items():
             if count > self.recipe(name).frames:
                 raise ValueError(f"sets {sets!r}: {name} has {self.recipe(name).frames} frames")
@@ -343,16 +343,16 @@ class Plan:
             "device": compute.device,
             "precision": compute.precision,
         }
-        if n_samples and any(map(self.is_iterated, sizes)):
+        if n_samples and any(map(self.is_iterated, counts)):
             params["samples"] = n_samples  # how many frames will be chosen is not known yet
-        if any(sizes.values()):
-            params["first_frames"] = {name: size for name, size in sizes.items() if size}
+        if first_frames:
+            params["first_frames"] = first_frames
         seconds = self.model_s("frame", architecture, chosen.model_dump(), n_atoms / n_frames)
         return declared(
             kind,
             f"{architecture}-{self.set_name(sets)}{tag}-s{seed}",
             params,
-            {name: self.block(name) for name in sizes} | {"atoms": self.atoms()},
+            {name: self.block(name) for name in counts} | {"atoms": self.atoms()},
             estimate_s=module.samples(chosen, n_frames) * seconds,
             is_scratch=getattr(module, "IS_LARGE", False),
         )

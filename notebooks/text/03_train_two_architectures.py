@@ -202,7 +202,7 @@ for name, longer in lab.longer().items():
         found = dict(zip(tests, lab.each(steps, lab.predicted).values(), strict=True))
         of_test = {t: summaries.model_errors_with_spread(f["frames"], f) for t, f in found.items()}
         key = labels[name], f"{times:g} x the time"
-        unseen[key] = {f"{test}: force / meV Å⁻¹": e[FORCE] for test, e in of_test.items()}
+        unseen[key] = {f"{test}: {FORCE}": e[FORCE] for test, e in of_test.items()}
         unseen[key][f"{tests[0]}: intermolecular / %"] = of_test[tests[0]]["intermolecular / %"]
         steps = [lab.observed(run) for run in lab.liquids(model, asked.state)]
         liquids[key] = lab.each(steps, lambda step: lab.read(step, "observed.json"))

@@ -2,8 +2,8 @@
 
 To add one, write a module with the names below; nothing else in the library changes. Its file
 name is its name on the command line and in profiles. ``notebooks/add_an_architecture.md`` walks
-through one. A module whose models come from others names
-them in ``PRETRAINED``; one that cannot be trained here has the names of `Potential` only.
+through one. A module whose models come from others names them in ``PRETRAINED``; one that cannot be
+trained here has the names of `Potential` only.
 """
 
 from __future__ import annotations

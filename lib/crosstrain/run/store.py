@@ -353,19 +353,10 @@ class Store:
 
         The step must be locked.
         """
-        folder = self.folder(step)
-        staging = folder.parent / f".staging-{step.folder_name}"
-        shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
-        staging.mkdir(parents=True)
-        inputs = {name: self.digest(source) for name, source in step.inputs.items()}
-        try:
+        with self._staging(step) as staging:
+            inputs = {name: self.digest(source) for name, source in step.inputs.items()}
             yield staging
             self._seal(step, staging, inputs, dict(cost))
-            if folder.exists():
-                shutil.rmtree(folder)
-            os.replace(staging, folder)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
     def rewrite(self, step: Step, change: Callable[[dict[str, Any], Path], None]) -> None:
         """Change the record of a stored result together with its files, if it can be verified.
@@ -374,14 +365,23 @@ class Store:
         hashes need not be entered.
         """
         folder, record = self.verify(step), self.provenance(step)
-        staging = folder.parent / f".staging-{step.folder_name}"
-        shutil.rmtree(staging, ignore_errors=True)
-        try:
-            shutil.copytree(folder, staging)
+        with self._staging(step) as staging:
+            shutil.copytree(folder, staging, dirs_exist_ok=True)
             change(record, staging)
             record["files"] = _hashes(staging)
             _write_record(staging, record)
-            shutil.rmtree(folder)
+
+    @contextmanager
+    def _staging(self, step: Step) -> Iterator[Path]:
+        """Yield an empty folder that, on leaving without error, takes the place of the result."""
+        folder = self.folder(step)
+        staging = folder.parent / f".staging-{step.folder_name}"
+        shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
+        staging.mkdir(parents=True)
+        try:
+            yield staging
+            if folder.exists():
+                shutil.rmtree(folder)
             os.replace(staging, folder)
         finally:
             shutil.rmtree(staging, ignore_errors=True)

@@ -40,6 +40,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crosstrain.simulate.topology import BondMonitor, bond_events, describe_event
 from crosstrain.simulate.trajectory import (
+    TRAJECTORY,
     Damaged,
     Recorder,
     read_npz,
@@ -552,7 +553,7 @@ class _Run:
     def _close(self, ending: _Ending) -> RunResult:
         """Merge the chunks, write the result, and only then remove what led to it."""
         records = self.recorder.merged()
-        write_trajectory(self.folder / "trajectory.npz", self.atoms, records)
+        write_trajectory(self.folder / TRAJECTORY, self.atoms, records)
         result = RunResult(
             *ending,
             simulated_ps=self.time_ps,
