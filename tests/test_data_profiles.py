@@ -130,9 +130,16 @@ def test_a_loaded_profile_cannot_be_changed_by_accident():
 @pytest.mark.parametrize("section", ["unseen", "larger_box", "longer_training"])
 def test_liquids_are_run_at_a_state_that_there_is(tmp_path, values, section):
     if section == "longer_training":  # smoke has no budget, so it asks for none
-        values[section] = {"times": 2, "set": "classical", "seed": 1}
+        values[section] = {"times": 2, "sets": {"classical": ["mace"]}, "seed": 1}
     values[section]["state"] = "cold"
     with pytest.raises(profiles.ProfileError, match=rf"{section}.state: 'cold'; allowed are hot"):
+        load(tmp_path, values)
+
+
+def test_only_what_the_study_trains_is_trained_longer(tmp_path, values):
+    asked = {"times": 2, "sets": {"classical": ["mace", "gap"]}, "seed": 1, "state": "hot"}
+    values["longer_training"] = asked
+    with pytest.raises(profiles.ProfileError, match=r"classical: gap not trained here; allowed"):
         load(tmp_path, values)
 
 

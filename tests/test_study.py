@@ -472,11 +472,14 @@ def test_the_plan_of_the_paper_profile_names_hours_storage_and_what_they_rest_on
 def test_a_longer_training_is_the_study_s_own_with_more_time():
     study = Study("laptop")
     longer, asked = study.longer(), study.profile.longer_training
-    assert list(longer) == list(study.profile.training.architectures)
-    for architecture, model in longer.items():
-        own = study.model(architecture, asked.set, asked.seed)
-        assert model.name == own.name.replace(asked.set, f"{asked.set}-x2")
-        assert model.inputs["classical"].key == own.inputs["classical"].key
+    assert list(longer) == [(name, sets) for sets, chosen in asked.sets.items() for name in chosen]
+    assert {name for name, _ in longer} == set(study.profile.training.architectures)
+    for (architecture, sets), model in longer.items():
+        own = study.model(architecture, sets, asked.seed)
+        assert model.name == own.name.replace(sets, f"{sets}-x2")
+        assert {n: s.key for n, s in model.inputs.items()} == {
+            n: s.key for n, s in own.inputs.items()
+        }
         changed = {k for k, v in model.params["settings"].items() if own.params["settings"][k] != v}
         lengths = {"steps", "max_num_epochs", "start_stage_two", "report_every", "eval_interval"}
         assert changed and changed <= lengths
@@ -487,7 +490,7 @@ def test_a_longer_training_is_the_study_s_own_with_more_time():
 
 
 def test_a_longer_training_needs_a_budget():
-    asked = Study("laptop").profile.longer_training.model_copy(update={"set": "classical"})
+    asked = Study("laptop").profile.longer_training
     study = Study(Study("smoke").profile.model_copy(update={"longer_training": asked}))
     with pytest.raises(ValueError, match=r"longer_training needs training\.budget"):
         study.longer()

@@ -168,8 +168,8 @@ def enlarged(plan: Plan) -> dict[str, tuple[list[Step], list[Step]]]:
     }
 
 
-def longer(plan: Plan) -> dict[str, Step]:
-    """The model of each architecture that is trained longer than the budget, if the profile asks.
+def longer(plan: Plan) -> dict[tuple[str, str], Step]:
+    """The models trained longer than the budget, by architecture and set, if the profile asks.
 
     Raises
     ------
@@ -183,10 +183,16 @@ def longer(plan: Plan) -> dict[str, Step]:
         raise ValueError(f"profile {plan.profile.name!r}: longer_training needs training.budget")
     core_s = asked.times * training.budget.core_s
     return {
-        name: plan.trained(
-            name, settings, asked.set, asked.seed, tag=f"-x{asked.times:g}", core_s=core_s
+        (name, sets): plan.trained(
+            name,
+            training.architectures[name],
+            sets,
+            asked.seed,
+            tag=f"-x{asked.times:g}",
+            core_s=core_s,
         )
-        for name, settings in training.architectures.items()
+        for sets, chosen in asked.sets.items()
+        for name in chosen
     }
 
 

@@ -196,8 +196,10 @@ summaries.error_table(rows_of)
 
 # %%
 asked, unseen, liquids = lab.profile.longer_training, {}, {}
-for name, longer in lab.longer().items():
-    for times, model in ((1, lab.model(name, asked.set, asked.seed)), (asked.times, longer)):
+for (name, sets), longer in lab.longer().items():
+    if sets != training_set:
+        continue
+    for times, model in ((1, lab.model(name, sets, asked.seed)), (asked.times, longer)):
         steps = [lab.evaluated(model, lab.block(test)) for test in tests]
         found = dict(zip(tests, lab.each(steps, lab.predicted).values(), strict=True))
         of_test = {t: summaries.model_errors_with_spread(f["frames"], f) for t, f in found.items()}

@@ -163,7 +163,9 @@ class LongerTraining(_Part):
     """The same models with more computing time, which tells whether the budget starves them."""
 
     times: float = Field(gt=1, description="as much time as the budget has")
-    set: str
+    sets: dict[str, list[str]] = Field(
+        min_length=1, description="architectures to train longer, by training set"
+    )
     seed: int
     state: str
 
@@ -353,6 +355,17 @@ class Profile(_Part):
             if section and section.state not in self.liquid.states:
                 allowed = ", ".join(self.liquid.states)
                 raise ValueError(f"{name}.state: {section.state!r}; allowed are {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _longer_trainings_are_of_the_study(self) -> Profile:
+        asked = self.longer_training.sets if self.longer_training else {}
+        for sets, chosen in asked.items():
+            if unknown := set(chosen) - self.training.architectures.keys():
+                raise ValueError(
+                    f"longer_training.sets: {sets}: {', '.join(sorted(unknown))} not trained here; "
+                    f"allowed are {', '.join(self.training.architectures)}"
+                )
         return self
 
 
