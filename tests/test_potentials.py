@@ -338,23 +338,25 @@ def test_neighbours_are_those_of_ase_while_atoms_and_cell_move():
     assert 1 < neighbours.n_searches < 30
 
 
-@pytest.mark.parametrize("change", ["move", "cell", "element", "all the way across"])
+@pytest.mark.parametrize("change", ["move", "both", "cell", "element", "all the way across"])
 def test_neighbours_are_searched_for_anew_when_they_must_be(change):
-    atoms = Atoms("HCO", positions=[[0, 0, 0], [6.4, 0, 0], [0, 9, 0]], cell=[20] * 3, pbc=True)
+    x = 9.5 if change == "cell" else 6.4
+    atoms = Atoms("HCO", positions=[[0, 0, 0], [x, 0, 0], [0, 9, 0]], cell=[20] * 3, pbc=True)
     neighbours = deep_potential.Neighbours(5.0)
     assert pairs_of(atoms, neighbours) == []
     if change == "move":
         atoms.positions[1, 0] = 4.9
+    elif change == "both":  # neither by the whole margin
+        atoms.positions[:2, 0] += [0.75, -0.75]
     elif change == "cell":
-        atoms.set_cell([14.0, 20, 20])  # so that an image of 1 comes close, nothing else moves
-        atoms.positions[1, 0] = 9.5
+        atoms.set_cell([14.0, 20, 20])  # so that an image of 1 comes close; no atom moves
     elif change == "element":
         atoms.numbers[0] = 6
     else:
         atoms.positions[0, 0] += 20.0  # the same place
     found = pairs_of(atoms, neighbours)
     assert [pair[:2] for pair in found] == [pair[:2] for pair in pairs_of_ase(atoms, 5.0)]
-    assert len(found) == (2 if change in ("move", "cell") else 0)
+    assert len(found) == (2 if change in ("move", "both", "cell") else 0)
     assert neighbours.n_searches == 2
 
 

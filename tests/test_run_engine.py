@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crosstrain import paths
 from crosstrain.data import frames as fr
-from crosstrain.run.engine import THREAD_VARIABLES, StepsFailed, run_process
+from crosstrain.run.engine import (
+    THREAD_VARIABLES,
+    StepsFailed,
+    _is_done_by_another,
+    run_process,
+)
+from crosstrain.run.versions import versions
 from crosstrain.study import Study
 
 COUNTED = re.compile(r"(\d+) steps? computed")
@@ -62,6 +70,26 @@ def test_a_second_run_computes_nothing(tiny, tmp_path):
     assert len(study.frames("water")) == 3
     assert not list((tmp_path / "runs").rglob(".staging*"))
     assert list((study.store.scratch / "work").iterdir()) == []
+
+
+def test_what_was_left_out_is_computed_again_for_a_reader(tiny):
+    study = Study(str(tiny), announce=False)
+    store, whole = study.store, study.block("water")
+    study.fill([whole], quiet=True)
+    labels = next(iter(whole.inputs.values()))
+
+    def leave_out(record, folder):
+        name = next(iter(record["files"]))
+        (folder / name).unlink()
+        (folder / "kept.txt").write_text("kept")
+        record["left_out"] = {name: record["files"][name]}
+
+    store.rewrite(labels, leave_out)
+    assert study.fill([whole], quiet=True) == 0
+    assert not _is_done_by_another(labels, store)
+    shutil.rmtree(store.folder(whole))
+    assert study.fill([whole], quiet=True) == 2
+    assert store.is_whole(labels) and len(study.frames("water")) == 3
 
 
 def test_nothing_asked_nothing_done(tiny, tmp_path):
@@ -223,3 +251,38 @@ def test_reasons_of_a_failed_process(tmp_path):
     )
     assert run("print('words')") == ""
     assert "words" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_scheduler_that_takes_no_job_ends_the_run_with_its_words(tiny, tmp_path, monkeypatch):
+    sbatch = tmp_path / "bin" / "sbatch"
+    sbatch.parent.mkdir()
+    sbatch.write_text("#!/bin/sh\necho 'sbatch: error: no partition of that name' >&2\nexit 1\n")
+    sbatch.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{sbatch.parent}{os.pathsep}{os.environ['PATH']}")
+    study = Study(str(tiny), announce=False)
+    study.use_engine("slurm")
+    with pytest.raises(RuntimeError, match=r"could not start its jobs.*no partition of that name"):
+        study.fill([study.block("water")], quiet=True)
+    written = sum(file.stat().st_size for file in (tmp_path / "runs").rglob("*.log"))
+    assert written < 1e6  # it told the reason for each step, and each try, without an end
+
+
+def test_a_result_names_the_commit_and_whether_the_library_was_changed(tmp_path, monkeypatch):
+    def git(*arguments):
+        name = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *name, *arguments], cwd=tmp_path, check=True, capture_output=True)
+
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert versions.__wrapped__()["commit"] == ""
+    for name in ("lib/code.py", "data/result.txt"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("1")
+    git("init")
+    git("add", "-A")
+    git("commit", "-m", "first")
+    (tmp_path / "data" / "result.txt").write_text("2")  # a campaign adds results all the time
+    clean = versions.__wrapped__()["commit"]
+    assert re.fullmatch("[0-9a-f]{12}", clean)
+    (tmp_path / "lib" / "code.py").write_text("2")
+    assert versions.__wrapped__()["commit"] == f"{clean}-dirty"

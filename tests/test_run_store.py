@@ -1,6 +1,7 @@
 """The store: keys, publication in one move, damage, and what is computed again."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -268,6 +269,7 @@ def test_a_file_left_out_keeps_the_digest_and_is_computed_only_where_it_is_read(
     digest = store.digest(whole)
     store.rewrite(whole, leave_out)
     assert store.left_out(whole) == ["result.txt"] and store.left_out(model) == []
+    assert store.is_current(whole) and not store.is_whole(whole)
     assert store.digest(whole) == digest
     assert [path.name for path in sorted(store.verify(whole).iterdir())] == [
         "more.txt",
@@ -293,10 +295,30 @@ def test_a_damaged_or_interrupted_rewrite_changes_nothing(store):
     with pytest.raises(OSError, match="disk full"):
         store.rewrite(whole, fail)
     assert (store.verify(whole) / "result.txt").read_text() == "content"
-    assert not list(store.folder(whole).parent.glob(".staging-*"))
+    assert not list(store.folder(whole).parent.glob(".*"))
     (store.folder(whole) / "result.txt").write_text("altered")
     with pytest.raises(StoreError, match=r"result\.txt is missing or not the file"):
         store.rewrite(whole, leave_out)
+
+
+def test_a_rewrite_that_is_interrupted_while_it_moves_leaves_what_there_was(store, monkeypatch):
+    *_, whole, _ = chain()
+    compute(store, [whole])
+
+    def interrupted(source, target, replace=os.replace):
+        if ".staging" in str(source):
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", interrupted)
+        store.rewrite(whole, leave_out)
+    assert (store.verify(whole) / "result.txt").read_text() == "content"
+    folder = store.folder(whole)
+    assert not list(folder.parent.glob(".*"))
+    folder.rename(folder.with_name(f".replaced-{folder.name}"))  # killed at that moment
+    assert compute(store, [whole]) == ["set"]
+    assert store.is_whole(whole) and not list(folder.parent.glob(".*"))
 
 
 def test_a_deleted_result_is_computed_again_and_its_readers_only_if_it_differs(store):

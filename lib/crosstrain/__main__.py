@@ -384,7 +384,7 @@ def _improve(options: argparse.Namespace) -> int:
             raise ValueError(
                 f"{options.name} lacks nothing that is known of; --add says what to add"
             )
-    if not own.was_added(profile, block):
+    if options.add is None or not own.was_added(profile, block):
         own.write(own.with_block(profile, block), own.path_of(options.name))
     return _judged(options.name)
 

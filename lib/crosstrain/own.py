@@ -461,7 +461,11 @@ def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "
         architecture = name.partition("-")[0]
         said += [f"  {line}" for line in guidance(base, lack.block, architecture, state)]
     if found:
-        said += [reach(base, state), f"to add it: crosstrain improve {study.profile.name}"]
+        said.append(reach(base, state))
+    if any(not was_added(study.profile, lack.block) for lack in found.values()):
+        said.append(f"to add it: crosstrain improve {study.profile.name}")
+    elif found:
+        said.append("all of it was added already: what is left are more frames or a larger budget")
     return said
 
 

@@ -380,8 +380,8 @@ class Plan:
         names = [_part(block)[0] for block in self.blocks_of(sets)]
         if not all(self.is_iterated(name) or name in self.profile.blocks for name in names):
             return False
-        counts = self.sizes(sets).values()
-        return all(n <= self.recipe(name).frames for name, n in zip(names, counts, strict=True))
+        counts = self.sizes(sets).items()
+        return all(n <= self.recipe(_part(part)[0]).frames for part, n in counts)
 
     def sizes(self, sets: str) -> dict[str, int]:
         """Return the number of frames of each part of a training set.

@@ -45,12 +45,16 @@ def lighten(study: Study) -> list[str]:
     """Make the stored results that are shipped lighter; return the names of those that were made.
 
     Files of models are left out but of the training sets named in ``training.shipped`` of the
-    profile, and trajectories are packed. What each result was before stays in its record.
+    profile and of those that something not yet computed reads, and trajectories are packed. What
+    each result was before stays in its record.
     """
+    known = [step for step in study.known() if step.is_shipped]
     kept = {model.folder_name for model in study.models(study.profile.training.shipped)}
+    for step in study.store.to_compute(known):
+        kept |= {source.folder_name for source in step.inputs.values()}
     changed = []
-    for step in study.known():
-        record = study.store.provenance(step) if step.is_shipped else None
+    for step in known:
+        record = study.store.provenance(step)
         if record is None:
             continue
         if step.kind == "train" and step.folder_name not in kept and "left_out" not in record:

@@ -50,7 +50,7 @@ def run(order_file: Path) -> None:
     step, store = read_order(order_file)
     _die_with_parent()
     with store.lock(step):
-        if not store.is_current(step):  # else another run stored it meanwhile
+        if not store.is_whole(step):  # else another run stored it meanwhile
             _compute(step, store)
         shutil.rmtree(store.work(step))
 

@@ -372,7 +372,8 @@ class Study(Plan):
         if left_out := self.store.left_out(model):
             raise FileNotFoundError(
                 f"{model.room}/{folder.name}/{left_out[0]} is not shipped, to keep the repository "
-                "light; delete that folder, and 'crosstrain study' trains the model again"
+                "light; delete that folder, and 'crosstrain study', with the profile the model is "
+                "of, trains it again and computes anew what a different file changes"
             )
         return folder / potentials.architecture(model.params["architecture"]).MODEL_FILE
 

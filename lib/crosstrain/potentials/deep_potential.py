@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
@@ -331,6 +331,8 @@ def _with_neighbours(model: Path) -> Calculator:
     from deepmd.pt.utils.env import DEVICE
 
     class Neighboured(DP):
+        implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]
+
         def __init__(self) -> None:
             super().__init__(model=str(model))
             module = self.dp.deep_eval.dp.eval().model["Default"]

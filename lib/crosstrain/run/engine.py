@@ -146,10 +146,18 @@ def _drop_readers(failed: Step, todo: dict[str, Step], failures: dict[str, str])
 
 
 def _outcome(future: Future[str]) -> str:
+    from parsl.executors.errors import BadStateException
+
     try:
         return future.result()
     except Interrupted as error:
         return str(error)
+    except BadStateException as error:  # no other step could run either
+        last = " ".join(str(error).rpartition("Error ")[2].split())
+        raise RuntimeError(
+            f"the engine could not start its jobs; the last one: {last}; when that is mended, the "
+            "same command goes on from here"
+        ) from error
     except Exception as error:
         return f"{type(error).__name__}: {error}"
 
@@ -157,7 +165,7 @@ def _outcome(future: Future[str]) -> str:
 def _is_done_by_another(step: Step, store: Store) -> bool:
     """Whether another run stored a step, and took away the folder that ours was about to use."""
     try:
-        done = store.is_current(step)
+        done = store.is_whole(step)
     except StoreError:
         return False
     if done:

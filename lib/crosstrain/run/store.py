@@ -232,6 +232,10 @@ class Store:
         """Whether a result is stored and its inputs, where stored, are what it was made from."""
         return self._is_current(step, self.provenance)
 
+    def is_whole(self, step: Step) -> bool:
+        """Whether a result is current, with all its files."""
+        return self.is_current(step) and not self.left_out(step)
+
     @staticmethod
     def _is_current(step: Step, provenance: Callable[[Step], dict[str, Any] | None]) -> bool:
         record = provenance(step)
@@ -364,8 +368,8 @@ class Store:
         `change` gets the record, to be changed, and a folder with the files, likewise; their
         hashes need not be entered.
         """
-        folder, record = self.verify(step), self.provenance(step)
-        with self._staging(step) as staging:
+        with self.lock(step), self._staging(step) as staging:
+            folder, record = self.verify(step), self.provenance(step)
             shutil.copytree(folder, staging, dirs_exist_ok=True)
             change(record, staging)
             record["files"] = _hashes(staging)
@@ -376,14 +380,17 @@ class Store:
         """Yield an empty folder that, on leaving without error, takes the place of the result."""
         folder = self.folder(step)
         staging = folder.parent / f".staging-{step.folder_name}"
+        aside = folder.parent / f".replaced-{step.folder_name}"
         shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
+        _put_back(aside, folder)
         staging.mkdir(parents=True)
         try:
             yield staging
             if folder.exists():
-                shutil.rmtree(folder)
+                os.replace(folder, aside)  # at any time one of the two is whole
             os.replace(staging, folder)
         finally:
+            _put_back(aside, folder)
             shutil.rmtree(staging, ignore_errors=True)
 
     def _seal(
@@ -410,6 +417,13 @@ class Store:
             "code": versions(),
         }
         _write_record(staging, record)
+
+
+def _put_back(aside: Path, folder: Path) -> None:
+    """Remove a result that was replaced, or restore it if nothing took its place."""
+    if aside.exists() and not folder.exists():
+        os.replace(aside, folder)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _hashes(folder: Path) -> dict[str, dict[str, Any]]:

@@ -15,12 +15,21 @@ PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", 
 def versions() -> dict[str, str]:
     """Return the version of each of `PACKAGES`, and ``commit``: '' where there is no git.
 
-    The commit ends in ``-dirty`` if files of it were changed.
+    The commit ends in ``-dirty`` if files of the library were changed.
     """
-    asked = ["git", "describe", "--always", "--abbrev=12", "--dirty", "--exclude=*"]
+    return {"commit": _commit()} | {package: metadata.version(package) for package in PACKAGES}
+
+
+def _commit() -> str:
     try:
-        said = subprocess.run(asked, cwd=paths.ROOT, capture_output=True, text=True)
-        commit = said.stdout.strip() if said.returncode == 0 else ""
-    except OSError:
-        commit = ""
-    return {"commit": commit} | {package: metadata.version(package) for package in PACKAGES}
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--", "lib")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return f"{head}-dirty" if changed else head
+
+
+def _git(*arguments: str) -> str:
+    asked = ["git", *arguments]
+    said = subprocess.run(asked, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    return said.stdout.strip()

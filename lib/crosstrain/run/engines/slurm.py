@@ -23,6 +23,7 @@ import sys
 from math import ceil
 
 from parsl import Config, HighThroughputExecutor
+from parsl.executors.errors import BadStateException
 from parsl.jobs.error_handlers import windowed_error_handler
 from parsl.providers import SlurmProvider
 from parsl.utils import wtime_to_minutes
@@ -45,9 +46,15 @@ def configuration(executors: list[HighThroughputExecutor]) -> Config:
         # Parsl's other strategy cancels jobs whose workers are still starting, again and again
         strategy="simple",
         retries=RESUBMISSIONS,  # a step that fails by itself is not resubmitted
+        retry_handler=_cost_of_retry,
         run_dir=str(paths.runs() / "parsl"),
         usage_tracking=0,
     )
+
+
+def _cost_of_retry(error: Exception, _: object) -> int:
+    """Count a resubmission as one, or as too many where the scheduler takes no job."""
+    return RESUBMISSIONS + 1 if isinstance(error, BadStateException) else 1
 
 
 def executor(
