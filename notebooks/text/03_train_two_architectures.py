@@ -139,15 +139,18 @@ for sets in lab.profile.training.sets:
         core_s.setdefault(key, []).append(lab.cost(step)["cpu_s"])
 budget = lab.profile.training.budget
 print(f"planned core time: {budget.core_s / 60:g} min" if budget else "steps as the profile says")
-for step in lab.models(lab.profile.training.sets[:1])[: len(architectures)]:
-    module = protocol.architecture(step.params["architecture"])
-    if hasattr(module, "n_weights"):
-        print(f"{module.LABEL}: {module.n_weights(lab.model_file(step))} weights")
-table = summaries.trainings(records, core_s)
-table.rename_axis(["training set", "architecture"])
+weights = {
+    labels[name]: protocol.architecture(name).n_weights(lab.model_file(model))
+    for name, model in models.items()
+    if hasattr(protocol.architecture(name), "n_weights")
+}
+table = summaries.trainings(records, core_s).rename_axis(["training set", "architecture"])
+table.assign(weights=[weights.get(label, "-") for _, label in table.index])
 
 # %% [markdown]
-# Means over seeds with their scatter; of one seed without. All sets have validation frames of their
+# Means over seeds with their scatter; of one seed without. The final losses are given by their
+# parts, the errors on the validation frames in the last fifth of the frames seen: their weighted
+# sums, which the two programs minimise, are not alike. All sets have validation frames of their
 # own, so errors compare within a row only. The core time is what the trainings took, whose speed
 # also depends on what else the machine did. Of some that were interrupted it counts the last part
 # only, since the parts were not added up when they were trained: they make its large scatters.

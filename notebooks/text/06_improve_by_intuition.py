@@ -465,6 +465,9 @@ for architecture in architectures:
         ends = [run["status"] == "completed" for s in states for run in lived(row, architecture, s)]
         said = f"{sum(ends)} of {len(ends)} runs reached {planned_ps:g} ps"
         print(f"{labels[architecture]}, {row}: {said}")
+        for state in states:
+            values = compare.in_numbers(points[state]["own_force"][row, architecture])
+            print(f"  error between molecules on own {state} runs / meV Å⁻¹: {values}")
 n_seeds = {row: {labels[a]: len(of(row, a)) for a in architectures} for row in rows}
 print(f"seeds: {n_seeds}")
 
@@ -473,7 +476,8 @@ print(f"seeds: {n_seeds}")
 #
 # The blocks, their sizes and the tests are ours, and the tests are of the same kind as the
 # blocks: what improves there is no proof of a better liquid, which is why the liquid is shown.
-# The control adds more frames than a single block and fewer than both together (first table). With
+# The control adds more frames than a single block and fewer than both together (first table). Where
+# a row with one block alone is not run, nothing here tells which of the two did good or harm. With
 # two or three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is
 # limited by the planned time.
 #
