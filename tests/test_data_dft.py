@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.units import bar
-from crosstrain.data import dft, published
+from crosstrain.data import dft, published, summaries
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.data.profiles import Split
+from crosstrain.measure.statistics import Estimate, mean_with_error
 
 SPLIT = Split(train=[0, 2], validate_on=[3], test=[1, 4])
 
@@ -69,12 +70,79 @@ def test_labels_change_the_winner_only_if_there_are_two(winners, said):
     assert str(dft.winner_changes(winners, ["MACE", "DP"])) == said
 
 
+# --- densities --------------------------------------------------------------------------------
+
+
+def of_run(series, **changes) -> dict:
+    estimate = mean_with_error(series[100:], discard=False)
+    seen = {"status": "completed", "reason": "", "time_ps": 5.0, "equilibrated_ps": 1.0}
+    return seen | {"density_g_cm3": estimate._asdict()} | changes
+
+
+def settled(series, **changes):
+    return dft.settled_density(of_run(series, **changes), TIME_PS, series)
+
+
+TIME_PS = np.arange(500) * 0.01
+NOISE = np.random.default_rng(1).normal(0.9, 0.02, 500)
+
+
 def test_only_whole_runs_have_a_density():
-    value = {"value": 0.9, "error": 0.01, "n_effective": 5.04}
-    seen = {"status": "completed", "reason": "", "time_ps": 5.0, "density_g_cm3": value}
-    assert dft.density_row(seen)["density / g cm⁻³"] == "0.900 ± 0.010"
-    died = dft.density_row(seen | {"status": "unstable", "reason": "boil-off"})
-    assert (died["ended"], died["density / g cm⁻³"]) == ("boil-off", "-")
+    found = settled(NOISE)
+    assert found.value == pytest.approx(0.9, abs=0.01)
+    row = dft.density_row(of_run(NOISE), found)
+    assert row["density / g cm⁻³"] == summaries.plus_minus(found.value, found.error)
+    assert row["independent samples"] == round(found.n_effective, 1) > 100
+    early = {"status": "unstable", "reason": "boil-off"}
+    assert settled(NOISE, **early) == "none, ended early"
+    row = dft.density_row(of_run(NOISE, **early), "none, ended early")
+    assert (row["ended"], row["density / g cm⁻³"]) == ("boil-off", "none, ended early")
+    assert row["independent samples"] == "-"
+    assert settled(NOISE, density_g_cm3=None) == "none, too short"
+
+
+def test_a_density_that_drifts_has_not_settled():
+    assert settled(NOISE + 0.1 * TIME_PS) == "not settled"
+    assert settled(NOISE + np.where(TIME_PS < 3, 0, 0.02)) == "not settled"  # from 1 to 5 ps
+    # what comes before the averaged part does not matter
+    assert not isinstance(settled(NOISE + np.where(TIME_PS < 1, 0.5, 0)), str)
+    # halves too short for an error of their own
+    last = {"equilibrated_ps": TIME_PS[-15]}
+    assert settled(NOISE, **last) == "not settled"
+
+
+def test_the_error_of_a_deviation_is_that_of_both():
+    known = dft.Known(500.0, 0.92, 0.04, "the group's MACE", "PBE-D2", "")
+    said = "+0.090 ± 0.050 from the group's MACE, PBE-D2: agrees"
+    assert dft.deviation(Estimate(1.01, 0.03, 5.0), known) == said
+    for value, verdict in ((1.03, "too dense"), (0.81, "too thin"), (0.83, "agrees")):
+        assert dft.deviation(Estimate(value, 0.03, 5.0), known).endswith(f": {verdict}")
+    assert str(known) == "0.92 ± 0.04 g/cm³: the group's MACE, PBE-D2, 500 K ()"
+
+
+def test_densities_are_compared_with_those_of_the_same_labels():
+    def values(*asked):
+        return [known.density_g_cm3 for known in dft.known_densities(*asked)]
+
+    assert values(300) == [1.0948, 1.129, 1.067, 1.041]
+    assert values(300, published.DFT_METHOD) == [1.0948, 1.129, 1.067]
+    assert values(300, "GFN2-xTB") == [1.0948]
+    assert (values(500), values(500, "GFN2-xTB"), values(400)) == ([0.924], [], [])
+    assert {known.who for known in dft.KNOWN_DENSITIES} == set(dft.LINES)
+
+
+def test_a_trace_is_strong_where_it_is_averaged_and_ends_in_a_cross_if_early():
+    fig, ax = plt.subplots()
+    style = {"colour": "red", "linestyle": "--"}
+    dft.density_trace(ax, TIME_PS, NOISE, seen=of_run(NOISE, status="unstable"), **style)
+    pale, strong, cross = ax.lines
+    assert pale.get_alpha() < 1 and pale.get_xdata()[-1] < 1.0
+    assert strong.get_alpha() is None and strong.get_xdata()[0] == 1.0
+    assert {pale.get_linestyle(), strong.get_linestyle()} == {"--"}
+    assert (cross.get_marker(), cross.get_xdata()[0]) == ("x", TIME_PS[-1])
+    dft.density_trace(ax, TIME_PS, NOISE, seen={"status": "completed"}, **style)
+    assert [len(line.get_xdata()) for line in ax.lines[3:]] == [500, 0]  # all pale
+    plt.close(fig)
 
 
 def test_labels_of_another_method_replace_those_of_the_file():
@@ -90,9 +158,3 @@ def test_labels_of_another_method_replace_those_of_the_file():
     assert (found.info["seed"], found.info[ENERGY], found.info["method"]) == ("20", -7, "GFN2-xTB")
     assert (found.arrays[FORCES] == 1).all()
     assert frames[1].info[ENERGY] == -1.0
-
-
-def test_densities_are_known_near_two_temperatures():
-    assert dft.known_density(300)[0] == 1.0948
-    assert dft.known_density(500)[0] == 0.924
-    assert dft.known_density(400) is None

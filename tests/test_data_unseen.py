@@ -7,12 +7,19 @@ import numpy as np
 import pandas as pd
 import pytest
 from ase import Atoms
+from ase.build import molecule as ase_molecule
 from crosstrain.build import boxes
 from crosstrain.build.molecules import molecule
 from crosstrain.data import unseen
+from crosstrain.data.frames import FORCES
+from crosstrain.measure.errors import split_frame_forces
+from crosstrain.measure.verdicts import rank_correlation
 from crosstrain.simulate.topology import BondEvent, describe_event
+from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
+GROUPS = {"EC": "known", "EMC": "known", "DMC": "shape", "PC": "shape"}
+GROUPS |= {"VC": "chemistry", "DME": "chemistry"}
 STAYS = {"known": [1.0, 1.0], "shape": [1.0, 1.0, 1.0], "chemistry": [1.0, 1.0, 1.0]}
 
 
@@ -24,10 +31,12 @@ def judge(**groups):
 @pytest.mark.parametrize(
     ("groups", "kept", "lost", "claim"),
     [
-        ({}, "supported", "not supported", "not supported"),
+        ({}, "undecided", "undecided", "undecided"),
+        ({"shape": [0.9, 0.8, 1.0]}, "undecided", "undecided", "undecided"),
+        ({"chemistry": [0.98, 0.97, 0.99]}, "supported", "not supported", "not supported"),
         ({"chemistry": [0.2, 0.1, 0.3]}, "supported", "supported", "supported"),
         ({"chemistry": [0.2, 0.9, 1.0]}, "supported", "undecided", "undecided"),
-        ({"shape": [0.1, 0.2, 0.1]}, "not supported", "not supported", "not supported"),
+        ({"shape": [0.1, 0.2, 0.1]}, "not supported", "undecided", "not supported"),
         ({"shape": [0.5, 1.0, 1.0], "chemistry": [0.0, 0.0, 0.0]}, "undecided", "supported",
          "undecided"),
         ({"chemistry": [0.95, 0.95, 0.95]}, "supported", "not supported", "not supported"),
@@ -38,6 +47,15 @@ def test_the_claim_needs_both_parts(groups, kept, lost, claim):
     assert [f.verdict.value for f in (found.kept, found.lost, found.claim)] == [kept, lost, claim]
 
 
+def test_the_end_of_the_planned_time_is_a_ceiling():
+    nothing_died = judge()
+    assert str(nothing_died.claim) == "undecided: every run reached the end"
+    assert nothing_died.kept.reason == nothing_died.lost.reason == "every run reached the end"
+    one_shape_died = judge(shape=[0.1, 0.2, 0.1])
+    assert str(one_shape_died.lost) == "undecided: every run reached the end"
+    assert judge(chemistry=[1.0, 1.0, 0.2]).kept.reason != "every run reached the end"
+
+
 def test_without_living_known_liquids_nothing_is_decided():
     found = judge(known=[0.5, 1.0], chemistry=[0.0, 0.0])
     assert str(found.claim) == "undecided: the known liquids live 0.75 of the planned time"
@@ -45,7 +63,7 @@ def test_without_living_known_liquids_nothing_is_decided():
 
 
 def test_a_single_molecule_decides_nothing():
-    assert "fewer than two molecules" in judge(shape=[1.0]).kept.reason
+    assert "fewer than two molecules" in judge(shape=[1.0], chemistry=[0.1, 0.2]).kept.reason
     assert "fewer than two molecules" in judge(known=[1.0], chemistry=[0.1]).claim.reason
 
 
@@ -74,7 +92,9 @@ def test_the_bond_that_ended_a_run_by_its_place_in_the_molecule():
     assert change("formed", n, n + 2) == ("formed within one", (0, 2))
     assert unseen.first_change("density 0.29 g/cm³ below 0.3", atoms) is None
     assert unseen.in_words("ethanol", {("broken", (2, n - 1)): 2}) == "O2-H8 broken (2)"
-    assert unseen.in_words("ethanol", {}) == "none"
+    assert unseen.in_words("ethanol", {}) == "-"
+    ended = {("broken", (0, 1)): 1, "boiled off": 2}
+    assert unseen.in_words("ethanol", ended) == "boiled off (2), C0-C1 broken (1)"
 
 
 def test_drawing_holds_the_colours_of_what_changed():
@@ -82,7 +102,7 @@ def test_drawing_holds_the_colours_of_what_changed():
     unseen.drawing(axes[0], "ethanol", {})
     unseen.drawing(axes[1], "ethanol", {("broken", (0, 1)): 3, ("formed between two", (2, 2)): 1})
     plain, marked = (np.asarray(ax.images[0].get_array())[..., :3] for ax in axes)
-    red = np.array([0xCC, 0x33, 0x11]) / 255
+    red = np.array(to_rgb(unseen.BROKEN_COLOUR))
     assert not (np.abs(plain - red).max(axis=-1) < 0.02).any()
     assert (np.abs(marked - red).max(axis=-1) < 0.02).any()
     plt.close(fig)
@@ -107,6 +127,52 @@ def test_pure_clusters_are_found_and_taken_out():
     assert part["frames"] == [frames[0], frames[2]]
     assert part["energy_eV"].tolist() == [0, 2]
     assert part["forces_eV_A"][1][0, 0] == 2
+
+
+def water(composition, n_molecules, force) -> Atoms:
+    """Return water molecules far apart, each pulled by a force of opposite sign to the next."""
+    one = ase_molecule("H2O")
+    atoms = Atoms()
+    for k in range(n_molecules):
+        atoms += Atoms(one.symbols, one.positions + np.array([10.0 * k, 0, 0]))
+    index = np.repeat(np.arange(n_molecules), 3)
+    atoms.arrays["molecule"] = index
+    atoms.arrays[FORCES] = np.where(index % 2, -force, force)[:, None] * [[1.0, 0, 0]]
+    bonds = [(3 * k, 3 * k + i) for k in range(n_molecules) for i in (1, 2)]
+    atoms.info |= {"composition": composition, "bonds": np.array(bonds)}
+    return atoms
+
+
+def test_errors_between_molecules_come_from_clusters_and_are_not_relative():
+    frames = [water("X:1", 1, 0.0), water("X:2", 2, 0.01), water("Y:1", 1, 0.0)]
+    said = {
+        "frames": frames,
+        "forces_eV_A": [frame.arrays[FORCES] + [0.0, 0.0, 0.03] for frame in frames],
+        "energy_eV": np.zeros(3),
+        "stress_eV_A3": np.zeros((3, 6)),
+    }
+    one, other = unseen.cluster_errors(said)
+    assert (one["molecule"], one["clusters"], one["single molecules"]) == ("X", 1, 1)
+    truth, wrong = (
+        split_frame_forces([frames[1]], [forces])[0].intermolecular
+        for forces in (frames[1].arrays[FORCES], np.full((6, 3), [0.0, 0.0, 0.03]))
+    )
+    assert one["reference"] == pytest.approx(1e3 * np.sqrt(np.mean(truth**2)))
+    assert one["intermolecular"] == pytest.approx(1e3 * np.sqrt(np.mean(wrong**2)))
+    assert (other["clusters"], other["single molecules"]) == (0, 1)
+    assert np.isnan([other["intermolecular"], other["reference"]]).all()
+
+
+def test_parts_stand_below_each_other_and_molecules_in_their_order():
+    table = pd.DataFrame(
+        [("b", "DMC", 1.0, 5.0), ("b", "DMC", 3.0, 5.0), ("a", "EC", 4.0, np.nan)],
+        columns=["model", "molecule", "turn", "stretch"],
+    )
+    found = unseen.by_part(table, ["turn", "stretch"], ["model"], ["EC", "VC", "DMC"])
+    assert list(found.columns) == ["EC", "DMC"]
+    assert list(found.index) == [("turn", "b"), ("turn", "a"), ("stretch", "b"), ("stretch", "a")]
+    assert found.loc[("turn", "b"), "DMC"] == 2 and found.loc[("turn", "a"), "EC"] == 4
+    assert np.isnan(found.loc[("stretch", "a"), "EC"])
 
 
 @pytest.fixture
@@ -143,6 +209,60 @@ def test_names_of_molecules_at_one_distance_do_not_lie_on_each_other(table):
     assert not any(one.overlaps(other) for one, other in itertools.pairwise(extents))
     assert ax.texts[0].xy[0] == 0.1 and ax.texts[2].xy[0] == 0.1002  # the threads lead home
     plt.close(fig)
+
+
+def test_architectures_do_not_hide_each_other():
+    rows = [("DMC", name, 1.0) for name in ("MACE", "DP")] + [("PC", "DP", 1.0)]
+    lived = pd.DataFrame(rows, columns=["molecule", "architecture", "lived"])
+    fig, ax = plt.subplots()
+    options = {"groups": GROUPS, "colours": {"DP": "blue", "MACE": "red"}}
+    unseen.against_distance(ax, {"DMC": 0.1, "PC": 0.2}, lived, "lived", **options)
+    at = {(line.get_color(), round(line.get_xdata()[0], 4)) for line in ax.lines}
+    assert at == {("blue", 0.0991), ("red", 0.1009), ("blue", 0.1991)}
+    plt.close(fig)
+
+
+def test_the_legend_names_architectures_by_colour_and_groups_by_marker():
+    fig = plt.figure(layout="constrained")
+    unseen.legend(fig, {"DP": "blue"})
+    first, *rest = fig.legends[0].legend_handles
+    assert first.get_label() == "DP" and first.get_facecolor()[:3] == to_rgb("blue")
+    assert [line.get_marker() for line in rest] == [*unseen.GROUP_MARKERS.values()]
+    plt.close(fig)
+
+
+def test_rank_correlations_in_a_table():
+    x, rng = np.arange(6), np.random.default_rng(0)
+    perfect = rank_correlation(x, x, rng=rng)
+    none = rank_correlation(x, np.ones(6), rng=rng)
+    ranks = {("classical", "DP"): {"error": perfect, "survival": none}}
+    row = unseen.rank_table(ranks).loc[("classical", "DP")]
+    assert (row["error: rank"], row["survival: rank"], row["survival: p"]) == ("1.00", "-", "-")
+    assert row["error: p"] == f"{perfect.p_value:.2g}"
+    said = unseen.chance_of(ranks, 0.95)  # what has no value has no p value
+    assert said == "1 of 1 p values below 0.05; by chance alone about 0.1"
+
+
+def runs_of(training_set, lived_by_group, architecture="DP"):
+    rows = [(training_set, architecture, m, lived_by_group[g]) for m, g in GROUPS.items()]
+    return pd.DataFrame(rows, columns=["training set", "architecture", "molecule", "lived"])
+
+
+def test_only_sets_that_hold_the_known_liquids_are_pooled():
+    good = {"known": 1.0, "shape": 1.0, "chemistry": 0.2}
+    tables = [
+        runs_of("one", good),
+        runs_of("two", good | {"chemistry": 0.4}),
+        runs_of("bad", {"known": 0.89, "shape": 0.0, "chemistry": 0.0}),
+        runs_of("one", good, "MACE"),
+        runs_of("bad", dict.fromkeys(good, 0.1), "GAP"),
+    ]
+    judged, passed = unseen.judge_models(pd.concat(tables), GROUPS, margin=0.1, seed=0)
+    assert passed == {"DP": ["one", "two"], "MACE": ["one"]}
+    pooled = {key for key in judged if key[0] == unseen.POOLED}
+    assert pooled == {(unseen.POOLED, "DP")}  # one set alone is no pool
+    assert judged[unseen.POOLED, "DP"].survival == pytest.approx(good | {"chemistry": 0.3})
+    assert judged["bad", "DP"].claim.reason == "the known liquids live 0.89 of the planned time"
 
 
 def test_no_labelled_frame_is_no_error():

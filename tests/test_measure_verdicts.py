@@ -56,6 +56,12 @@ def test_several_effects(found, of_all, of_any):
     assert str(verdicts.of_any(found)) == of_any
 
 
+def test_only_what_is_open_says_why_a_claim_is_undecided():
+    clear = Finding(Verdict.SUPPORTED, "all alike")
+    still_open = Finding(Verdict.UNDECIDED, "the interval holds zero")
+    assert verdicts.all_hold([clear, still_open]) == still_open
+
+
 def test_bonferroni():
     assert verdicts.bonferroni(0.95, 5) == pytest.approx(0.99)
     assert verdicts.bonferroni(0.95, 0) == 0.95

@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from crosstrain import paths
+from crosstrain.data import published
 from crosstrain.run import notebooks
 from PIL import Image
 
@@ -87,6 +88,26 @@ print("after")
 """
 )
 
+NEEDING = (
+    HEAD
+    + """\
+# %%
+import os
+from crosstrain.run.notebooks import NO_DATA
+
+# %%
+if not os.environ.get("CROSSTRAIN_PUBLISHED"):
+    print(f"{NO_DATA}: some.xyz")
+    raise SystemExit(0)
+
+# %%
+from crosstrain.data import figures
+from matplotlib.figure import Figure
+
+figures.save(Figure(), "data", notebook="02_fail", parameters={}, inputs={})
+"""
+)
+
 LEAVING = FAILING.replace('raise ValueError("no such thing\\nand more")', "raise SystemExit(0)")
 
 
@@ -141,6 +162,39 @@ def test_a_notebook_may_end_itself(folder, tmp_path):
     assert printed(notebook) == "before\n"
     kinds = [out.output_type for c in notebook.cells if c.cell_type == "code" for out in c.outputs]
     assert kinds == ["stream"]
+
+
+def test_a_page_without_published_data_does_not_replace_one_that_has_them(
+    folder, tmp_path, monkeypatch, capsys
+):
+    (folder / "text" / "02_fail.py").write_text(NEEDING)
+    target, figures = tmp_path / "02_fail.ipynb", tmp_path / "figures"
+
+    def render(published):
+        monkeypatch.setenv("CROSSTRAIN_PUBLISHED", published)
+        notebooks.execute("02_fail", {}, target=target, figures=figures)
+        return target.read_bytes(), sorted(path.name for path in figures.glob("*"))
+
+    without, there = render("")
+    assert notebooks.NO_DATA in without.decode() and there == []
+    whole, there = render("here")
+    assert notebooks.NO_DATA + ":" not in printed(nbformat.reads(whole.decode(), as_version=4))
+    assert there == ["02_fail__data.pdf", "02_fail__data.png", "manifest.json"]
+    assert capsys.readouterr().err == ""
+    # one of an older text stays too, and is stale
+    (folder / "text" / "02_fail.py").write_text(NEEDING + "\n# more\n")
+    assert render("") == (whole, there)
+    said = "02_fail: published data not available; the stored page and its figures are kept\n"
+    assert capsys.readouterr().err == said
+    shutil.copy(target, folder)
+    assert notebooks.is_stale("02_fail")
+
+
+def test_published_data_are_missed_in_the_words_that_pages_are_known_by(tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSTRAIN_PUBLISHED", "")
+    monkeypatch.setattr(published.pooch, "os_cache", lambda _: tmp_path)
+    with pytest.raises(published.NotAvailable, match=f"^{notebooks.NO_DATA}: ECEMC.xyz"):
+        published.path("ECEMC.xyz", download=False)
 
 
 def test_what_a_rendered_notebook_holds(rendered):

@@ -112,10 +112,27 @@ def single_runs(plan: Plan, model: Step) -> dict[str, Step]:
 
     Published models are run at every state, fine-tuned ones where the profile says.
     """
-    tuning, states = plan.profile.foundation.fine_tuning, plan.profile.liquid.states
-    is_tuned = tuning and model.params["architecture"] in tuning.architectures.values()
-    names = tuning.states if is_tuned and model.kind == "train" else states_of(plan, model)
+    states = plan.profile.liquid.states
+    is_tuned = _is_tuned(plan, model)
+    names = plan.profile.foundation.fine_tuning.states if is_tuned else states_of(plan, model)
     return {name: liquid(plan, model, name, states[name].replicas[0]) for name in names}
+
+
+def compared_runs(plan: Plan, model: Step) -> dict[str, list[Step]]:
+    """The runs of its liquid that a model is compared by, at each state where it is run.
+
+    Of published and fine-tuned models one; of bespoke ones every replica, as in the transfer
+    matrix, for a single run can be a lucky one.
+    """
+    if model.kind == "pretrained" or _is_tuned(plan, model):
+        return {state: [run] for state, run in single_runs(plan, model).items()}
+    return {state: liquids(plan, model, state) for state in states_of(plan, model)}
+
+
+def _is_tuned(plan: Plan, model: Step) -> bool:
+    tuning = plan.profile.foundation.fine_tuning
+    tuned = tuning.architectures.values() if tuning else ()
+    return model.kind == "train" and model.params["architecture"] in tuned
 
 
 def level_of_theory(plan: Plan, model: Step) -> str:
@@ -130,10 +147,8 @@ def compared(plan: Plan) -> list[Step]:
     if plan.profile.foundation is None:
         return []
     found, _ = foundation_models(plan)
-    runs = {model: list(single_runs(plan, model).values()) for model in found.values()}
-    # every replica, as in the transfer matrix, beside which the size scan stands
-    runs |= {
-        model: [run for state in states_of(plan, model) for run in liquids(plan, model, state)]
-        for model in bespoke_models(plan)
-    }
-    return [step for model, each in runs.items() for step in judged(plan, model, each)]
+    steps = []
+    for model in (*found.values(), *bespoke_models(plan)):
+        runs = compared_runs(plan, model).values()
+        steps += judged(plan, model, [run for each in runs for run in each])
+    return steps

@@ -315,9 +315,11 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
         print(f"{columns[name]} on {row}: fixed set {error}, {said}")
 
 # %% [markdown]
-# Does the architecture with the largest error on the fixed set die first? A score rests on density
-# and structure, and a run this short has hardly left its starting box, so that scores of a short
-# and a long run say little about each other.
+# Does the architecture with the largest error on the fixed set die first? Compare no further than
+# the shortest planned time in the lines above: a run that lived all of its planned time did not
+# die, whatever its error, and only a run that ended before that shortest time is known to have died
+# before it. A score rests on density and structure, and a run this short has hardly left its
+# starting box, so that scores of a short and a long run say little about each other.
 
 # %% [markdown]
 # ## What we found

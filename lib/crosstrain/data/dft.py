@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase.units import bar
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import ArrayLike
 from pandas import DataFrame
 
 from crosstrain.build.boxes import density_g_cm3
 from crosstrain.data import summaries
+from crosstrain.data.figures import REFERENCE_COLOUR
 from crosstrain.data.frames import STRESS
 from crosstrain.data.profiles import Split
 from crosstrain.measure import errors
+from crosstrain.measure.statistics import Estimate, mean_with_error
 from crosstrain.measure.transfer import Effect, attempt, contrast
 from crosstrain.measure.verdicts import Finding, Verdict, of_one
 
@@ -22,19 +27,72 @@ TRAIN, VALIDATE, TEST = "train", "validate", "test"
 MARKERS = {TRAIN: "o", VALIDATE: "s", TEST: "o"}
 COMPONENTS = ("translation", "rotation", "vibration", "total")
 
-KNOWN_DENSITIES = {
-    298.15: (1.0948, "experiment, x_EC = 0.336, 25 °C: Wang et al. 2022"),
-    500.0: (0.924, "the group's MACE of its full set, ± 0.02 between seeds: Svahn et al. 2026"),
-}
-"""Density (g/cm³) of liquid EC/EMC near x_EC = 1/3 and 1 atm, and where it is from, by
-temperature (K). Doi 10.1016/j.xcrp.2022.101047 and, digitised, 10.1021/acs.jctc.5c02043."""
+
+class Known(NamedTuple):
+    """A density of liquid EC/EMC near x_EC = 1/3 and 1 atm, to compare with.
+
+    Attributes
+    ----------
+    temperature_K, density_g_cm3
+    error_g_cm3
+        Standard error; 0 where none was given.
+    who
+        A key of `LINES`.
+    method
+        Level of theory of the labels; '' for the experiment.
+    source
+    """
+
+    temperature_K: float
+    density_g_cm3: float
+    error_g_cm3: float
+    who: str
+    method: str
+    source: str
+
+    def __str__(self) -> str:
+        error = f" ± {self.error_g_cm3:g}" if self.error_g_cm3 else ""
+        value = f"{self.density_g_cm3:g}{error} g/cm³"
+        return f"{value}: {self.name}, {self.temperature_K:g} K ({self.source})"
+
+    @property
+    def name(self) -> str:
+        """Who found it, and by which method."""
+        return f"{self.who}, {self.method}" if self.method else self.who
+
+
+# line styles by who found a density
+LINES = {"experiment": "-", "the group's MACE": "--", "the group's GAP": "-."}
+KNOWN_DENSITIES = (
+    Known(298.15, 1.0948, 0.0, "experiment", "", "Wang et al. 2022, x_EC = 0.336"),
+    Known(298.0, 1.129, 0.0, "the group's MACE", "PBE-D2", "Svahn et al. 2026"),
+    Known(300.0, 1.067, 0.0, "the group's GAP", "PBE-D2", "Magdău et al. 2023"),
+    Known(298.0, 1.041, 0.0, "the group's MACE", "PBE-D3", "Svahn et al. 2026"),
+    Known(500.0, 0.924, 0.02, "the group's MACE", "PBE-D2", "Svahn et al. 2026, digitised"),
+)
+"""Doi 10.1016/j.xcrp.2022.101047, 10.1021/acs.jctc.5c02043 and 10.1038/s41524-023-01100-w. The
+error at 500 K is the scatter of five seeds."""
 NEAR_K = 5.0
+REACH = 2.0
+"""Standard errors within which two densities agree."""
 
 
-def known_density(temperature_K: float) -> tuple[float, str] | None:
-    """Return a density (g/cm³) to compare with, and where it is from; None if there is none."""
-    near = [T for T in KNOWN_DENSITIES if abs(T - temperature_K) <= NEAR_K]
-    return KNOWN_DENSITIES[near[0]] if near else None
+def known_densities(temperature_K: float, method: str | None = None) -> list[Known]:
+    """Return densities to compare with, by what is known near a temperature.
+
+    Parameters
+    ----------
+    temperature_K : float
+    method : str, optional
+        Of the labels of a model, such as `published.DFT_METHOD`: experiment, and what others found
+        with models of the same method. Default: all.
+    """
+    return [
+        known
+        for known in KNOWN_DENSITIES
+        if abs(known.temperature_K - temperature_K) <= NEAR_K
+        and (method is None or method.startswith(known.method))
+    ]
 
 
 def roles(split: Split) -> dict[int, str]:
@@ -104,9 +162,9 @@ def by_block(
             face = colours[name] if role == TEST else "white"
             style = {"color": colours[name], "markerfacecolor": face, "linestyle": ""}
             ax.plot(mine["block"], mine[column], marker, **style)
-        ticks = [f"{row.temperature_K:g} K\n{row.density_g_cm3:.2f}" for row in table.itertuples()]
-        ax.set_xticks(table["block"], ticks, fontsize=7.5)
-    ax.set_xlabel("block: temperature, density / g cm$^{-3}$")
+        ticks = [f"{temperature_K:g}" for temperature_K in table["temperature_K"]]
+        ax.set_xticks(table["block"], ticks, fontsize=8)
+    ax.set_xlabel("temperature of the block / K")
 
 
 def log_ratios(table: DataFrame, other: DataFrame, column: str) -> np.ndarray:
@@ -154,20 +212,113 @@ def winner_changes(winners: Sequence[str], names: Sequence[str]) -> Finding:
     return Finding(Verdict.SUPPORTED if len(set(winners)) > 1 else Verdict.NOT_SUPPORTED)
 
 
-def density_row(seen: Mapping[str, Any]) -> dict[str, Any]:
+def settled_density(
+    seen: Mapping[str, Any], time_ps: ArrayLike, density_g_cm3: ArrayLike
+) -> Estimate | str:
+    """Return the density (g/cm³) of a run, or in words why it has none.
+
+    Parameters
+    ----------
+    seen : mapping
+        Content of ``observed.json``.
+    time_ps, density_g_cm3 : array_like, shape (n,)
+        Of the run.
+
+    Notes
+    -----
+    A run has settled if the means of the two halves of the averaged part differ by no more than
+    `REACH` standard errors of their difference, each half with the error of its own independent
+    samples.
+    """
+    if seen["status"] != "completed":
+        return "none, ended early"
+    known = seen["density_g_cm3"]
+    if known is None:
+        return "none, too short"
+    kept = np.asarray(density_g_cm3)[np.asarray(time_ps) >= seen["equilibrated_ps"]]
+    return Estimate(**known) if _halves_agree(kept) else "not settled"
+
+
+def _halves_agree(series: np.ndarray) -> bool:
+    try:
+        halves = [mean_with_error(half, discard=False) for half in np.array_split(series, 2)]
+    except ValueError:  # too few samples, or constant
+        return False
+    error = np.hypot(*(half.error for half in halves))
+    return bool(abs(halves[1].value - halves[0].value) <= REACH * error)  # False if that is NaN
+
+
+def density_row(seen: Mapping[str, Any], found: Estimate | str) -> dict[str, Any]:
     """Return how a run ended and its density, for one row of a table.
 
     Parameters
     ----------
     seen : mapping
         Content of ``observed.json``.
+    found : Estimate or str
+        From `settled_density`.
     """
-    density = seen["density_g_cm3"]
-    is_whole = seen["status"] == "completed" and density
-    said = summaries.plus_minus(density["value"], density["error"]) if is_whole else "-"
+    has_one = isinstance(found, Estimate)
     return {
         "ended": seen["reason"] or seen["status"],
         "lived / ps": seen["time_ps"],
-        "density / g cm⁻³": said,
-        "independent samples": round(density["n_effective"], 1) if is_whole else "-",
+        "density / g cm⁻³": summaries.plus_minus(*found[:2]) if has_one else found,
+        "independent samples": round(found.n_effective, 1) if has_one else "-",
     }
+
+
+def deviation(found: Estimate, known: Known) -> str:
+    """Return how far a density is from a known one, with its error, and whether they agree.
+
+    The error is that of both; they agree if they differ by no more than `REACH` times that.
+    """
+    off = found.value - known.density_g_cm3
+    error = float(np.hypot(found.error, known.error_g_cm3))
+    verdict = "agrees" if abs(off) <= REACH * error else "too dense" if off > 0 else "too thin"
+    return f"{off:+.3f} ± {error:.3f} from {known.name}: {verdict}"
+
+
+def density_trace(
+    ax: Axes,
+    time_ps: ArrayLike,
+    density_g_cm3: ArrayLike,
+    *,
+    seen: Mapping[str, Any],
+    colour: str,
+    linestyle: str = "-",
+) -> None:
+    """Draw density against time: pale before equilibration, a cross where a run ended early.
+
+    Parameters
+    ----------
+    ax : Axes
+    time_ps, density_g_cm3 : array_like, shape (n,)
+    seen : mapping
+        Content of ``observed.json``.
+    colour, linestyle : str
+    """
+    time, density = np.asarray(time_ps), np.asarray(density_g_cm3)
+    is_kept = time >= seen.get("equilibrated_ps", np.inf)
+    style = {"color": colour, "linestyle": linestyle}
+    ax.plot(time[~is_kept], density[~is_kept], alpha=0.35, linewidth=1, **style)
+    ax.plot(time[is_kept], density[is_kept], linewidth=1.4, **style)
+    if seen["status"] != "completed":
+        ax.plot(time[-1], density[-1], "x", color=colour, markersize=9, markeredgewidth=2)
+
+
+def density_legend(figure: Figure, colours: Mapping[str, str], methods: Mapping[str, str]) -> None:
+    """Add a legend above densities: architectures, methods of labels, what is known.
+
+    Parameters
+    ----------
+    figure : Figure
+    colours : mapping of str to str
+        By name of the architecture.
+    methods : mapping of str to str
+        Line style by method of the labels.
+    """
+    looks = {name: {"color": colour, "marker": "o"} for name, colour in colours.items()}
+    looks |= {f"{m} labels": {"color": "0.5", "linestyle": line} for m, line in methods.items()}
+    looks |= {who: {"color": REFERENCE_COLOUR, "linestyle": line} for who, line in LINES.items()}
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    figure.legend(handles=handles, loc="outside upper center", ncols=4)

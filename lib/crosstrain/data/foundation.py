@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from textwrap import wrap
 from typing import Any
 
@@ -11,19 +11,23 @@ import pandas as pd
 from ase import Atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, NullLocator
 
 from crosstrain.data import costs, summaries
 from crosstrain.data.figures import colour
 from crosstrain.measure.score import LiquidScore
+from crosstrain.measure.verdicts import Verdict
 
 THEORY = "level of theory"
 SAME_THEORY = "that of the labels"
 MIXED = "* trained on another level of theory than the labels it is compared with"
 STATUS = "status"
+NOT_RUN = "not run"
 RAW_ENERGY = "energy / meV atom⁻¹"
 FORCE = "force / meV Å⁻¹"
 INTER = "intermolecular / %"
+GAIN_ERROR = "gain over it: intermolecular / %"
+GAIN_SCORE = "gain over it: score"
 
 
 def theory_note(model: str, labels: str) -> str:
@@ -78,6 +82,8 @@ def error_row(predicted: Mapping[str, Any], level_of_theory: str) -> dict[str, A
 def table(rows: Mapping[Any, Mapping[str, Any]], not_run: Mapping[str, str]) -> pd.DataFrame:
     """Return rows of numbers, and below them the models that were not run, with the reason.
 
+    A column without any number is left out.
+
     Parameters
     ----------
     rows : mapping
@@ -90,7 +96,8 @@ def table(rows: Mapping[Any, Mapping[str, Any]], not_run: Mapping[str, str]) -> 
     for name, reason in not_run.items():
         found[(name, *["-"] * (width - 1)) if width else name] = {STATUS: reason}
     frame = pd.DataFrame.from_dict(found, orient="index", dtype=object)
-    return frame.where(frame.notna(), "-")
+    frame = frame.where(frame.notna(), "-")
+    return frame.loc[:, (frame != "-").any()]
 
 
 def marked(name: str, note: str) -> str:
@@ -126,32 +133,46 @@ def seconds_per_step(
     return found["step"].at(atoms) if "step" in found else float("nan")
 
 
-def footnote(fig: Figure, not_run: Mapping[str, str]) -> None:
-    """Say below a figure what a star means, and which models are not in it and why."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in not_run.items():
-        by_reason.setdefault(reason, []).append(name)
-    lines = [MIXED, *(f"{', '.join(names)}: {reason}" for reason, names in by_reason.items())]
-    fig.supxlabel("\n".join(line for text in lines for line in wrap(text, 110)), fontsize=9)
+def footnote(fig: Figure, not_run: Iterable[str], *, starred: bool = True) -> None:
+    """Say below a figure what a star means, and which models are not in it.
+
+    Parameters
+    ----------
+    fig : Figure
+    not_run : iterable of str
+        Names; the reasons stand in the table of the models.
+    starred : bool
+        Whether the figure has names with a star.
+    """
+    texts = [MIXED] if starred else []
+    if names := "; ".join(not_run):
+        texts.append(f"{names}: not run, see the table of the models")
+    width = int(12 * fig.get_figwidth())  # letters, at this size of the font
+    lines = [line for text in texts for line in wrap(text, width)]
+    fig.supxlabel("\n".join(lines), fontsize=9)
 
 
 def price(ax: Axes, points: Mapping[str, tuple[str, float, float]]) -> None:
     """Draw an error against the core time of a dynamics step (drawn in ms), both logarithmic.
 
+    The colour is that of the architecture; models that share it have a marker each.
+
     Parameters
     ----------
     ax : Axes
     points : mapping of str to tuple
-        By name for people: architecture, seconds per step (NaN if not measured), error.
+        By name for the legend: architecture, seconds per step (NaN if not measured), error.
     """
     if unknown := [name for name, (_, seconds, _) in points.items() if np.isnan(seconds)]:
-        said = "\n".join(wrap(f"time of a step not measured: {', '.join(unknown)}", 60))
+        said = "\n".join(wrap(f"time of a step not measured: {', '.join(unknown)}", 45))
         ax.set_title(said, fontsize=8, loc="left")
+    drawn: dict[str, int] = {}
     for name in (name for name in points if name not in unknown):
         architecture, seconds, error = points[name]
-        ax.loglog(1e3 * seconds, error, "o", color=colour(architecture), markersize=9)
-        offset = {"xytext": (6, 4), "textcoords": "offset points"}
-        ax.annotate(name, (1e3 * seconds, error), fontsize=9, **offset)
+        number = drawn[architecture] = drawn.get(architecture, -1) + 1
+        style = {"color": colour(architecture), "markersize": 9, "alpha": 0.85}
+        marker = "oDs^vP"[number % 6]
+        ax.loglog(1e3 * seconds, error, marker, label=name, linestyle="none", **style)
     ax.set_xlabel("core time per step / ms")
     ax.margins(0.25)
     _plain_numbers(ax)
@@ -163,12 +184,43 @@ def _plain_numbers(ax: Axes) -> None:
         axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
+def by_size(
+    steps: Mapping[str, str], records: Mapping[str, Mapping[str, Any]], sizes: Collection[str]
+) -> dict[str, dict[int, str]]:
+    """Return trained models by variant, or architecture, and by rising number of frames.
+
+    Parameters
+    ----------
+    steps : mapping of str to str
+        Name of the stored step by name in the comparison, such as ``mace_off23-classical.25-s1``;
+        the two differ where a variant is not an architecture.
+    records : mapping
+        Content of ``training.json`` by name of the step.
+    sizes : collection of str
+        Training sets that are parts of one; models of others are left out.
+    """
+    found: dict[str, dict[int, str]] = {}
+    for name, step in steps.items():
+        variant, sets = name.split("-")[:2]
+        if sets in sizes:
+            n_frames = records[step]["n_training"] + records[step]["n_validation"]
+            found.setdefault(variant, {})[n_frames] = name
+    return {variant: dict(sorted(sized.items())) for variant, sized in found.items()}
+
+
+def size_axis(ax: Axes, sizes: Iterable[int]) -> None:
+    """Number a logarithmic axis of labelled frames at the sizes that were tried."""
+    ticks = sorted(set(sizes))
+    ax.set(xscale="log", xlabel="labelled frames")
+    ax.set_xticks(ticks, list(map(str, ticks)))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
 def size_curve(
     ax: Axes, sizes: Sequence[int], values: Sequence[float], *, architecture: str, label: str
 ) -> None:
     """Draw an error against the number of labelled frames, both axes logarithmic."""
     ax.loglog(sizes, values, "o-", color=colour(architecture), label=label)
-    ax.set_xlabel("labelled frames")
     _plain_numbers(ax)
 
 
@@ -179,28 +231,37 @@ def score_curve(
     *,
     architecture: str,
     label: str,
+    beside: float = 0,
 ) -> None:
     """Draw the liquid score, with its interval, against the number of labelled frames.
 
     Models without a score are drawn hollow below the axis.
+
+    Parameters
+    ----------
+    ax : Axes
+    sizes : sequence of int
+    scores : sequence of LiquidScore
+    architecture, label : str
+    beside : float
+        Part of its size by which a point stands to the right of it, so that several intervals at
+        one size can be told apart.
     """
-    shade = colour(architecture)
-    for size, score in zip(sizes, scores, strict=True):
+    shade, places = colour(architecture), (1 + beside) * np.asarray(sizes)
+    for place, score in zip(places, scores, strict=True):
         if np.isnan(score.value):
-            ax.plot(size, -0.1, "o", color=shade, fillstyle="none")
+            ax.plot(place, -0.1, "o", color=shade, fillstyle="none")
             continue
         reach = [[score.value - score.lower], [score.upper - score.value]]
-        ax.errorbar(size, score.value, reach, fmt="o", color=shade, capsize=3)
-    ax.plot(sizes, [score.value for score in scores], "-", color=shade, label=label)
+        ax.errorbar(place, score.value, reach, fmt="o", color=shade, capsize=3)
+    ax.plot(places, [score.value for score in scores], "-", color=shade, label=label)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_yticks([-0.1, 0, 0.25, 0.5, 0.75, 1], ["none", "0", "0.25", "0.5", "0.75", "1"])
-    ax.set(ylim=(-0.18, 1.05), ylabel="liquid score", xlabel="labelled frames", xscale="log")
-    ax.xaxis.set_major_formatter(LogFormatter())
-    ax.xaxis.set_minor_formatter(LogFormatter())
+    ax.set(ylim=(-0.18, 1.05), ylabel="liquid score", xscale="log")
 
 
-def frames_to_match(curve: Mapping[int, float], target: float) -> int | None:
-    """Return the smallest number of frames at which an error is no larger than a target, or None.
+def enough(curve: Mapping[int, float], target: float) -> str:
+    """Return in words the smallest number of frames at which an error is no larger than a target.
 
     Parameters
     ----------
@@ -209,14 +270,80 @@ def frames_to_match(curve: Mapping[int, float], target: float) -> int | None:
     target : float
     """
     reached = [size for size, error in curve.items() if error <= target]
-    return min(reached) if reached else None
+    if not reached:
+        return f"none of up to {max(curve)}"
+    return f"{min(reached)}" + (", the fewest tried" if min(reached) == min(curve) else "")
+
+
+def controls(
+    rows: Iterable[str],
+    *,
+    base: str,
+    control: str,
+    iterated_control: str,
+    iterated: Collection[str],
+) -> dict[str, str]:
+    """Return the control of each training set that adds blocks to the base.
+
+    Parameters
+    ----------
+    rows : iterable of str
+        Training sets.
+    base : str
+        The set that blocks are added to.
+    control, iterated_control : str
+        The base with more frames of its own kind: beside blocks made by people, and as many as an
+        iterated block adds.
+    iterated : collection of str
+        Blocks.
+    """
+    own = {f"{base}+{block}" for block in iterated}
+    return {
+        row: iterated_control if row in own else control
+        for row in rows
+        if row.startswith(f"{base}+") and row not in (control, iterated_control)
+    }
+
+
+Judged = tuple[float, LiquidScore]
+"""Intermolecular force error (%) of a model, and the score of its liquid."""
+
+
+def against_control(mine: Judged, control: str, other: Judged | None) -> dict[str, str]:
+    """Return what a training set gains over its control, for a row of a table; positive is better.
+
+    Parameters
+    ----------
+    mine : Judged
+    control : str
+        Its name, '' if the set has none.
+    other : Judged or None
+        Of the control; None if it was not run.
+    """
+    if not control or other is None:
+        gains = "-" if not control else NOT_RUN
+        return {"control": control or "-", GAIN_ERROR: gains, GAIN_SCORE: gains}
+    (error, score), (other_error, other_score) = mine, other
+    difference = score.value - other_score.value
+    gained = "no score"
+    if not np.isnan(difference):
+        gained = f"{difference:+.2f}, {_side(score, other_score)}"
+    return {"control": control, GAIN_ERROR: f"{other_error - error:+.1f}", GAIN_SCORE: gained}
+
+
+def _side(mine: LiquidScore, other: LiquidScore) -> str:
+    """On which side of another interval a score's lies; undecided if they overlap."""
+    if mine.upper < other.lower:
+        return "worse"
+    return "better" if mine.lower > other.upper else Verdict.UNDECIDED.value
 
 
 def verdict(foundation: LiquidScore, bespoke: Mapping[str, LiquidScore]) -> str:
     """Return whether a foundation model's liquid is worse than that of the best bespoke model.
 
     Our rule: worse, if its interval lies wholly below that of the bespoke model of highest score;
-    better, if wholly above; else alike.
+    better, if wholly above; else undecided. The highest of many noisy scores is too high on
+    average, which favours the bespoke models.
 
     Parameters
     ----------
@@ -227,34 +354,34 @@ def verdict(foundation: LiquidScore, bespoke: Mapping[str, LiquidScore]) -> str:
     Returns
     -------
     str
-        ``worse``, ``alike`` or ``better`` with what is compared, or ``open`` with the reason.
+        ``worse``, ``better`` or ``undecided``, with what is compared.
     """
     known = {name: score for name, score in bespoke.items() if not np.isnan(score.value)}
     if np.isnan(foundation.value) or not known:
-        return "open: no trusted reference value to compare with, or no bespoke liquid"
+        return f"{Verdict.UNDECIDED}: no trusted reference to compare with, or no bespoke liquid"
     name = max(known, key=lambda key: known[key].value)
-    best = known[name]
-    word = "alike"
-    if foundation.upper < best.lower:
-        word = "worse"
-    elif foundation.lower > best.upper:
-        word = "better"
-    mine = f"{foundation.value:.2f} ({foundation.lower:.2f} to {foundation.upper:.2f})"
-    return f"{word}: score {mine} against {best.value:.2f} of {name}"
+    mine, best = (summaries.score_sentence(score) for score in (foundation, known[name]))
+    chosen = f"the best of {len(known)} bespoke models"
+    return f"{_side(foundation, known[name])}: {mine}, against {best}, of {name}, {chosen}"
 
 
 def claim(verdicts: Mapping[str, str]) -> str:
     """Return what verdicts on foundation models, as published, say of the claim that they need
     system-specific data.
 
+    Only clear verdicts count; without any the claim is undecided.
+
     Parameters
     ----------
     verdicts : mapping of str to str
         What `verdict` returned, by model and state.
     """
-    decided = {name: said for name, said in verdicts.items() if not said.startswith("open")}
-    if not decided:
-        return "open: no foundation model could be compared by its liquid"
-    worse = sum(said.startswith("worse") for said in decided.values())
-    word = {0: "not supported", len(decided): "supported"}.get(worse, "supported in part")
-    return f"{word}: worse than the best bespoke model in {worse} of {len(decided)} comparisons"
+    worse, better = (
+        sum(said.startswith(word) for said in verdicts.values()) for word in ("worse", "better")
+    )
+    clear, among = worse + better, f"{len(verdicts)} comparisons"
+    if not clear:
+        return f"{Verdict.UNDECIDED}: none of {among} is clear"
+    word = {0: Verdict.NOT_SUPPORTED.value, clear: Verdict.SUPPORTED.value}
+    said = word.get(worse, "supported in part")
+    return f"{said}: worse in {worse} and better in {better} of {among}, the others are undecided"

@@ -9,9 +9,13 @@ from typing import Any
 
 import matplotlib.image
 import numpy as np
+import pandas as pd
 from ase import Atoms
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from pandas import DataFrame
 
@@ -38,11 +42,15 @@ GROUPS = {
 }
 GROUP_COLOURS = {"known": "#7F7F7F", "shape": PALETTE[2], "chemistry": PALETTE[3]}
 GROUP_MARKERS = {"known": "s", "shape": "o", "chemistry": "^"}
-BROKEN_COLOUR, FORMED_COLOUR = "#CC3311", "#E69F00"
+BROKEN_COLOUR, FORMED_COLOUR, COUNT_COLOUR = "#EE6677", "#E69F00", "#000000"
 
 Change = tuple[str, tuple[int, int]]
 """``broken`` with the two atoms of a bond, or ``formed between two`` molecules or ``formed within
 one`` with those of a new one, counted within their molecules."""
+
+POOLED = "sets that pass"
+CEILING = "every run reached the end"
+"""Why nothing is decided: who would have lived longer is beyond the planned time."""
 
 
 # --- where molecules break ------------------------------------------------------------------------
@@ -101,7 +109,8 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
             broken[bond.GetIdx()] = to_rgb(BROKEN_COLOUR)
     formed = {i for (kind, pair) in found if kind != "broken" for i in pair}
     canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
-    canvas.drawOptions().annotationFontScale = 0.9
+    canvas.drawOptions().annotationFontScale = 1.1
+    canvas.drawOptions().setBondNoteColour(to_rgb(COUNT_COLOUR))
     rdMolDraw2D.PrepareAndDrawMolecule(
         canvas,
         mol,
@@ -114,14 +123,29 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
     ax.set_axis_off()
 
 
-def in_words(name: str, found: Mapping[Change, int]) -> str:
-    """Return changed bonds in words, such as ``C1-O2 broken (3)``."""
+def in_words(name: str, found: Mapping[Change | str, int]) -> str:
+    """Return how runs ended early, such as ``C1-O2 broken (3), boiled off (1)``; a dash: none did.
+
+    Parameters
+    ----------
+    name : str
+        As for `drawing`.
+    found : mapping of Change or str to int
+        How often each bond changed, and each other reason ended a run.
+    """
     symbols = [atom.GetSymbol() for atom in rdkit_molecule(name).GetAtoms()]
-    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-    said = [
-        f"{'-'.join(f'{symbols[i]}{i}' for i in pair)} {kind} ({n})" for (kind, pair), n in ordered
-    ]
-    return ", ".join(said) or "none"
+    said = {}
+    for ending, count in found.items():
+        words = ending
+        if not isinstance(ending, str):
+            kind, pair = ending
+            words = f"{'-'.join(f'{symbols[i]}{i}' for i in pair)} {kind}"
+        said[words] = count
+    ordered = sorted(said.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{words} ({count})" for words, count in ordered) or "-"
+
+
+# --- errors of forces ---------------------------------------------------------------------------
 
 
 def pure_clusters(frames: Sequence[Atoms]) -> dict[str, list[int]]:
@@ -153,6 +177,76 @@ def relative_errors(predicted: Mapping[str, Any]) -> dict[str, float]:
         return dict.fromkeys(COMPONENTS, np.nan)
     found = summaries.force_errors(predicted["frames"], predicted)
     return {name: 100 * deviation.relative for name, deviation in found.items()}
+
+
+def cluster_errors(predicted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return force errors on the published clusters of one kind of molecule, a row for each kind.
+
+    Forces between the molecules of a cluster can be next to nothing, and there are none in a frame
+    of a single molecule, so their error is not made relative, and is had from clusters alone.
+
+    Parameters
+    ----------
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it.
+
+    Returns
+    -------
+    list of dict
+        ``molecule``; the numbers of ``clusters`` (two molecules or more) and of ``single
+        molecules``; of the clusters ``intermolecular``, the RMSE, and ``reference``, the RMS of
+        the reference, meV/Å, NaN without a cluster; and of all ``vibration``, percent.
+    """
+    rows = []
+    for molecule, numbers in pure_clusters(predicted["frames"]).items():
+        clusters = [i for i in numbers if _n_molecules(predicted["frames"][i]) > 1]
+        error, size = _between_molecules_meV_A(part_of(predicted, clusters))
+        rows.append(
+            {
+                "molecule": molecule,
+                "clusters": len(clusters),
+                "single molecules": len(numbers) - len(clusters),
+                "intermolecular": error,
+                "reference": size,
+                "vibration": relative_errors(part_of(predicted, numbers))["vibration"],
+            }
+        )
+    return rows
+
+
+def _n_molecules(frame: Atoms) -> int:
+    return sum(composition_counts(frame.info["composition"]).values())
+
+
+def _between_molecules_meV_A(predicted: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the RMSE of the forces between molecules, and the RMS of the reference's."""
+    if not predicted["frames"]:
+        return np.nan, np.nan
+    found = summaries.force_errors(predicted["frames"], predicted)["intermolecular"]
+    return 1e3 * found.rmse, 1e3 * found.rmse / found.relative
+
+
+def by_part(
+    table: DataFrame, parts: Sequence[str], keys: Sequence[str], molecules: Sequence[str]
+) -> DataFrame:
+    """Return means of columns: a row for each of them and each model, a column for each molecule.
+
+    Parameters
+    ----------
+    table : DataFrame
+        With ``molecule``, the keys and the parts.
+    parts : sequence of str
+        Columns to average.
+    keys : sequence of str
+        Columns that tell models apart.
+    molecules : sequence of str
+        From left to right; one that the table lacks is left out.
+    """
+    means = table.groupby([*keys, "molecule"], sort=False)[list(parts)].mean()
+    stacked = {part: means[part].unstack(sort=False) for part in parts}
+    present = set(table["molecule"])
+    found = pd.concat(stacked, names=["part"])
+    return found.reindex(columns=[molecule for molecule in molecules if molecule in present])
 
 
 def by_molecule(
@@ -205,11 +299,28 @@ def against_distance(
         As for `by_molecule`; a mean that is not finite is left out.
     groups : mapping of str to str
         The group of each molecule, which gives its marker.
+
+    Notes
+    -----
+    Points of the architectures stand a little beside each other, around the molecule's distance.
     """
     means = table.groupby(["molecule", "architecture"])[column].mean()
+    shift = dict(zip(colours, _beside(len(colours), np.ptp([*distance.values()])), strict=True))
     for (molecule, architecture), value in means[np.isfinite(means)].items():
-        style = {"color": colours[architecture], "markersize": 8, "alpha": 0.85}
-        ax.plot(distance[molecule], value, GROUP_MARKERS[groups[molecule]], **style)
+        style = {"color": colours[architecture], "markersize": 7, "alpha": 0.85}
+        place = distance[molecule] + shift[architecture]
+        ax.plot(place, value, GROUP_MARKERS[groups[molecule]], **style)
+    _name_above(ax, distance)
+    ax.set_xlabel("distance from the training set / Å$^{-1}$")
+
+
+def _beside(number: int, span: float, share: float = 0.018) -> NDArray[np.float64]:
+    """Return shifts around 0, `share` of a span apart, for points that would hide each other."""
+    return share * span * (np.arange(number) - (number - 1) / 2)
+
+
+def _name_above(ax: Axes, distance: Mapping[str, float]) -> None:
+    """Write the name of each molecule above its distance, with a thread that leads there."""
     ordered = sorted(distance, key=distance.__getitem__)
     places = _apart([distance[molecule] for molecule in ordered])
     for molecule, place in zip(ordered, places, strict=True):
@@ -219,7 +330,6 @@ def against_distance(
         ax.annotate(
             molecule, (distance[molecule], 1), (place, 1.06), arrowprops=thread, **at, **label
         )
-    ax.set_xlabel("distance from the training set / Å$^{-1}$")
 
 
 def _apart(rising: Sequence[float], share: float = 0.045) -> list[float]:
@@ -228,6 +338,24 @@ def _apart(rising: Sequence[float], share: float = 0.045) -> list[float]:
     for value in rising:
         places.append(max([value, *(place + gap for place in places[-1:])]))
     return places
+
+
+def legend(figure: Figure, colours: Mapping[str, str]) -> None:
+    """Add a legend above all panels: architectures by colour, groups of molecules by marker.
+
+    Parameters
+    ----------
+    figure : Figure
+        With constrained layout, as `crosstrain.data.figures.use_style` sets it.
+    colours : mapping of str to str
+        By architecture.
+    """
+    handles = [Patch(color=shade, label=name) for name, shade in colours.items()]
+    handles += [
+        Line2D([], [], color="0.5", linestyle="", marker=GROUP_MARKERS[group], label=words)
+        for group, words in GROUPS.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
 
 
 def rank_with_distance(
@@ -243,6 +371,44 @@ def rank_with_distance(
     means = means[np.isfinite(means)]
     x = [distance[molecule] for molecule in means.index]
     return rank_correlation(x, means.to_numpy(), rng=rng, confidence=confidence)
+
+
+def rank_table(ranks: Mapping[Any, Mapping[str, RankCorrelation]]) -> DataFrame:
+    """Return rank correlations with their intervals and p values; a dash: none can be had.
+
+    Parameters
+    ----------
+    ranks : mapping
+        By model, a row each, and by what is correlated with the distance, three columns each.
+    """
+    rows = {
+        key: {
+            f"{name}: {column}": words
+            for name, rank in of_key.items()
+            for column, words in _rank_in_words(rank).items()
+        }
+        for key, of_key in ranks.items()
+    }
+    return DataFrame.from_dict(rows, orient="index")
+
+
+def _rank_in_words(rank: RankCorrelation) -> dict[str, str]:
+    if np.isnan(rank.value):
+        return dict.fromkeys(("rank", "interval", "p"), "-")
+    interval = f"{rank.lower:.2f} to {rank.upper:.2f}"
+    return {"rank": f"{rank.value:.2f}", "interval": interval, "p": f"{rank.p_value:.2g}"}
+
+
+def chance_of(ranks: Mapping[Any, Mapping[str, RankCorrelation]], confidence: float) -> str:
+    """Say how many p values are below 1 - confidence, and how many would be by chance alone."""
+    found = [rank for of_key in ranks.values() for rank in of_key.values()]
+    p_values = [rank.p_value for rank in found if not np.isnan(rank.value)]
+    level = 1 - confidence
+    below = sum(p < level for p in p_values)
+    return (
+        f"{below} of {len(p_values)} p values below {level:.2g}; "
+        f"by chance alone about {level * len(p_values):.1f}"
+    )
 
 
 # --- the claim ----------------------------------------------------------------------------------
@@ -288,6 +454,11 @@ def generalisation(
     difference decides and the finding says so. Where the known liquids themselves live less than
     1 - m, nothing can be kept or lost, and all is undecided.
 
+    The end of the planned time is a ceiling. Where known molecules and those of another chemistry
+    all reach it, nobody knows who would have lived shorter: lost is undecided. So is kept if those
+    of another shape reach it, too; if some of another chemistry did not, the time was long enough
+    to see molecules fail, and reaching its end counts.
+
     Parameters
     ----------
     survival : mapping of str to sequence of float
@@ -310,14 +481,80 @@ def generalisation(
     if lacking:
         raise ValueError(f"survival has nothing for {lacking[0]!r}; allowed are all of {[*GROUPS]}")
     means = {name: float(np.mean(survival[name])) for name in GROUPS}
-    if means["known"] < 1 - margin:
+    if not _holds_known(means, margin):
         reason = f"the known liquids live {means['known']:.2f} of the planned time"
         nothing = Finding(Verdict.UNDECIDED, reason)
         return Generalisation(means, nothing, nothing, nothing)
     known, shape, chemistry = (np.asarray(survival[name], dtype=float) for name in GROUPS)
-    kept = _is_longer(shape + margin, known, rng, confidence)
-    lost = _is_longer(known - margin, chemistry, rng, confidence)
+    kept = lost = Finding(Verdict.UNDECIDED, CEILING)
+    if not _all_lived(known, chemistry):
+        lost = _is_longer(known - margin, chemistry, rng, confidence)
+    if not _all_lived(known, shape, chemistry):
+        kept = _is_longer(shape + margin, known, rng, confidence)
     return Generalisation(means, kept, lost, all_hold([kept, lost]))
+
+
+def judge_models(
+    lived: DataFrame,
+    groups: Mapping[str, str],
+    *,
+    margin: float,
+    seed: int,
+    confidence: float = 0.95,
+) -> tuple[dict[tuple[str, str], Generalisation], dict[str, list[str]]]:
+    """Judge the claim for the models of each training set, and for those sets together that pass.
+
+    A set passes if its known liquids live 1 - margin of the planned time: the mean over models that
+    cannot hold these would tell nothing of others.
+
+    Parameters
+    ----------
+    lived : DataFrame
+        With ``training set``, ``architecture``, ``molecule`` and ``lived``, a row for each run.
+    groups : mapping of str to str
+        The group of each molecule.
+    margin, confidence : float
+        As for `generalisation`.
+    seed : int
+        Of each verdict's generator.
+
+    Returns
+    -------
+    judged : dict of (str, str) to Generalisation
+        By training set, or `POOLED` where two or more pass, and architecture.
+    passed : dict of str to list of str
+        The training sets that pass, by architecture; none without one.
+    """
+
+    def judge(runs: DataFrame) -> Generalisation:
+        rng, survival = np.random.default_rng(seed), _survival_by_group(runs, groups)
+        return generalisation(survival, margin=margin, rng=rng, confidence=confidence)
+
+    keys = ["training set", "architecture"]
+    judged = {key: judge(runs) for key, runs in lived.groupby(keys, sort=False)}
+    passed: dict[str, list[str]] = {}
+    for (row, architecture), found in judged.items():
+        if _holds_known(found.survival, margin):
+            passed.setdefault(architecture, []).append(row)
+    for architecture, rows in passed.items():
+        mine = (lived["architecture"] == architecture) & lived["training set"].isin(rows)
+        if len(rows) > 1:
+            judged[POOLED, architecture] = judge(lived[mine])
+    return judged, passed
+
+
+def _holds_known(means: Mapping[str, float], margin: float) -> bool:
+    return means["known"] >= 1 - margin
+
+
+def _survival_by_group(lived: DataFrame, groups: Mapping[str, str]) -> dict[str, list[float]]:
+    """Return the survival fraction of each molecule, the mean over runs, by its group."""
+    means = lived.groupby("molecule")["lived"].mean()
+    return {group: [float(means[m]) for m in groups if groups[m] == group] for group in GROUPS}
+
+
+def _all_lived(*groups: NDArray[np.float64]) -> bool:
+    return all((group == 1).all() for group in groups)
 
 
 def _is_longer(

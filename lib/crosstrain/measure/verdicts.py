@@ -84,7 +84,8 @@ def of_any(effects: Sequence[Effect]) -> Finding:
 
 
 def _undecided(findings: Sequence[Finding]) -> Finding:
-    reasons = dict.fromkeys(found.reason for found in findings if found.reason)
+    open_ones = [found for found in findings if not found.is_clear]
+    reasons = dict.fromkeys(found.reason for found in open_ones if found.reason)
     return Finding(Verdict.UNDECIDED, ", ".join(reasons) or State.NOT_RUN.value)
 
 
