@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -188,6 +189,16 @@ def test_the_energy_has_the_zero_of_the_labels(trained):
         assert frame.get_potential_energy() / len(frame) == pytest.approx(
             label / len(frame), abs=3.0
         )
+
+
+def test_a_model_file_names_no_folder_of_the_machine(trained):
+    file = trained.folder / trained.module.MODEL_FILE
+    inside = [file.read_bytes()]
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as archive:
+            inside += [archive.read(name) for name in archive.namelist()]
+    home = str(Path(protocol.__file__).parents[3]).encode()
+    assert not any(home in part or sys.prefix.encode() in part for part in inside)
 
 
 # --- the engines of MACE ----------------------------------------------------------------------

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -100,7 +101,7 @@ def train(
     _check_curve(folder)
     _run_deepmd(["--pt", "freeze", "-c", ".", "-o", "frozen.pth"], folder)
     target = folder / MODEL_FILE
-    shutil.copyfile(folder / "frozen.pth", target)
+    without_origins(folder / "frozen.pth", target)
     return target
 
 
@@ -365,6 +366,17 @@ def _with_neighbours(model: Path) -> Calculator:
             }
 
     return Neighboured()
+
+
+def without_origins(source: Path, target: Path) -> None:
+    """Copy a ``.pth`` file without its debug records, which name folders of the machine.
+
+    So the same training gives the same file everywhere.
+    """
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in sorted(old.namelist()):
+            if not name.endswith((".debug_pkl", "serialization_id")):
+                new.writestr(zipfile.ZipInfo(name), old.read(name))
 
 
 class Neighbours:
