@@ -405,7 +405,7 @@ unseen.rank_table(ranks)
 # chemistry did not, the time was long enough to see molecules fail, and reaching the end counts.
 #
 # The row *sets that pass* is the mean over the training sets, where there are two or more, whose
-# models pass this gate, $S_\mathrm{known} \ge 1 - m$; with models that cannot hold the known
+# models pass this gate, $S_\mathrm{known} \geq 1 - m$; with models that cannot hold the known
 # liquids it would tell of these.
 
 # %%

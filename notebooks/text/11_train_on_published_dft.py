@@ -283,7 +283,7 @@ for split in asked.splits:
 # drift, too, may give a small error. So a run has *settled* only if the means of the two halves of
 # that part differ by no more than two standard errors of their difference,
 #
-# $$|\bar\rho_2 - \bar\rho_1| \le 2 \sqrt{\sigma_1^2 + \sigma_2^2} ,$$
+# $$|\bar\rho_2 - \bar\rho_1| \leq 2 \sqrt{\sigma_1^2 + \sigma_2^2} ,$$
 #
 # each half with the error $\sigma$ of its own independent samples. One that has not settled, or
 # that ended early, has no density. The rule finds a drift that is large beside the fluctuations; a
