@@ -14,7 +14,7 @@ import pytest
 import yaml
 from crosstrain import judge, paths, shipped
 from crosstrain.data import frames as fr
-from crosstrain.potentials import mace
+from crosstrain.potentials import mace, protocol
 from crosstrain.run.store import Step, Store, sha256
 from crosstrain.simulate.trajectory import TRAJECTORY, read_trajectory, write_trajectory
 from crosstrain.steps import FRAMES, RUN
@@ -162,8 +162,9 @@ def test_predictions_chosen_at_random_are_had_again(study, redo, choice, tmp_pat
     ends = np.cumsum([len(frame) for frame in frames])
     forces = np.split(old["forces_eV_A"], ends[:-1])
     forces = np.concatenate([forces[i] for i in numbers])
-    largest = np.abs(forces).max()
-    np.testing.assert_allclose(new["forces_eV_A"], forces, rtol=0, atol=1e-4 * largest)
+    # what is stored may be of a slower engine, and they were compared on another frame
+    slack = max(1e-4 * np.abs(forces).max(), 2 * protocol.AGREEMENT["forces"])
+    np.testing.assert_allclose(new["forces_eV_A"], forces, rtol=0, atol=slack)
     np.testing.assert_allclose(new["energy_eV"], old["energy_eV"][numbers], rtol=1e-6)
     np.testing.assert_allclose(
         new["stress_eV_A3"], old["stress_eV_A3"][numbers], rtol=1e-3, atol=1e-5
