@@ -146,20 +146,24 @@ def _drop_readers(failed: Step, todo: dict[str, Step], failures: dict[str, str])
 
 
 def _outcome(future: Future[str]) -> str:
-    from parsl.executors.errors import BadStateException
-
     try:
         return future.result()
     except Interrupted as error:
         return str(error)
-    except BadStateException as error:  # no other step could run either
+    except Exception as error:
+        _stop_if_no_job_starts(error)
+        return f"{type(error).__name__}: {error}"
+
+
+def _stop_if_no_job_starts(error: Exception) -> None:
+    from parsl.executors.errors import BadStateException  # the serial engine goes without Parsl
+
+    if isinstance(error, BadStateException):  # no other step could run either
         last = " ".join(str(error).rpartition("Error ")[2].split())
         raise RuntimeError(
             f"the engine could not start its jobs; the last one: {last}; when that is mended, the "
             "same command goes on from here"
         ) from error
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
 
 
 def _is_done_by_another(step: Step, store: Store) -> bool:
