@@ -131,20 +131,6 @@ def test_densities_are_compared_with_those_of_the_same_labels():
     assert {known.who for known in dft.KNOWN_DENSITIES} == set(dft.LINES)
 
 
-def test_a_trace_is_strong_where_it_is_averaged_and_ends_in_a_cross_if_early():
-    fig, ax = plt.subplots()
-    style = {"colour": "red", "linestyle": "--"}
-    dft.density_trace(ax, TIME_PS, NOISE, seen=of_run(NOISE, status="unstable"), **style)
-    pale, strong, cross = ax.lines
-    assert pale.get_alpha() < 1 and pale.get_xdata()[-1] < 1.0
-    assert strong.get_alpha() is None and strong.get_xdata()[0] == 1.0
-    assert {pale.get_linestyle(), strong.get_linestyle()} == {"--"}
-    assert (cross.get_marker(), cross.get_xdata()[0]) == ("x", TIME_PS[-1])
-    dft.density_trace(ax, TIME_PS, NOISE, seen={"status": "completed"}, **style)
-    assert [len(line.get_xdata()) for line in ax.lines[3:]] == [500, 0]  # all pale
-    plt.close(fig)
-
-
 def test_labels_of_another_method_replace_those_of_the_file():
     frames = [frame(0, number) for number in (0, 20)]
     labels = {

@@ -86,12 +86,18 @@ def test_component_bars_are_percentages(ax):
     assert [bar.get_height() for bar in ax.patches] == [25.0] * 4
 
 
-def test_density_trace_without_equilibrated_part_has_no_strong_line(ax):
-    plots.density_trace(ax, [0, 1, 2], [1, 1, 1], colour="k", ended=True)
+def test_a_density_is_strong_where_it_is_averaged_and_ends_in_a_cross_if_early(ax):
+    style = {"colour": "red", "linestyle": "--"}
+    trace = np.arange(5), np.ones(5)
+    seen = {"status": "unstable", "equilibrated_ps": 2.0}
+    plots.density_trace(ax, *trace, seen=seen, **style)
     pale, strong, cross = ax.lines
-    assert len(pale.get_xdata()) == 3
-    assert len(strong.get_xdata()) == 0
-    assert cross.get_xdata() == [2]
+    assert pale.get_alpha() < 1 and list(pale.get_xdata()) == [0, 1, 2]
+    assert strong.get_alpha() is None and list(strong.get_xdata()) == [2, 3, 4]
+    assert {pale.get_linestyle(), strong.get_linestyle()} == {"--"}
+    assert (cross.get_marker(), cross.get_xdata()) == ("x", [4])
+    plots.density_trace(ax, *trace, seen={"status": "completed"}, **style)
+    assert [len(line.get_xdata()) for line in ax.lines[3:]] == [5, 0]  # all pale
 
 
 def test_survival_is_drawn_to_the_planned_time(ax):

@@ -203,9 +203,8 @@ def picture(base: Study, study: Study, model: Step) -> Path:
                 row[0],
                 trajectory.thermo["time_ps"],
                 summaries.densities_g_cm3(trajectory),
+                seen=seen,
                 colour=shade,
-                equilibrated_ps=seen.get("equilibrated_ps"),
-                ended=seen["status"] != "completed",
             )
         at = f"{state.temperature_K:g} K, {state.pressure_bar:g} bar"
         row[0].set(title=at, xlabel="time / ps", ylabel="density / g cm$^{-3}$")

@@ -100,12 +100,8 @@ fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 4), squeeze=F
 panels = dict(zip(states, axes[0], strict=True))
 for architecture, state, liquid in cases:
     trajectory, seen = trajectories[liquid.name], observed[liquid.name]
-    style = {
-        "colour": figures.colour(architecture),
-        "equilibrated_ps": seen.get("equilibrated_ps"),
-        "ended": seen["status"] != "completed",
-    }
     time, density = trajectory.thermo["time_ps"], summaries.densities_g_cm3(trajectory)
+    style = {"seen": seen, "colour": figures.colour(architecture)}
     plots.density_trace(panels[state], time, density, **style)
 for state, ax in panels.items():
     at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
@@ -114,9 +110,9 @@ plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "density")
 
 # %% [markdown]
-# Traces of one colour are replicas and seeds of one architecture; a dotted line marks where the
-# average of one of them begins. Where no part is drawn strong, there was nothing to average. The
-# table has a density for runs that were completed only: the others were no liquid at equilibrium.
+# Traces of one colour are replicas and seeds of one architecture. Where no part is drawn strong,
+# there was nothing to average. The table has a density for runs that were completed only: the
+# others were no liquid at equilibrium.
 
 # %%
 rows = {}

@@ -313,9 +313,8 @@ for state, line in zip(states, axes, strict=True):
             for run in (r for m in of(row, architecture) for r in runs[m.name, state]):
                 seen, track = observed[run.name], tracks[run.name]
                 trace = track.thermo["time_ps"], summaries.densities_g_cm3(track)
-                ended = seen["status"] != "completed"
-                style = {"colour": shade[row], "equilibrated_ps": 0.0, "ended": ended}
-                plots.density_trace(ax, *trace, **style)
+                all_strong = seen | {"equilibrated_ps": 0.0}
+                plots.density_trace(ax, *trace, seen=all_strong, colour=shade[row])
         plots.reference_density(ax, references[state])
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K", loc="left")
         ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))

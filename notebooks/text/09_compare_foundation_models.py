@@ -199,9 +199,7 @@ panels = dict(zip(states, axes[0], strict=True))
 for (name, state, _), run in shown_runs.items():
     moved = lab.trajectory(run)
     trace = moved.thermo["time_ps"], summaries.densities_g_cm3(moved)
-    style = {"equilibrated_ps": seen[run.name].get("equilibrated_ps")}
-    style |= {"colour": shades[name], "ended": records[run.name]["status"] != "completed"}
-    plots.density_trace(panels[state], *trace, **style)
+    plots.density_trace(panels[state], *trace, seen=seen[run.name], colour=shades[name])
 for state, ax in panels.items():
     plots.reference_density(ax, references[state])
     ax.set(title=f"{states[state].temperature_K:g} K", xlabel="time / ps")
@@ -211,7 +209,7 @@ foundation.footnote(fig, not_run)
 lab.save(fig, "densities")
 
 # %% [markdown]
-# A trace for each run of the compared models, pale before it is equilibrated (dotted line); a cross
+# A trace for each run of the compared models, pale before it is equilibrated; a cross
 # marks a run that ended before its time. The black line, with its standard error, is the density of
 # the reference's liquid, where there is one that may be trusted. A trace beside it is a verdict on
 # model *and* theory together where a star stands.

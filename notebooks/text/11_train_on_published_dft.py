@@ -319,7 +319,7 @@ panels = dict(zip(asked.liquids, axes[0], strict=True))
 for (name, kind, liquid), step in runs.items():
     style = {"colour": colours[labels[name]], "linestyle": dashes[kind]}
     trace = traces[step.inputs["trajectory"].name]
-    dft.density_trace(panels[liquid], *trace, seen=observed[step.name], **style)
+    plots.density_trace(panels[liquid], *trace, seen=observed[step.name], **style)
 for liquid, ax in panels.items():
     at = asked.liquids[liquid]
     for known in dft.known_densities(at.temperature_K, methods["dft"]):

@@ -163,20 +163,16 @@ for model in models:
     (run,) = lab.liquids(model, own.STATE)
     seen, trajectory = lab.read(lab.observed(run), "observed.json"), lab.trajectory(run)
     densities = summaries.densities_g_cm3(trajectory)
-    style = {"colour": figures.colour(model.params["architecture"])}
-    style |= {
-        "equilibrated_ps": seen.get("equilibrated_ps"),
-        "ended": seen["status"] != "completed",
-    }
+    style = {"seen": seen, "colour": figures.colour(model.params["architecture"])}
     plots.density_trace(ax, trajectory.thermo["time_ps"], densities, **style)
 plots.architecture_legend(ax, labels)
 ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$")
 lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 
 # %% [markdown]
-# Density of each model's run from the density that was guessed. Strong: the part that is averaged,
-# from the dotted line on; pale: before it. A cross: the run ended there. Does a trace come to rest?
-# One that still rises when the run ends has a density only in name.
+# Density of each model's run from the density that was guessed. Strong: the part that is averaged;
+# pale: before it. A cross: the run ended there. Does a trace come to rest? One that still rises when
+# the run ends has a density only in name.
 
 # %% [markdown]
 # ## What is lacking

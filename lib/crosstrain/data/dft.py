@@ -278,34 +278,6 @@ def deviation(found: Estimate, known: Known) -> str:
     return f"{off:+.3f} ± {error:.3f} from {known.name}: {verdict}"
 
 
-def density_trace(
-    ax: Axes,
-    time_ps: ArrayLike,
-    density_g_cm3: ArrayLike,
-    *,
-    seen: Mapping[str, Any],
-    colour: str,
-    linestyle: str = "-",
-) -> None:
-    """Draw density against time: pale before equilibration, a cross where a run ended early.
-
-    Parameters
-    ----------
-    ax : Axes
-    time_ps, density_g_cm3 : array_like, shape (n,)
-    seen : mapping
-        Content of ``observed.json``.
-    colour, linestyle : str
-    """
-    time, density = np.asarray(time_ps), np.asarray(density_g_cm3)
-    is_kept = time >= seen.get("equilibrated_ps", np.inf)
-    style = {"color": colour, "linestyle": linestyle}
-    ax.plot(time[~is_kept], density[~is_kept], alpha=0.35, linewidth=1, **style)
-    ax.plot(time[is_kept], density[is_kept], linewidth=1.4, **style)
-    if seen["status"] != "completed":
-        ax.plot(time[-1], density[-1], "x", color=colour, markersize=9, markeredgewidth=2)
-
-
 def density_legend(figure: Figure, colours: Mapping[str, str], methods: Mapping[str, str]) -> None:
     """Add a legend above densities: architectures, methods of labels, what is known.
 

@@ -152,32 +152,26 @@ def density_trace(
     time_ps: ArrayLike,
     density_g_cm3: ArrayLike,
     *,
+    seen: Mapping[str, Any],
     colour: str,
-    label: str | None = None,
-    equilibrated_ps: float | None = None,
-    ended: bool = False,
+    linestyle: str = "-",
 ) -> None:
-    """Draw density against time, pale before equilibration, with a cross where the run ended early.
+    """Draw density against time: pale before equilibration, a cross where a run ended early.
 
     Parameters
     ----------
     ax : Axes
     time_ps, density_g_cm3 : array_like, shape (n,)
-    colour : str
-    label : str, optional
-    equilibrated_ps : float, optional
-        Where the averaged part begins; without it the whole trace is pale.
-    ended : bool
-        Whether the run ended before its time.
+    seen : mapping
+        Content of ``observed.json``.
+    colour, linestyle : str
     """
     time, density = np.asarray(time_ps), np.asarray(density_g_cm3)
-    start = np.inf if equilibrated_ps is None else equilibrated_ps
-    ax.plot(time, density, color=colour, alpha=0.35, linewidth=1)
-    kept = time >= start
-    ax.plot(time[kept], density[kept], color=colour, linewidth=1.4, label=label)
-    if kept.any():
-        ax.axvline(start, color=colour, linewidth=0.8, linestyle=":")
-    if ended:
+    first = int(np.searchsorted(time, seen.get("equilibrated_ps", np.inf)))
+    style = {"color": colour, "linestyle": linestyle}
+    ax.plot(time[: first + 1], density[: first + 1], alpha=0.35, linewidth=1, **style)
+    ax.plot(time[first:], density[first:], linewidth=1.4, **style)
+    if seen["status"] != "completed":
         ax.plot(time[-1], density[-1], "x", color=colour, markersize=9, markeredgewidth=2)
 
 
