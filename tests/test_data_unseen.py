@@ -198,6 +198,22 @@ def test_means_are_drawn_by_molecule_and_against_distance(table):
     plt.close(fig)
 
 
+def test_who_lives_on_wrong_forces_is_counted_and_drawn():
+    rows = [("DMC", 10.0, 1.0), ("VC", 90.0, 1.0), ("VC", 90.0, 0.2)]
+    table = pd.DataFrame(rows, columns=["molecule", "total", "lived"]).assign(architecture="DP")
+    other = table[:1].assign(architecture="MACE")
+    counted = unseen.lived_in_spite(pd.concat([table, other]), 50)
+    assert counted.loc["DP"].tolist() == ["1 of 1 runs", "1 of 2 runs"]
+    assert counted.loc["MACE"].tolist() == ["1 of 1 runs", "-"]
+    assert [*counted] == ["error up to 50 %", "error above 50 %"]
+    fig, ax = plt.subplots()
+    groups = {"DMC": "shape", "VC": "chemistry"}
+    unseen.lived_by_error(ax, table, groups=groups, colours={"DP": "blue"})
+    drawn = [(line.get_marker(), *line.get_xydata()[0]) for line in ax.lines]
+    assert drawn == [("o", 10, 1), ("^", 90, 1), ("^", 90, 0.2)]
+    plt.close(fig)
+
+
 def test_names_of_molecules_at_one_distance_do_not_lie_on_each_other(table):
     fig, ax = plt.subplots()
     distance = {"DMC": 0.2, "EC": 0.1001, "EMC": 0.1, "PC": 0.1002}

@@ -302,6 +302,9 @@ def test_a_dry_run_lists_the_campaign_and_where_it_would_run(crosstrain, tiny, t
         "cpu: 2 x 8 steps at a time, 1 threads each, jobs of 24:00:00, partition of sbatch"
     )
     assert not (tmp_path / "runs").exists()
+    only = crosstrain(*command, "--only", "sets").stdout.splitlines()
+    asked = {line.split()[2] for line in only if line.startswith("  to do")}
+    assert {"set", "label"} <= asked and "train" not in asked
     refused = crosstrain("study", "--profile", tiny, "--workers", "0", "--dry-run")
     assert refused.returncode == 2
     assert "workers 0; allowed are 1 or more" in refused.stderr

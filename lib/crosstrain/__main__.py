@@ -145,17 +145,16 @@ def _study(options: argparse.Namespace) -> int:
 
     study = Study(options.profile)
     study.use_engine(options.engine, options.workers)
-    if options.dry_run:
-        warning = engine.without_gpu(
-            study.store.to_compute(study.campaign()), study.profile.compute
-        )
-        print("\n".join([*outlook.lines(study), *study.places(), *warning]))
-        return 0
     steps = study.campaign()
     if options.only:
         steps = study.sets()
     if options.only == "models":
         steps += [step for model in study.models() for step in study.tested(model)]
+    if options.dry_run:
+        asked = outlook.part(study, steps) if options.only else outlook.lines(study)
+        warning = engine.without_gpu(study.store.to_compute(steps), study.profile.compute)
+        print("\n".join([*asked, *study.places(), *warning]))
+        return 0
     done = study.fill(steps)
     print(f"{done} steps computed; {len(steps)} results are up to date")
     for line in study.costs():

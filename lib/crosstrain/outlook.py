@@ -49,6 +49,12 @@ def lines(study: Study, gpu_cores: float | None = None) -> list[str]:
     ]
 
 
+def part(study: Study, steps: Sequence[Step]) -> list[str]:
+    """Return how far some steps of a study are, and what is left of them."""
+    found = campaign.standings(steps, study.store)
+    return [*campaign.lines(found), campaign.summary(found, study.profile.compute.workers)]
+
+
 def _left_to_others(study: Study, gpu_cores: float | None) -> list[str]:
     """What profiles that extend this one have still to compute, a line each."""
     said = []

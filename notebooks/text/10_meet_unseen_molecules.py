@@ -27,7 +27,7 @@
 # is estimated below.
 #
 # **Files made.** Figures `10_meet_unseen_molecules__molecules`, `__survival`, `__broken`,
-# `__forces`, `__clusters` and `__distance`.
+# `__forces`, `__lived_by_error`, `__clusters` and `__distance`.
 
 # %%
 from collections import Counter
@@ -48,6 +48,7 @@ profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a 
 training_set: str = "classical"  # from which distances are measured, and whose models are drawn
 margin: float = 0.1  # difference of survival that counts as none
 confidence: float = 0.95  # of all intervals and verdicts
+wrong_percent: float = 50.0  # error of the whole force above which it counts as wrong
 seed: int = 0  # of the random choices behind intervals
 
 # %%
@@ -264,6 +265,28 @@ lab.save(fig, "forces", training_set=training_set)
 unseen.by_part(errors, [*parts, "total"], keys, list(groups)).round(0)
 
 # %% [markdown]
+# ## Does a wrong force end a run?
+#
+# A liquid that lives is not a liquid that is right. Errors and lives side by side, for all models
+# and molecules:
+
+# %%
+both = lived.merge(errors, on=[*keys, "molecule"])
+fig, ax = plt.subplots(figsize=(7.2, 4.2))
+unseen.lived_by_error(ax, both, groups=groups, colours=colours)
+ax.axvline(wrong_percent, color="0.6", linewidth=1, linestyle=":")
+plots.logarithmic(ax, ax.xaxis)
+unseen.legend(fig, colours)
+lab.save(fig, "lived_by_error", wrong_percent=wrong_percent)
+print("Runs that reached the end:")
+unseen.lived_in_spite(both, wrong_percent)
+
+# %% [markdown]
+# A point for each run. Below the dotted line, `wrong_percent`, a model knows the molecule's forces;
+# above it, its liquid is another one, whether it lives or not. Points at the top right are liquids
+# that hold together on wrong forces: nothing in their trajectories would warn of it.
+
+# %% [markdown]
 # ## Clusters that others have published
 #
 # The snapshots above are of our making. An independent test: gas-phase frames with labels by the
@@ -421,6 +444,10 @@ unseen.claim_table(judged)
 for (row, label), found in judged.items():
     survival = ", ".join(f"{group} {value:.2f}" for group, value in found.survival.items())
     print(f"{label} on {row}: survival {survival}; the claim is {found.claim}")
+for label, mine in both[both["lived"] == 1].groupby("architecture", sort=False):
+    wrong = mine[mine["total"] > wrong_percent]
+    alive = ", ".join(f"{name} {n}" for name, n in wrong["molecule"].value_counts().items())
+    print(f"{label}, to the end on force errors above {wrong_percent:g} %: {alive or 'none'}")
 for (label, molecule), found in where.items():
     if found:
         print(f"{label}, {molecule}: {unseen.in_words(molecule, found)}")

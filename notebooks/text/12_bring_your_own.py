@@ -171,8 +171,8 @@ lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 
 # %% [markdown]
 # Density of each model's run from the density that was guessed. Strong: the part that is averaged;
-# pale: before it. A cross: the run ended there. Does a trace come to rest? One that still rises when
-# the run ends has a density only in name.
+# pale: before it. A cross: the run ended there. Does a trace come to rest? One that still rises at
+# the end has a density only in name.
 
 # %% [markdown]
 # ## What is lacking

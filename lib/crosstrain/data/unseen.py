@@ -276,6 +276,48 @@ def by_molecule(
     ax.set_xticks(range(len(molecules)), molecules, rotation=90)
 
 
+def lived_by_error(
+    ax: Axes, table: DataFrame, *, groups: Mapping[str, str], colours: Mapping[str, str]
+) -> None:
+    """Draw how long each run lived against the force error of its model on that molecule.
+
+    Parameters
+    ----------
+    ax : Axes
+    table : DataFrame
+        With ``molecule``, ``architecture``, ``total`` (%) and ``lived``, a row for each run.
+    groups, colours
+        As for `against_distance`.
+    """
+    for row in table.itertuples():
+        marker = GROUP_MARKERS[groups[row.molecule]]
+        style = {"color": colours[row.architecture], "markersize": 7, "alpha": 0.6}
+        ax.plot(row.total, row.lived, marker, linestyle="", **style)
+    ax.set(xlabel="force error / %", ylabel="part of the planned time lived", ylim=(-0.03, 1.05))
+
+
+def lived_in_spite(table: DataFrame, limit_percent: float) -> DataFrame:
+    """Count the runs that reached the end, with forces that are right and with wrong ones.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As for `lived_by_error`.
+    limit_percent : float
+        The error above which forces count as wrong.
+
+    Returns
+    -------
+    DataFrame
+        A row for each architecture, "n of m runs" in two columns.
+    """
+    kind = np.where(table["total"] > limit_percent, "above", "up to")
+    ended = (table["lived"] == 1).groupby([table["architecture"], kind], sort=False)
+    words = ended.agg(lambda lived: f"{lived.sum()} of {len(lived)} runs").unstack(fill_value="-")
+    words = words.reindex(columns=["up to", "above"], fill_value="-")
+    return words.rename(columns=lambda name: f"error {name} {limit_percent:g} %")
+
+
 # --- how far a molecule is ----------------------------------------------------------------------
 
 
