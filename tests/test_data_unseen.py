@@ -15,6 +15,7 @@ from crosstrain.data.frames import FORCES
 from crosstrain.measure.errors import split_frame_forces
 from crosstrain.measure.verdicts import rank_correlation
 from crosstrain.simulate.topology import BondEvent, describe_event
+from crosstrain.simulate.trajectory import Trajectory
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
@@ -212,6 +213,20 @@ def test_who_lives_on_wrong_forces_is_counted_and_drawn():
     drawn = [(line.get_marker(), *line.get_xydata()[0]) for line in ax.lines]
     assert drawn == [("o", 10, 1), ("^", 90, 1), ("^", 90, 0.2)]
     plt.close(fig)
+
+
+def test_the_density_of_a_run_has_its_error_unless_it_is_too_short():
+    water = ase_molecule("H2O")
+
+    def of(n_rows):
+        volume = 30.0 + np.random.default_rng(0).normal(0, 0.1, n_rows)
+        thermo = {"time_ps": np.arange(n_rows) * 0.1, "volume_A3": volume}
+        once = np.zeros((1, 3, 3)), np.eye(3)[None], np.zeros(1)
+        return unseen.density_in_words(Trajectory(water, *once, thermo))
+
+    value, error = map(float, of(200).split(" ± "))
+    assert abs(value - 18.015 / 30 / 0.602214) < 3 * error < 0.01
+    assert of(2) == "-"
 
 
 def test_names_of_molecules_at_one_distance_do_not_lie_on_each_other(table):

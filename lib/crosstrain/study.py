@@ -418,15 +418,19 @@ class Study(Plan):
         return record and record["cost"]
 
     def save(self, figure: Figure, name: str, **parameters: Any) -> None:
-        """Write a figure with its origin; `parameters` are those of the notebook."""
+        """Write a figure with its origin; `parameters` are those of the notebook.
+
+        Inputs that are scratch are left out: the results that were made from them name them.
+        """
         from crosstrain.data import figures
 
+        kept = {path.name for path in self.store.root.glob("*/*")}
         figures.save(
             figure,
             name,
             notebook=self._notebook,
             parameters={"profile": self.profile.name, **parameters},
-            inputs=self.used,
+            inputs={name: digest for name, digest in self.used.items() if name in kept},
         )
 
     def colophon(self) -> None:

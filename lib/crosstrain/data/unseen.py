@@ -24,6 +24,7 @@ from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import summaries
 from crosstrain.data.figures import PALETTE
 from crosstrain.measure.errors import COMPONENTS
+from crosstrain.measure.statistics import mean_with_error
 from crosstrain.measure.transfer import NotComparable, contrast
 from crosstrain.measure.verdicts import (
     Finding,
@@ -34,6 +35,7 @@ from crosstrain.measure.verdicts import (
     rank_correlation,
 )
 from crosstrain.simulate.topology import read_event
+from crosstrain.simulate.trajectory import Trajectory
 
 GROUPS = {
     "known": "known: trained on",
@@ -316,6 +318,15 @@ def lived_in_spite(table: DataFrame, limit_percent: float) -> DataFrame:
     words = ended.agg(lambda lived: f"{lived.sum()} of {len(lived)} runs").unstack(fill_value="-")
     words = words.reindex(columns=["up to", "above"], fill_value="-")
     return words.rename(columns=lambda name: f"error {name} {limit_percent:g} %")
+
+
+def density_in_words(trajectory: Trajectory) -> str:
+    """Return the mean density (g/cm³) of a run with its error, or a dash if it is too short."""
+    try:
+        known = mean_with_error(summaries.densities_g_cm3(trajectory))
+    except ValueError:
+        return "-"
+    return summaries.plus_minus(known.value, known.error)
 
 
 # --- how far a molecule is ----------------------------------------------------------------------
