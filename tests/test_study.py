@@ -5,9 +5,10 @@ import hashlib
 import json
 import re
 
+import matplotlib.pyplot as plt
 import pytest
 from crosstrain import outlook
-from crosstrain.data import profiles, published
+from crosstrain.data import figures, profiles, published
 from crosstrain.data.profiles import Budget
 from crosstrain.plan import atoms_in
 from crosstrain.run.store import upstream
@@ -193,6 +194,16 @@ def test_generations_are_shown_if_a_training_set_asks_for_their_block(tiny):
     empty = study.profile.model_copy(update={"store": "runs/empty/data"})
     assert list(Study(empty).generations("dp_iterated")) == [1]
     assert with_training(Study(empty), sets=["classical"]).generations("dp_iterated") == {}
+
+
+def test_a_figure_names_what_it_was_made_from_but_no_scratch(tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("CROSSTRAIN_FIGURES", str(tmp_path))
+    study = Study(str(tiny), notebook="01_test", announce=False)
+    (study.store.root / "results" / "kept-0").mkdir(parents=True)
+    study.used = {"kept-0": "1a", "scratch-0": "2b"}
+    study.save(plt.figure(), "line")
+    assert figures.read_manifest(tmp_path)["01_test__line"]["inputs"] == {"kept-0": "1a"}
+    plt.close("all")
 
 
 # --- unseen molecules -------------------------------------------------------------------------
