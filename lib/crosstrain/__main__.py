@@ -145,9 +145,7 @@ def _study(options: argparse.Namespace) -> int:
 
     study = Study(options.profile)
     study.use_engine(options.engine, options.workers)
-    steps = study.campaign()
-    if options.only:
-        steps = study.sets()
+    steps = study.sets() if options.only else study.campaign()
     if options.only == "models":
         steps += [step for model in study.models() for step in study.tested(model)]
     if options.dry_run:

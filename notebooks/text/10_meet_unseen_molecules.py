@@ -296,12 +296,8 @@ unseen.lived_in_spite(both, wrong_percent)
 # %%
 whole = [run for run in runs.values() if ended[run.name]["status"] == "completed"]
 densities = lab.each(whole, lambda run: unseen.density_in_words(lab.trajectory(run)))
-rows = [
-    about[model] | {"molecule": molecule, "density": densities.get(run.name, "-")}
-    for (model, molecule), run in runs.items()
-]
-dense = pd.DataFrame(rows).groupby([*keys, "molecule"], sort=False)["density"].agg(", ".join)
-dense.unstack()
+lived["density"] = [densities.get(run.name, "-") for run in runs.values()]
+lived.groupby([*keys, "molecule"], sort=False)["density"].agg(", ".join).unstack()
 
 # %% [markdown]
 # ## Clusters that others have published
