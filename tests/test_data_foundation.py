@@ -224,6 +224,15 @@ def test_a_gain_over_the_control_is_positive_if_better():
     assert set(foundation.against_control(mine, "", None).values()) == {"-"}
 
 
+def test_which_sets_help_both_kinds_of_model():
+    gains = {("a", "x"): 1.0, ("a", "y"): 2.0, ("b", "x"): -1.0, ("b", "y"): 0.5, ("c", "x"): 3.0}
+    assert foundation.which_gain(gains, "x", "y") == "both gain with a; only y gains with b"
+    gains |= {("b", "y"): 0.0, ("c", "y"): -2.0}
+    said = "both gain with a; only x gains with c; neither gains with b"
+    assert foundation.which_gain(gains, "x", "y") == said
+    assert foundation.which_gain(gains, "x", "z") == "not run"
+
+
 def test_a_verdict_needs_intervals_apart():
     rivals = {"mace": score(0.8, 0.7, 0.9), "dp": score(0.2, 0.1, 0.3)}
     worse = foundation.verdict(score(0.5, 0.4, 0.6), rivals)

@@ -25,7 +25,7 @@ HOW = {
     "packed": "conformers of each molecule, relaxed by the reference method and displaced along "
     "their own normal modes at a temperature, packed at random; no dynamics at all",
     "classical": "the last frame of classical dynamics (MMFF94) at constant volume, each from a "
-    "box of its own; temperature and density rise together",
+    "box of its own; frame by frame it goes through the ranges of temperature and density together",
     "scan": "liquid frames brought to other densities: rigid molecules move with the cell",
     "iterated": "chosen by the disagreement of a committee of models along its own dynamics, "
     "generation by generation",

@@ -331,6 +331,29 @@ def against_control(mine: Judged, control: str, other: Judged | None) -> dict[st
     return {"control": control, GAIN_ERROR: f"{other_error - error:+.1f}", GAIN_SCORE: gained}
 
 
+def which_gain(gains: Mapping[tuple[str, str], float], one: str, other: str) -> str:
+    """Return in words which training sets help both of two kinds of model, one of them, or none.
+
+    Parameters
+    ----------
+    gains : mapping of tuple to float
+        Gain over the control by training set and kind of model; positive is better.
+    one, other : str
+        Kinds of model; sets without a gain of both are left out.
+    """
+    words = {
+        (True, True): "both gain",
+        (True, False): f"only {one} gains",
+        (False, True): f"only {other} gains",
+        (False, False): "neither gains",
+    }
+    found: dict[str, list[str]] = {word: [] for word in words.values()}
+    for sets in (sets for sets, kind in gains if kind == one and (sets, other) in gains):
+        found[words[gains[sets, one] > 0, gains[sets, other] > 0]].append(sets)
+    said = [f"{word} with {', '.join(sets)}" for word, sets in found.items() if sets]
+    return "; ".join(said) or NOT_RUN
+
+
 def _side(mine: LiquidScore, other: LiquidScore) -> str:
     """On which side of another interval a score's lies; undecided if they overlap."""
     if mine.upper < other.lower:
