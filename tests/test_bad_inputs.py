@@ -210,8 +210,117 @@ PROFILES = {
     "a seed of words": (spoiled("blocks.packed.seed", "one"), "packed.seed"),
     "no such kind": (spoiled("blocks.packed.kind", "frozen"), "'frozen'"),
     "no such source": (
-        spoiled("blocks.scan.options", {"source": "nowhere", "points": 2}),
-        "set 'nowhere'",
+        spoiled("blocks.scan.options.source", "nowhere"),
+        "source of scan: set 'nowhere'; allowed are clas",
+    ),
+    "a source of its own": (
+        spoiled("blocks.scan.options.source", "scan"),
+        "a block is made from itself: scan from scan",
+    ),
+    "a source that is chosen by models of what is made from it": (
+        SMOKE.replace("source: classical,", "source: dp_iterated_g1,").replace(
+            "start: classical", "start: scan"
+        ),
+        "a block is made from itself: scan from dp_iterated_g1 from scan",
+    ),
+    "an option mistyped": (
+        spoiled("blocks.packed.options.temprature_K", [100, 600]),
+        "blocks.packed.options: 'temprature_K'; allowed are compositions, density_g_cm3",
+    ),
+    "an option of another kind": (
+        spoiled("tests.molecules_test.options.points", 3),
+        ".molecules.options: 'points'; allowed are displacement_A, molecules, conformers",
+    ),
+    "a block without compositions": (
+        spoiled("blocks.classical.options", {"temperature_K": [1, 2], "density_g_cm3": [1, 1]}),
+        "blocks.classical.options: no compositions, which kind 'classical' needs",
+    ),
+    "no compositions": (
+        spoiled("blocks.classical.options.compositions", []),
+        "blocks.classical.options: no compositions",
+    ),
+    "an iterated block among those that are built": (
+        spoiled("blocks.packed.kind", "iterated"),
+        "blocks.packed.kind: 'iterated'; such blocks are named in iteration.blocks",
+    ),
+    "a block with a name that would be cut": (
+        SMOKE.replace("  classical_more:", "  classical-more:"),
+        "String should match pattern",
+    ),
+    "a test with a name that would be cut": (
+        SMOKE.replace("  scan_test:", "  scan.test:"),
+        "String should match pattern",
+    ),
+    "a name of two blocks": (
+        SMOKE.replace("  scan_test:", "  scan:"),
+        "'scan' has two meanings; allowed are names unlike each other",
+    ),
+    "a name of a block and of a generation": (
+        SMOKE.replace("  classical_more:", "  dp_iterated_g1:"),
+        "'dp_iterated_g1' has two meanings",
+    ),
+    "a block with the name of an input": (
+        SMOKE.replace("  classical_more:", "  validation:"),
+        "'validation' has two meanings",
+    ),
+    "an iteration from several blocks": (
+        spoiled("iteration.start", "classical+scan"),
+        "iteration.start: Value error, allowed is the name of one block (found 'classical+scan')",
+    ),
+    "a test of frames that are trained on": (
+        spoiled("tests.classical_test.seed", 2),
+        "tests.classical_test.seed: 2; allowed is one that no other block",
+    ),
+    "a seed below zero": (spoiled("blocks.packed.seed", -1), "packed.seed: Input should be"),
+    "a seed twice": (
+        spoiled("training.seeds", [1, 1]),
+        "training.seeds: Value error, allowed is each number once (found [1, 1])",
+    ),
+    "a committee of twins": (spoiled("iteration.seeds", [2, 2]), "iteration.seeds: Value error"),
+    "no seeds": (spoiled("training.seeds", []), "training.seeds: List should have at least 1"),
+    "a replica twice": (spoiled("liquid.states.hot.replicas", [1, 1]), "hot.replicas: Value error"),
+    "fine-tuned models at no state": (
+        spoiled("foundation.fine_tuning.states", ["warm"]),
+        "foundation.fine_tuning.states: 'warm'; allowed are hot",
+    ),
+    "a set of a state mistyped": (
+        spoiled("liquid.states.hot.sets", ["clasical"]),
+        "liquid.states.hot.sets: set 'clasical'; allowed are classical, classical_more",
+    ),
+    "a set of the reference mistyped": (
+        spoiled("liquid.reference_sets", ["classical+scam"]),
+        "liquid.reference_sets: set 'scam'; allowed are classical",
+    ),
+    "a fine-tuning size that there is not": (
+        spoiled("foundation.fine_tuning.sizes", ["classical.21"]),
+        "foundation.fine_tuning.sizes: set 'classical.21'; classical has 20 frames",
+    ),
+    "a fine-tuning set mistyped": (
+        spoiled("foundation.fine_tuning.sets", ["dp_iterated_g9"]),
+        "foundation.fine_tuning.sets: set 'dp_iterated_g9'; allowed are clas",
+    ),
+    "a set of the larger box mistyped": (spoiled("larger_box.sets", ["every"]), "set 'every'"),
+    "a set of the third architecture mistyped": (
+        spoiled("third.sets", ["hot"]),
+        "third.sets: set 'hot'",
+    ),
+    "a set of unseen molecules mistyped": (
+        spoiled("unseen.sets", ["hot"]),
+        "unseen.sets: set 'hot'",
+    ),
+    "a longer training of no set": (
+        spoiled(
+            "longer_training", {"times": 2, "sets": {"x": ["mace"]}, "seed": 1, "state": "hot"}
+        ),
+        "longer_training.sets: set 'x'",
+    ),
+    "a test as a training set": (
+        spoiled("training.sets", ["classical_test"]),
+        "training.sets: set 'classical_test'",
+    ),
+    "a search on no set": (
+        spoiled("training.search", {"set": "clasical", "seed": 1, "candidates": {}}),
+        "training.search.set: set 'clasical'",
     ),
     "no such molecule": (spoiled("blocks.packed.options.molecules", ["EC", "XX"]), "'XX': neither"),
     "no such molecule in the liquid": (spoiled("liquid.composition", {"XX": 2}), "'XX': neither"),

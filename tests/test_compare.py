@@ -131,7 +131,7 @@ def test_a_density_is_said_with_its_side_and_its_doubt():
     assert said("thin", {}) == "0.8050 ± 0.0071"
     assert said("dense") == "0.910 without 1 unstable"
     assert "too dense by 0.030" in said("near")
-    assert said("near").endswith("not clear of its two standard errors")
+    assert said("near").endswith("less than two standard errors")
     assert said("gone") == "unstable"
 
 
@@ -178,7 +178,7 @@ def test_too_few_values_give_a_reason_and_no_number():
 
 def test_values_of_models_that_ended_early_say_so():
     members = [Point(1.0, 0.01), Point(0.9), Point(0.9, 0.1, State.UNSTABLE), Point(np.nan)]
-    assert compare.in_numbers(members) == "1.000 ± 0.010, 0.900, unstable, no value"
+    assert compare.in_numbers(members) == "1.000 ± 0.010, 0.9, unstable, no value"
 
 
 def test_table_has_a_row_for_each_pair_and_a_column_for_each_architecture():

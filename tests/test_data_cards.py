@@ -40,6 +40,12 @@ def test_isolated_molecules_have_no_density_and_no_pressure():
     assert not [heading for heading in said if "density" in heading or "pressure" in heading]
 
 
+def test_an_iterated_set_that_found_nothing_new_has_a_card():
+    assert cards.contents([]) == {"frames": "0"}
+    text = cards.card("none", BLOCK, [], [], method="GFN2-xTB", folder="data/sets/set-none-0")
+    assert "| frames | 0 |" in text
+
+
 @pytest.mark.parametrize("failures", [[], [{"frame": "4/7", "reason": "SCF did not converge"}]])
 def test_a_card_tells_recipe_level_of_theory_and_failures(failures):
     text = cards.card(

@@ -178,7 +178,7 @@ def test_models_by_size_are_read_by_the_name_of_their_step():
     }
 
 
-def test_bespoke_models_are_judged_by_every_replica_and_others_by_one():
+def test_all_models_are_judged_by_every_replica():
     plan = Plan("laptop")
     foundation_of_study = Foundation(
         models={"chgnet": {"duration_ps": 1}},
@@ -197,8 +197,8 @@ def test_bespoke_models_are_judged_by_every_replica_and_others_by_one():
         return {state: len(each) for state, each in compared_runs(plan, model).items()}
 
     assert n_runs(plan.model("mace", "classical", 1)) == replicas
-    assert n_runs(pretrained(plan, "chgnet")) == dict.fromkeys(replicas, 1)
-    assert n_runs(fine_tuned(plan, "so3lr", "classical")) == {"hot": 1}
+    assert n_runs(pretrained(plan, "chgnet")) == replicas
+    assert n_runs(fine_tuned(plan, "so3lr", "classical")) == {"hot": replicas["hot"]}
 
 
 def test_each_row_has_its_control():

@@ -215,12 +215,6 @@ def test_failed_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_groups_have_the_same_atoms_in_the_same_order():
-    water, swapped, methane = Atoms("OHH"), Atoms("HOH"), Atoms("CHHHH")
-    groups = fr.by_formula([water, swapped, methane, water])
-    assert groups == {"H2O-0": [water, water], "H2O-1": [swapped], "CH4-2": [methane]}
-
-
 def test_split():
     frames = [Atoms("H", [[i, 0, 0]]) for i in range(7)]
     training, validation = fr.split(frames, 3)

@@ -2,7 +2,6 @@ import matplotlib
 import numpy as np
 import pytest
 from crosstrain.data import figures, plots
-from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import liquid_score
 from crosstrain.measure.statistics import Estimate, kaplan_meier
 from crosstrain.measure.transfer import State
@@ -82,22 +81,27 @@ def test_learning_curve_is_in_meV(ax):
 
 def test_component_bars_are_percentages(ax):
     names = ("translation", "rotation", "vibration", "total")
-    plots.component_bars(ax, {"mace": {name: Deviation(0.1, 0.25) for name in names}})
+    plots.component_bars(ax, {"mace": {name: Estimate(25.0, 2.0, 5) for name in names}})
     assert [bar.get_height() for bar in ax.patches] == [25.0] * 4
+    (bars,) = ax.collections  # of the errors
+    assert [ends[:, 1].tolist() for ends in bars.get_segments()] == [[23.0, 27.0]] * 4
 
 
 def test_a_density_is_strong_where_it_is_averaged_and_ends_in_a_cross_if_early(ax):
     style = {"colour": "red", "linestyle": "--"}
     trace = np.arange(5), np.ones(5)
-    seen = {"status": "unstable", "equilibrated_ps": 2.0}
+    seen = {"status": "completed", "equilibrated_ps": 2.0}
     plots.density_trace(ax, *trace, seen=seen, **style)
-    pale, strong, cross = ax.lines
+    pale, strong = ax.lines
     assert pale.get_alpha() < 1 and list(pale.get_xdata()) == [0, 1, 2]
     assert strong.get_alpha() is None and list(strong.get_xdata()) == [2, 3, 4]
     assert {pale.get_linestyle(), strong.get_linestyle()} == {"--"}
+    plots.density_trace(ax, *trace, seen=seen | {"status": "unstable"}, **style)
+    *_, pale, strong, cross = ax.lines
     assert (cross.get_marker(), cross.get_xdata()) == ("x", [4])
+    assert [len(line.get_xdata()) for line in (pale, strong)] == [5, 0]  # all pale
     plots.density_trace(ax, *trace, seen={"status": "completed"}, **style)
-    assert [len(line.get_xdata()) for line in ax.lines[3:]] == [5, 0]  # all pale
+    assert [len(line.get_xdata()) for line in ax.lines[5:]] == [5, 0]
 
 
 def test_survival_is_drawn_to_the_planned_time(ax):

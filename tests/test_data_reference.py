@@ -12,6 +12,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
 from crosstrain.data import reference
@@ -163,6 +164,19 @@ except LabelError as error:
     print(json.dumps(str(error)))
 """
     assert apart(code) == "GFN2-xTB failed: SCF not converged in 250 cycles"
+
+
+@pytest.mark.parametrize("trouble", [MemoryError(), OSError(28, "No space left on device")])
+def test_trouble_of_the_machine_is_not_a_failed_label(monkeypatch, trouble):
+    class Troubled(Calculator):
+        implemented_properties = ("energy",)
+
+        def calculate(self, *args) -> None:
+            raise trouble
+
+    monkeypatch.setattr(reference, "calculator", lambda *args: Troubled())
+    with pytest.raises(type(trouble)):
+        reference.label(LIQUID[0], "GFN2-xTB")
 
 
 def test_unknown_method_lists_what_there_is():

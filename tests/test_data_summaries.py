@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,6 +106,46 @@ def test_spread_of_an_error_is_that_of_normal_numbers():
     assert few["force / meV Å⁻¹"].n_effective == 1
 
 
+def noisy(frames, scale):
+    rng = np.random.default_rng(7)
+    sizes = scale * np.linspace(0.5, 2, len(frames))  # some frames are harder, for any model
+    return {
+        "energy_eV": [frame.info[ENERGY] for frame in frames],
+        "forces_eV_A": [
+            f.arrays[FORCES] + s * rng.normal(size=(6, 3))
+            for f, s in zip(frames, sizes, strict=True)
+        ],
+        "stress_eV_A3": [frame.info[STRESS] for frame in frames],
+    }
+
+
+def test_a_change_of_errors_is_sharper_than_the_errors():
+    frames = [two_waters() for _ in range(50)]
+    one, other = noisy(frames, 0.1), noisy(frames, 0.08)  # the same noise, a fifth smaller
+    force = "force / meV Å⁻¹"
+    change = summaries.error_changes(frames, one, other)[force]
+    assert change.value == pytest.approx(-20)
+    assert change.error == pytest.approx(0, abs=1e-9)
+    alone = summaries.model_errors_with_spread(frames, one)[force]
+    assert alone.error > 0.1 * alone.value
+    few = [{key: values[:9] for key, values in said.items()} for said in (one, other)]
+    assert np.isnan(summaries.error_changes(frames[:9], *few)[force].error)
+
+
+def test_component_errors_are_those_of_the_forces_in_percent():
+    frames = [two_waters() for _ in range(20)]
+    said = noisy(frames, 0.1)
+    found, plain = (
+        summaries.component_errors(frames, said),
+        summaries.force_errors(frames, said),
+    )
+    for name, part in plain.items():
+        assert found[name].value == pytest.approx(100 * part.relative)
+        assert found[name].error > 0
+    ratio = plain["intermolecular"].relative / plain["vibration"].relative
+    assert found[summaries.RATIO].value == pytest.approx(ratio)
+
+
 def test_sets_table():
     row = summaries.sets({"a": [two_waters(), two_waters()]}).loc["a"]
     assert row["frames"] == 2
@@ -128,6 +170,7 @@ REFERENCE = {
                     "other": {"error": 0.05, "value": 0.99},  # as in the stored file, sorted
                     "sigma_beta_delta_energy": 1.234,
                     "n_effective": 25.0,
+                    "n_effective_exponential": 21.0,
                     "problems": [],
                 }
             },
@@ -187,6 +230,10 @@ def test_reference_table_lists_samplers_and_what_was_left_out():
     assert table.loc["mace", "own density / g cm⁻³"] == "1.020 ± 0.010"
     assert table.loc["mace", "the other estimator / g cm⁻³"] == "0.990 ± 0.050"
     assert table.loc["deep_potential-r1", "verdict"] == "not used: unstable bond broken"
+    lone = copy.deepcopy(REFERENCE)
+    lone["observables"]["density"]["samplers"]["mace"]["n_effective_exponential"] = 0.01
+    said = summaries.reference_density(lone).loc["mace", "the other estimator / g cm⁻³"]
+    assert said == "0.99 (less than one effective frame)"
     silent = {"observables": {}, "failures": {}, "left_out": {"a": "unstable"}}
     assert list(summaries.reference_density(silent).index) == ["a"]
 
@@ -199,7 +246,7 @@ def test_score_without_reference_is_no_number():
     table = summaries.scores({"none": none, "some": some})
     assert table.loc["none", "score"] == "not available"
     assert table.loc["some", "score"] == "0.25"
-    assert table.loc["some", "density: Δ"] == "0.02 ± 0"
+    assert table.loc["some", "density: Δ / g cm⁻³"] == "0.02 ± 0"
     assert table.loc["some", "density: term"] == "0.50 (0.50 to 0.50)"
     assert table.loc["some", "survival"] == "0.5 (a single sample, no error)"
     assert "no score" in summaries.score_sentence(none)

@@ -15,7 +15,6 @@ from crosstrain.data.frames import FORCES
 from crosstrain.measure.errors import split_frame_forces
 from crosstrain.measure.verdicts import rank_correlation
 from crosstrain.simulate.topology import BondEvent, describe_event
-from crosstrain.simulate.trajectory import Trajectory
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
@@ -186,6 +185,11 @@ def test_means_are_drawn_by_molecule_and_against_distance(table):
     fig, axes = plt.subplots(1, 2)
     unseen.by_molecule(axes[0], table, "error", ["PC", "DMC"], {"MACE": "red"})
     assert axes[0].lines[0].get_ydata().tolist() == [40.0, 15.0]
+    assert not axes[0].collections
+    with_errors = table.assign(**{f"error{unseen.SPREAD}": 2.0})
+    unseen.by_molecule(axes[0], with_errors, "error", ["PC", "DMC"], {"MACE": "red"})
+    (bars,) = (np.array(lines.get_segments()) for lines in axes[0].collections)
+    assert bars[0, :, 1].tolist() == [38.0, 42.0]
     distance = {"DMC": 0.1, "VC": 0.2, "PC": 0.3}
     groups = {"DMC": "shape", "VC": "chemistry", "PC": "shape"}
     unseen.against_distance(
@@ -215,18 +219,37 @@ def test_who_lives_on_wrong_forces_is_counted_and_drawn():
     plt.close(fig)
 
 
-def test_the_density_of_a_run_has_its_error_unless_it_is_too_short():
-    water = ase_molecule("H2O")
+def test_the_liquid_that_moved_farthest_is_named():
+    rows = [("one", "DP", "DMC", 1.2), ("two", "DP", "DMC", 0.5), ("two", "MACE", "VC", np.nan)]
+    columns = ["training set", "architecture", "molecule", "density_g_cm3"]
+    lived = pd.DataFrame(rows, columns=columns)
+    said = unseen.farthest(lived, {"DMC": 0.8, "VC": 1.0})
+    assert said.endswith("DMC by DP on two, 0.50 g/cm³ from 0.8, a factor of 0.62")
+    assert unseen.farthest(lived[2:], {"VC": 1.0}) == "no liquid has a density"
 
-    def of(n_rows):
-        volume = 30.0 + np.random.default_rng(0).normal(0, 0.1, n_rows)
-        thermo = {"time_ps": np.arange(n_rows) * 0.1, "volume_A3": volume}
-        once = np.zeros((1, 3, 3)), np.eye(3)[None], np.zeros(1)
-        return unseen.density_in_words(Trajectory(water, *once, thermo))
 
-    value, error = map(float, of(200).split(" ± "))
-    assert abs(value - 18.015 / 30 / 0.602214) < 3 * error < 0.01
-    assert of(2) == "-"
+def labelled_liquid(n_frames):
+    frames = [water("X:2", 2, 0.5) for _ in range(n_frames)]
+    rng = np.random.default_rng(0)
+    return {
+        "frames": frames,
+        "forces_eV_A": [f.arrays[FORCES] + rng.normal(0, 0.1, (6, 3)) for f in frames],
+        "energy_eV": np.zeros(n_frames),
+        "stress_eV_A3": np.zeros((n_frames, 6)),
+    }
+
+
+def test_force_errors_have_standard_errors_where_frames_are_enough():
+    many, few = (unseen.errors_with_spread(labelled_liquid(n)) for n in (12, 2))
+    assert many["total"] == pytest.approx(unseen.relative_errors(labelled_liquid(12))["total"])
+    assert 0 < many["total ±"] < 0.3 * many["total"]
+    assert few["total"] > 0 and np.isnan(few["total ±"])
+    share = 100 * many["total ±"] / many["total"]
+    said = unseen.spread_in_words(pd.DataFrame([many, few]), ["total"])
+    assert said.startswith(f"standard errors: {share:.0f} % of the error in the middle")
+    said = unseen.spread_in_words(pd.DataFrame([few]), ["total"])
+    assert said == "too few frames for standard errors"
+    assert np.isnan(unseen.errors_with_spread({"frames": []})["total"])
 
 
 def test_names_of_molecules_at_one_distance_do_not_lie_on_each_other(table):
@@ -270,8 +293,8 @@ def test_rank_correlations_in_a_table():
     row = unseen.rank_table(ranks).loc[("classical", "DP")]
     assert (row["error: rank"], row["survival: rank"], row["survival: p"]) == ("1.00", "-", "-")
     assert row["error: p"] == f"{perfect.p_value:.2g}"
-    said = unseen.chance_of(ranks, 0.95)  # what has no value has no p value
-    assert said == "1 of 1 p values below 0.05; by chance alone about 0.1"
+    # what has no value has no p value
+    assert unseen.below(ranks, 0.95) == "1 of 1 p values below 0.05"
 
 
 def runs_of(training_set, lived_by_group, architecture="DP"):
@@ -303,3 +326,8 @@ def test_no_labelled_frame_is_no_error():
 def test_the_claim_in_a_table():
     row = unseen.claim_table({"MACE": judge(chemistry=[0.2, 0.1, 0.3])}).loc["MACE"]
     assert (row["S(chemistry)"], row["claim"]) == (0.2, "supported")
+    assert row["kept"] == "+0.10 (no error), supported: all molecules of a group alike"
+    effect = judge(chemistry=[0.2, 0.1, 0.3]).lost_by
+    interval = f"{effect.lower:+.2f} to {effect.upper:+.2f}"
+    assert row["lost"] == f"+0.70 ({interval}), supported" and 0 < effect.lower < 0.7
+    assert judge().in_words("kept") == "undecided: every run reached the end"

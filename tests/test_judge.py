@@ -48,3 +48,26 @@ def test_a_run_that_ended_early_has_no_diffusion():
     run = {"status": "unstable", "reason": "bond broken"}
     seen = judge.diffusion(walkers(), run, fit_window_ps=(1.0, 5.0))
     assert (seen["D_cm2_s"], seen["missing"]) == ({}, {"self-diffusion": "unstable bond broken"})
+
+
+def test_the_frame_that_a_run_starts_from_is_no_sample():
+    assert judge.sampled([0.0, 0.2, 0.4], 0.0) == [1, 2]
+    assert judge.sampled([0.0, 0.2, 0.4], 0.2) == [1, 2]
+    assert judge.sampled([0.0, 0.2, 0.4], 0.3) == [2]
+    assert judge.sampled([0.0], 0.0) == []
+
+
+def run(status, value):
+    density = {"value": value, "error": 0.01, "n_effective": 10.0}
+    return {"status": status, "density_g_cm3": density, "rdf": {}}
+
+
+def test_a_run_that_ended_early_counts_only_if_all_did():
+    reference = {
+        "r_A": [],
+        "observables": {"density": {"value": 0.9, "error": 0.0, "problems": []}},
+    }
+    whole, early = run("completed", 0.8), run("unstable", 1.0)
+    assert judge.deviations([whole, early], reference)["density"].value == pytest.approx(-0.1)
+    assert judge.deviations([whole, whole], reference)["density"].value == pytest.approx(-0.1)
+    assert judge.deviations([early, early], reference)["density"].value == pytest.approx(0.1)

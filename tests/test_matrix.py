@@ -134,6 +134,21 @@ def test_an_unstable_model_has_how_long_it_lived_and_no_averages(study):
     assert second["fixed_error"].state is State.DONE  # a test set needs no liquid
 
 
+def test_densities_by_start_are_of_models_that_lived_from_every_start(study):
+    def found():
+        return matrix.densities_by_start(study, "hot", matrix.stored(study, "hot"))
+
+    assert found().shape == (0, 2)
+    whole, early, lone = (study.model("mace", "classical", 1), study.model("mace", "packed", 2),
+                          study.model("mace", "packed", 1))  # fmt: skip
+    put_run(study, whole, 1, density=0.9)
+    put_run(study, whole, 2, density=0.8)
+    put_run(study, early, 1, density=0.7)
+    put_run(study, early, 2, lived_ps=0.2)
+    put_run(study, lone, 1)
+    np.testing.assert_allclose(found(), [[0.9, 0.8]])
+
+
 def test_a_trusted_reference_gives_a_score(study):
     trusted = {"value": 0.86, "error": 0.001, "problems": []}
     reference = {"observables": {"density": trusted}, "r_A": []}

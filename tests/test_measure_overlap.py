@@ -2,6 +2,9 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
+from crosstrain.build.boxes import pack
+from crosstrain.build.molecules import molecule as molecule_of
+from crosstrain.iterate import choose
 from crosstrain.measure.overlap import (
     Environments,
     descriptors,
@@ -75,6 +78,25 @@ def test_frame_means_by_element():
     np.testing.assert_allclose(frame_means(found, elements=[8]), means[:, 126:])
     with pytest.raises(ValueError, match="frame 1 has no atom of atomic number 8"):
         frame_means(descriptors([molecule("CH3OCH3"), molecule("CH4")]))
+
+
+def test_the_part_of_an_element_that_a_frame_may_lack_is_zero():
+    ether, methane = molecule("CH3OCH3"), molecule("CH4")
+    means = frame_means(descriptors([ether, methane]), may_lack=True)
+    assert not means[1, 126:].any()
+    np.testing.assert_allclose(means[:1], frame_means(only(ether)))
+    np.testing.assert_allclose(means[1:, :126], frame_means(only(methane)))
+
+
+def test_a_committee_chooses_among_boxes_that_lack_an_element():
+    boxes = [
+        pack([molecule_of(name, 1)] * 2, density_g_cm3=0.5, seed=seed)
+        for name, seed in (("CCCCCC", 1), ("CCCCCC", 2), ("ethanol", 1), ("ethanol", 2))
+    ]
+    known = boxes[:1] * 20
+    found = choose(boxes, np.full(4, 0.3), known, np.full(20, 0.2), n=3, allow_broken=False)
+    assert found.chosen[0] in (2, 3)  # far from hexane, which has no oxygen
+    assert sorted(found.chosen) == [1, 2, 3]  # the first is known
 
 
 def test_novelty_is_zero_for_the_known_and_rises_with_displacement():

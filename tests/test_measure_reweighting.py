@@ -63,6 +63,19 @@ def test_effective_sample_size_of_kish():
     assert flat.value == pytest.approx(a[:1000].mean(), abs=1e-6)
 
 
+def test_an_observable_slower_than_the_energy_leaves_fewer_independent_frames():
+    rng, n = np.random.default_rng(8), 2000
+    energy = 0.5 * KT * rng.normal(size=n)  # white
+    slow = lfilter([1.0], [1.0, -0.9], rng.normal(size=n))  # inefficiency (1 + 0.9) / (1 - 0.9)
+    fast = rng.normal(size=n)
+    few, many = (gaussian_reweighting(a, energy, temperature_K=T).n_effective for a in (slow, fast))
+    assert n / 40 < few < n / 10
+    assert many > 0.8 * n
+    bins = np.stack([fast, fast, slow, np.zeros(n)], axis=1)  # the median; empty bins say nothing
+    of_bins = gaussian_reweighting(bins, energy, temperature_K=T).n_effective
+    assert of_bins > 0.8 * n
+
+
 def test_a_constant_in_the_energy_has_no_effect():
     a, delta = joint_normal(np.random.default_rng(3), 500, sigma=1.0)
     for estimator in (exponential_reweighting, gaussian_reweighting):

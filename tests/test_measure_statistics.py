@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from crosstrain.measure.statistics import (
     Estimate,
-    bootstrap_interval,
     column_errors,
     combine_replicas,
     correlated_error,
@@ -155,17 +154,6 @@ def test_kaplan_meier_bad_input():
         kaplan_meier([1.0, 2.0], [0, 2])
     with pytest.raises(ValueError, match="confidence is 95"):
         kaplan_meier([1.0], [True], confidence=95)
-
-
-def test_bootstrap_interval_of_a_mean():
-    rng = np.random.default_rng(7)
-    values = rng.normal(size=400)
-    low, high = bootstrap_interval(values, rng=rng)
-    assert high - low == pytest.approx(2 * 1.96 / 20, rel=0.15)
-    again = [bootstrap_interval(values, rng=np.random.default_rng(1)) for _ in range(2)]
-    assert again[0] == again[1]
-    with pytest.raises(ValueError, match="at least 3"):
-        bootstrap_interval([1.0, 2.0], rng=rng)
 
 
 def test_independent_samples_are_those_of_the_slowest_column():

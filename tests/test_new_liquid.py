@@ -25,7 +25,7 @@ def stored(runs):
 def stop_in_training(command, runs, environment, by):
     """Start a command, stop it when it trains; return its exit code and what it said."""
     command = [sys.executable, "-m", "crosstrain", *command]
-    under_way = runs / "scratch" / "thf" / "work"
+    under_way = runs / "scratch" / "runs-own-thf-data" / "work"
     before = set(under_way.glob("train-*"))
     said = runs / "said.txt"  # no pipe: what a killed run leaves behind would hold it open
     with said.open("w") as file:

@@ -91,7 +91,7 @@ def test_the_sliders_of_the_score_move_it():
         if "def scored(" in cell.source
     )
     density = {"value": 1.02, "error": 0.001, "n_effective": 50.0}
-    run = {"time_ps": 1.0, "planned_ps": 1.0, "density_g_cm3": density}
+    run = {"status": "completed", "time_ps": 1.0, "planned_ps": 1.0, "density_g_cm3": density}
     known = {"value": 1.0, "error": 0.001, "n_effective": 50.0, "problems": []}
     given = {
         "judge": judge,

@@ -10,6 +10,7 @@ from crosstrain import __main__, own, steps
 from crosstrain.data import frames as fr
 from crosstrain.data import profiles
 from crosstrain.data.intake import BadFrames
+from crosstrain.measure.transfer import Run, State
 from crosstrain.study import Study
 
 FRAMES = Path(__file__).parent / "data" / "frames.extxyz.gz"
@@ -259,15 +260,65 @@ def test_blocks_are_added_to_the_last_set():
 # --- what the study says ----------------------------------------------------------------------
 
 
-def test_guidance_says_what_was_not_run(study):
+def of_seeds(*values):
+    return [Run(State.DONE, value) for value in values]
+
+
+def stored_cells(rows):
+    """A matrix in which only these rows are stored, of both architectures alike."""
+    keys = [(row, a) for row in rows for a in ("mace", "deep_potential")]
+    alive = {key: of_seeds(*rows[key[0]]) for key in keys}
+    errors = {key: of_seeds(*(20 / v for v in rows[key[0]])) for key in keys}
+    nothing = {key: [Run(State.UNSTABLE)] * 2 for key in keys}
+    return {"survival": alive, "score": alive, "own_error": errors, "density_deviation": nothing}
+
+
+TOGETHER = "classical+scan+molecules"
+STORED = {
+    "classical": (0.1, 0.2),
+    "classical+classical_more": (0.2, 0.1),
+    "classical+classical_more.100": (0.3, 0.35),
+    TOGETHER: (0.8, 0.9),
+    "classical+mace_iterated": (0.8, 0.7),
+}
+
+
+def test_guidance_says_what_was_not_run():
     base = Study("smoke", announce=False)
-    (first, second) = own.guidance(base, "molecules", "mace", "hot")
-    assert first.startswith("classical+molecules on mace, gain in survival: ")
-    assert "gain in own_error" in second
-    assert "undecided" in first
-    assert own.guidance(base, "scan", "gap", "hot") == ["scan on gap: not run in the study"]
-    assert "classical+dp_iterated" in own.guidance(base, own.ITERATED, "deep_potential", "hot")[0]
+    known = stored_cells({"classical": (0.1, 0.2)})
+    for block in ("molecules", own.ITERATED):
+        found = own.guidance(base, block, "mace", "hot", known=known)
+        assert found == ([f"{block} on mace: nothing stored in the study"], False)
+    assert own.guidance(base, "scan", "gap", "hot", known=known).lines[0].startswith("scan on gap")
+    assert own.guidance_table(base, "hot", known=known).empty
     assert "EC:1 EMC:2 at 500 K and 1000 bar against GFN2-xTB" in own.reach(base, "hot")
+
+
+def test_guidance_takes_the_row_that_has_the_block_with_others_and_says_so():
+    base, known = Study("laptop", announce=False), stored_cells(STORED)
+    found = own.guidance(base, "molecules", "mace", "hot", known=known)
+    alone, over_first, over_control = found.lines
+    assert alone == "molecules alone is not stored; what follows has scan in it, too"
+    assert over_first.startswith(f"{TOGETHER} over classical on mace: survival: +0.70 (")
+    assert "force error on own runs: error × 0.16" in over_first
+    more = f"{TOGETHER} over classical+classical_more (+180 over +150 frames) on mace: "
+    assert over_control.startswith(more)
+    assert found.has_gain
+    scan = own.guidance(base, "scan", "mace", "hot", known=known)
+    assert f"density off the reference: not comparable ({TOGETHER}: unstable)" in scan.lines[1]
+    alone = stored_cells(STORED | {"classical+molecules": (0.5, 0.6)})
+    (first, _) = own.guidance(base, "molecules", "mace", "hot", known=alone).lines
+    assert first.startswith("classical+molecules over classical on mace: survival: +0.40")
+
+
+def test_an_iterated_block_is_compared_with_as_many_more_frames():
+    base, known = Study("laptop", announce=False), stored_cells(STORED)
+    (_, line) = own.guidance(base, own.ITERATED, "deep_potential", "hot", known=known).lines
+    said = "classical+mace_iterated over classical+classical_more.100 (+100 over +100 frames)"
+    assert line.startswith(f"{said} on deep_potential: score: +0.43 (")
+    table = own.guidance_table(base, "hot", known=known)
+    assert (said, "mace") in table.index and len(table) == 8
+    assert set(table.columns) == set(own.IN_WORDS.values())
 
 
 def test_advice_names_the_lack_and_the_command(study):
@@ -276,7 +327,15 @@ def test_advice_names_the_lack_and_the_command(study):
     assert "deep_potential-classical-s1: nothing lacking that these runs could show" in said
     assert "mace-classical-s1 lacks molecules: bond broken at 0.1 ps" in said
     assert "crosstrain improve mine" in said
+    assert "measured on" not in said  # for nothing is stored
     assert "between the models only" not in said
+
+
+def test_advice_says_where_a_gain_was_measured(study):
+    put_runs(study, {"mace": "bond broken", "deep_potential": 0.9}, TRUSTED)
+    base, known = Study("laptop", announce=False), stored_cells(STORED)
+    said = own.advice(study, "classical", base=base, known=known)
+    assert own.reach(base, "hot") in said
 
 
 def test_advice_says_when_the_reference_could_not_judge(study):

@@ -15,6 +15,8 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
+from crosstrain.data import profiles
+from crosstrain.plan import Plan
 from crosstrain.potentials import deep_potential, gap, mace, protocol
 from crosstrain.potentials.protocol import TrainingError
 
@@ -393,6 +395,53 @@ def test_a_model_that_cannot_be_compressed_is_used_as_it_is(tmp_path, monkeypatc
         deep_potential.calculator(model, engine="fast", **MACHINE)
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_deep_potential_takes_the_device_it_is_told(device, tmp_path):
+    code = f"""
+import os, torch
+torch.cuda.is_available = lambda: True  # a machine with a GPU
+from crosstrain.potentials import deep_potential
+deep_potential._use({device!r})
+from deepmd.pt.utils.env import DEVICE
+assert DEVICE.type == {device!r} == os.environ["DEVICE"], DEVICE
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_deep_potential_refuses_a_device_that_it_cannot_take(tmp_path, monkeypatch):
+    import torch
+
+    file = tmp_path / "none.pth"
+    machine = {"device": "cuda", "precision": "float32"}
+    monkeypatch.setenv("DEVICE", "cpu")  # put back afterwards
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for ask in (
+        lambda: deep_potential.calculator(file, **machine),
+        lambda: deep_potential.train(
+            *([], [], deep_potential.Settings()),
+            **(machine | {"seed": 1, "folder": tmp_path, "atom_energies": {}}),
+        ),
+    ):
+        with pytest.raises(ValueError, match="device 'cuda', but torch finds no GPU here"):
+            ask()
+    deep_potential._use("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ValueError, match="has loaded deepmd-kit for 'cpu'"):
+        deep_potential.calculator(file, **machine)
+
+
+def test_counting_weights_settles_no_device(tmp_path):
+    model = train("deep_potential", tmp_path)
+    code = f"""
+import sys
+from pathlib import Path
+from crosstrain.potentials import deep_potential
+assert deep_potential.n_weights(Path({str(model)!r})) > 0
+assert "deepmd.pt.utils.env" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 # --- training ---------------------------------------------------------------------------------
 
 
@@ -541,6 +590,21 @@ def test_a_small_budget_takes_sparse_points_from_gap_and_a_large_one_adds_none()
     assert gap.sized(settings, 0, 100).n_sparse == 1
     assert gap.sized(settings, 1000, 100) == settings
     assert gap.samples(settings, 100) == 100
+
+
+def test_gap_is_sized_once_for_a_set_whose_size_is_not_known_yet():
+    laptop = profiles.load("laptop")
+    budget = laptop.training.budget.model_copy(update={"core_s": 10.0})
+    training = laptop.training.model_copy(update={"budget": budget})
+    plan = Plan(laptop.model_copy(update={"training": training}))
+    for sets, n_training in (("classical", 137), ("classical+dp_iterated", 137 + 91)):
+        params = plan.trained("gap", {"n_sparse": 400}, sets, 1).params
+        n_sparse = params["settings"]["n_sparse"]
+        if "samples" in params:  # as the step does it
+            settings = gap.Settings(**params["settings"])
+            n_sparse = gap.sized(settings, params["samples"], n_training).n_sparse
+        n_samples = 10.0 / (6e-3 * plan.atoms_per_frame(plan.recipe(sets.partition("+")[0])))
+        assert n_sparse == pytest.approx(400 * n_samples / n_training, rel=0.1)
 
 
 def test_mace_tells_labels_that_its_trainer_does_not_see(tmp_path):

@@ -163,6 +163,45 @@ def test_a_killed_driver_is_continued(tiny_with, tmp_path, engine):
     assert int(COUNTED.search(again.stdout)[1]) == len(after) - len(before)
 
 
+SLEEPING = """
+import sys
+from crosstrain.__main__ import main
+from crosstrain.run import engine
+profile, code = sys.argv[1:]
+plain_command, engine.GRACE_S = engine._command, 1.0
+engine._command = lambda *given: [sys.executable, "-c", code, plain_command(*given)[-1]]
+sys.exit(main(["study", "--only", "sets", "--profile", profile]))
+"""
+ASLEEP = "import time; print('asleep', flush=True); time.sleep(600)"
+DEAF = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {ASLEEP}"
+
+
+@pytest.mark.parametrize("engine", ["serial", "local"])
+@pytest.mark.parametrize("step", [ASLEEP, DEAF], ids=["polite", "deaf"])
+def test_sigterm_of_the_driver_ends_its_steps(tiny_with, tmp_path, engine, step):
+    tiny = tiny_with(compute={"engine": engine, "workers": 2})
+    command = [sys.executable, "-c", SLEEPING, str(tiny), step]
+    wanted = {"serial": 1, "local": 2}[engine]
+
+    def asleep() -> bool:
+        logs = (tmp_path / "runs" / "scratch").glob("*/work/*/log.txt")
+        return sum("asleep" in log.read_text() for log in logs) == wanted
+
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:
+        is_begun = wait_for(asleep, 120)
+        driver.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        try:
+            _, said = driver.communicate(timeout=60)
+        finally:
+            driver.kill()
+    assert is_begun and time.monotonic() - begun < 15
+    assert driver.returncode == 130
+    assert said.endswith("crosstrain: interrupted; the same command goes on from here\n")
+    assert not processes_with(str(tmp_path))
+    assert not list(tmp_path.rglob("failure.txt"))  # to be stopped is no failure
+
+
 def test_an_interrupted_labelling_keeps_its_frames(tiny_with):
     """A step goes on from what its killed predecessor left in the work folder."""
     study = Study(str(tiny_with(reference={"frames_per_piece": 3})), announce=False)

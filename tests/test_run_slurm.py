@@ -120,7 +120,7 @@ def test_a_campaign_outlives_a_drained_node_and_a_cancelled_job(slurm, tmp_path,
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     try:
-        work = tmp_path / "runs" / "scratch" / "smoke" / "work"
+        work = tmp_path / "runs" / "scratch" / "runs-smoke-data" / "work"
         wait_for(lambda: [*work.glob("train-*/log.txt")], 500, driver)
         slurm("scontrol", "update", f"nodename={node}", "state=drain", "reason=test")
         lost = jobs("running")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,22 @@ def test_a_killed_process_in_publish_leaves_no_result(store):
     assert [p.name for p in (store.root / "sets").iterdir()] == [step.folder_name]
 
 
+def test_two_processes_that_do_not_share_a_lock_never_mix_their_files(store, tmp_path):
+    command = [sys.executable, "-c", KILLED, str(store.root), str(tmp_path / "other")]
+    step = Step("set", "packed", {})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "writing\n"
+        (staging,) = store.folder(step).parent.iterdir()
+        with store.lock(step), store.publish(step, {}) as out:
+            assert out != staging and not list(out.iterdir())
+            (out / "mine.txt").write_text("whole")
+        assert [path.name for path in staging.iterdir()] == ["result.txt"]  # it may go on
+        process.send_signal(signal.SIGKILL)
+    assert {path.name for path in store.verify(step).iterdir()} == {"mine.txt", PROVENANCE}
+    put(store, step)
+    assert not staging.exists()  # what a dead process leaves is removed
+
+
 LOCKED = """
 import sys, time
 from pathlib import Path
@@ -284,6 +301,18 @@ def test_a_file_left_out_keeps_the_digest_and_is_computed_only_where_it_is_read(
         store.verify(whole)
 
 
+def test_a_rewrite_leaves_no_folder_of_work_but_that_of_another_run(store):
+    *_, whole, _ = chain()
+    compute(store, [whole])
+    store.rewrite(whole, leave_out)
+    assert not store.work(whole).exists()
+    order = store.work(whole) / "step.json"
+    order.parent.mkdir()
+    order.write_text("{}")
+    store.rewrite(whole, lambda record, folder: None)
+    assert [*store.work(whole).iterdir()] == [order]
+
+
 def test_a_damaged_or_interrupted_rewrite_changes_nothing(store):
     *_, whole, _ = chain()
     compute(store, [whole])
@@ -346,6 +375,57 @@ def test_changed_input_content_makes_the_reader_stale(store):
     put(store, whole, "else")
     assert not store.is_current(model)
     assert [s.kind for s in store.to_compute([model])] == ["train"]
+
+
+def iterated() -> tuple[Step, Step, Step]:
+    """Shipped frames, the set of their labels, and a set read through one more scratch step."""
+    chosen = Step("select", "chosen", {})
+    parts = {f"part{i}": Step("label", f"{i}", {"part": i}, {"frames": chosen}) for i in range(2)}
+    again = Step("label", "again", {}, {"labels": parts["part0"]})
+    return chosen, Step("set", "chosen", {}, parts), Step("set", "again", {}, {"part": again})
+
+
+@pytest.mark.parametrize("is_clone", [False, True], ids=["with scratch", "fresh clone"])
+def test_changed_content_makes_stale_what_was_read_through_scratch(store, is_clone):
+    chosen, near, far = iterated()
+    compute(store, [near, far])
+    record = json.loads((store.folder(far) / PROVENANCE).read_text())
+    assert record["through_scratch"] == {chosen.folder_name: store.digest(chosen)}
+    if is_clone:
+        shutil.rmtree(store.scratch)
+    assert store.is_current(near) and store.to_compute([near, far]) == []
+    put(store, chosen)  # the same content
+    assert store.to_compute([near, far]) == []
+    put(store, chosen, "else")
+    assert not store.is_current(near) and not store.is_current(far)
+    assert sorted(compute(store, [near, far])) == ["label", "label", "label", "set", "set"]
+    assert store.is_current(near) and store.to_compute([near, far]) == []
+
+
+def test_content_that_changed_between_two_scratch_inputs_makes_stale(store):
+    chosen, near, _ = iterated()
+    first, second = near.inputs.values()
+    for step in (chosen, first):
+        put(store, step)
+    put(store, chosen, "else")
+    for step in (second, near):
+        put(store, step)
+    assert [step.name for step in store.to_compute([near])] == ["0", "chosen"]
+    compute(store, [near])
+    assert store.is_current(near)
+
+
+def test_a_record_that_does_not_tell_what_was_behind_scratch_stays_current(store):
+    chosen, near, _ = iterated()
+    compute(store, [near])
+    file = store.folder(near) / PROVENANCE
+    record = json.loads(file.read_text())
+    del record["through_scratch"]
+    file.write_text(json.dumps(record))
+    shutil.rmtree(store.scratch)
+    put(store, chosen, "else")
+    assert store.is_current(near) and store.to_compute([near]) == []
+    assert json.loads(file.read_text()) == record
 
 
 def test_an_input_that_changes_while_it_is_read_makes_the_reader_stale(store):

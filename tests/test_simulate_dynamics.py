@@ -21,7 +21,6 @@ from crosstrain.simulate import dynamics
 from crosstrain.simulate.dynamics import (
     density_g_cm3,
     draw_momenta,
-    minimise_start,
     run_dynamics,
 )
 from crosstrain.simulate.trajectory import (
@@ -897,27 +896,6 @@ def test_damaged_result_is_refused(tmp_path):
     (tmp_path / "result.json").write_text("{}")
     with pytest.raises(ValueError, match=r"result\.json cannot be read"):
         run_dynamics(gas(4, 300.0), Forbidden(), folder=tmp_path, **settings())
-
-
-def test_minimise_start_takes_off_a_bad_contact():
-    atoms = gas(6, 400.0)
-    atoms.positions[1] = atoms.positions[0] + [0.3, 0.1, 0]
-    model = Toy(height=20.0, width=1.0)
-    relaxed = minimise_start(atoms, model, max_force_eV_A=0.5)
-    assert relaxed.calc is None
-    relaxed.calc = model
-    assert np.abs(relaxed.get_forces()).max() < 0.5
-    assert atoms.get_distance(0, 1) < 0.4  # the input is as before
-    few = minimise_start(atoms, model, max_force_eV_A=1e-9, max_steps=3, max_move_A=0.02)
-    assert 0 < np.linalg.norm(few.positions - atoms.positions, axis=1).max() < 3 * 0.02 + 1e-9
-
-
-def test_minimise_start_refuses_a_broken_model():
-    def fault(results):
-        results["forces"] = results["forces"] * np.nan
-
-    with pytest.raises(ValueError, match="non-finite forces"):
-        minimise_start(gas(4, 300.0), Failing(1, fault), max_steps=2)
 
 
 def test_momenta_are_thermal_and_add_up_to_nothing():

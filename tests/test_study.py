@@ -4,15 +4,19 @@ import dataclasses
 import hashlib
 import json
 import re
+import threading
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
-from crosstrain import outlook
+from crosstrain import outlook, paths
 from crosstrain.data import figures, profiles, published
 from crosstrain.data.profiles import Budget
 from crosstrain.plan import atoms_in
+from crosstrain.run import campaign
+from crosstrain.run.campaign import Status
 from crosstrain.run.store import upstream
-from crosstrain.study import Study
+from crosstrain.study import Study, store_of
 
 
 @pytest.mark.parametrize("name", profiles.names())
@@ -144,6 +148,43 @@ def test_what_is_stored_of_work_under_way_belongs_to_the_study():
     assert {step.folder_name for step in upstream(later.campaign())} <= known
     shared = {model.key for model in study.models()} & {model.key for model in later.models()}
     assert len(shared) == len(study.models())
+
+
+def test_profiles_that_share_a_store_share_its_locks(tiny):
+    one = Study(str(tiny), announce=False)
+    other = Study(one.profile.model_copy(update={"name": "other"}), announce=False)
+    step = one.atoms()
+    assert (one.store.root, one.store.work(step)) == (other.store.root, other.store.work(step))
+
+    def hold() -> None:
+        with other.store.lock(step):
+            pass
+
+    waiting = threading.Thread(target=hold)
+    with one.store.lock(step):
+        waiting.start()
+        (standing,) = campaign.standings([step], other.store)
+        assert standing.status == Status.RUNNING
+        waiting.join(0.5)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()
+
+
+def test_the_scratch_of_a_store_is_named_by_the_store(tiny, tmp_path):
+    profile = profiles.load("laptop")
+    (tmp_path / "link").symlink_to(paths.data())
+
+    def scratch(store: str | Path) -> str:
+        found = store_of(profile.model_copy(update={"store": str(store)})).scratch
+        assert found.parent == tmp_path / "runs" / "scratch"
+        return found.name
+
+    assert store_of(profiles.load("campaign")).scratch == store_of(profile).scratch
+    assert {scratch(place) for place in ("data", paths.data(), tmp_path / "link")} == {"data"}
+    assert scratch("runs/own/thf/data") == "runs-own-thf-data"
+    assert scratch(tmp_path / "runs" / "x") == scratch("runs/x") == "runs-x"
+    assert scratch("/nowhere/data") == "nowhere-data"
 
 
 def test_an_iterated_block_is_made_by_committees_that_know_all_generations_before():
@@ -420,14 +461,15 @@ def test_the_hash_of_replayed_frames_is_in_the_key(no_weights, monkeypatch, tmp_
 def test_a_published_model_is_run_for_its_own_time():
     study = Study("paper")
     liquid = study.profile.foundation.models["chgnet"].duration_ps
-    run = study.single_runs(study.pretrained("chgnet"))
-    assert set(run) == set(study.profile.liquid.states)
-    for step in run.values():
+    runs = study.compared_runs(study.pretrained("chgnet"))
+    assert set(runs) == set(study.profile.liquid.states)
+    for step in (step for each in runs.values() for step in each):
         dynamics = step.params["dynamics"]
         assert dynamics["n_steps"] * dynamics["timestep_fs"] == pytest.approx(1e3 * liquid)
     bespoke = study.model("mace", "classical", 1)
-    assert study.single_runs(bespoke)["published"].key == study.liquid(bespoke, "published", 1).key
-    assert set(study.single_runs(study.fine_tuned("so3lr", "classical"))) == {"published"}
+    first = study.compared_runs(bespoke)["published"][0]
+    assert first.key == study.liquid(bespoke, "published", 1).key
+    assert set(study.compared_runs(study.fine_tuned("so3lr", "classical"))) == {"published"}
 
 
 def test_what_is_not_declared_is_refused():

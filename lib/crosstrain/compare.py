@@ -186,7 +186,7 @@ def liquid(
     dict of str to Point
         ``lived`` (fraction of the planned time), ``own_force`` (RMSE of the forces between
         molecules on the model's own frames, meV/Å) and ``density`` (g/cm³). If a run ended early
-        the last two are of frames of its end, to be shown as such and not to be averaged.
+        the last two are of the short time it lived, to be shown as such and not to be averaged.
     """
     completed = all(run["status"] == "completed" for run in observed)
     state = State.DONE if completed else State.UNSTABLE
@@ -282,7 +282,7 @@ def in_numbers(members: Sequence[Point]) -> str:
         if not np.isfinite(point.value):
             return "no value"
         known = point.error >= 0
-        return summaries.plus_minus(*point[:2]) if known else f"{point.value:.3f}"
+        return summaries.plus_minus(*point[:2]) if known else summaries.in_digits(point.value)
 
     return ", ".join(map(one, members))
 
@@ -308,7 +308,7 @@ def density_in_words(known: transfer.Cell, reference: Mapping[str, Any]) -> str:
     truth = reference["observables"]["density"]
     off, error = known.mean - truth["value"], np.hypot(own, truth["error"])
     side = "too dense" if off > 0 else "too thin"
-    doubt = "" if abs(off) > 2 * error else ", not clear of its two standard errors"
+    doubt = "" if abs(off) > 2 * error else ", less than two standard errors"
     return f"{said}, {side} by {summaries.plus_minus(abs(off), error)}{doubt}"
 
 

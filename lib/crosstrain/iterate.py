@@ -103,7 +103,7 @@ def choose(
     """
     limits = selection.bounds(known_deviation)
     is_intact = np.array([is_usable(frame) for frame in candidates])
-    means = overlap.frame_means(overlap.descriptors([*candidates, *known]))
+    means = overlap.frame_means(overlap.descriptors([*candidates, *known]), may_lack=True)
     return selection.select(
         deviation,
         means[: len(candidates)],

@@ -112,6 +112,21 @@ def diffusion(
     return seen
 
 
+def sampled(times_ps: Sequence[float], equilibrated_ps: float) -> list[int]:
+    """Return which frames of a run sample its model's ensemble: those after equilibration.
+
+    The first frame is none of them, wherever equilibration is found to end: the run starts from
+    it, another force field made it.
+
+    Parameters
+    ----------
+    times_ps : sequence of float
+        Of the frames.
+    equilibrated_ps : float
+    """
+    return [i for i, time_ps in enumerate(times_ps) if time_ps > 0 and time_ps >= equilibrated_ps]
+
+
 def reference_liquid(
     samplers: Mapping[str, tuple[Sequence[Atoms], np.ndarray]],
     *,
@@ -254,6 +269,9 @@ def deviations(
 ) -> dict[str, Estimate]:
     """Return how far a model's replicas are off the reference, by trusted observable.
 
+    A run that ended early had no time to find its density: it counts only if all did, and then for
+    the time that it lived.
+
     Parameters
     ----------
     observed, reference
@@ -265,8 +283,9 @@ def deviations(
         ``density`` in g/cm³, signed; ``rdf:<pair>`` the overlap error without the share of the
         noise. Infinite where the runs have nothing to measure.
     """
+    whole = [run for run in observed if run["status"] == "completed"] or observed
     return {
-        name: _deviation(name, observed, value, reference["r_A"])
+        name: _deviation(name, whole, value, reference["r_A"])
         for name, value in reference["observables"].items()
         if not value["problems"]
     }

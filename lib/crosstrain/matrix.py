@@ -189,6 +189,38 @@ def parts(
     return found
 
 
+def densities_by_start(
+    study: Study, state: str, known: Stored, rows: Sequence[str] | None = None
+) -> np.ndarray:
+    """Return the densities (g/cm³) of models by the box that a run started from.
+
+    Replica n of every model starts from the same box, so what the columns have in common is due
+    to the boxes.
+
+    Parameters
+    ----------
+    study, state, rows
+        As for `read`.
+    known : Stored
+        What `stored` returned for these rows.
+
+    Returns
+    -------
+    ndarray, shape (n_models, n_replicas)
+        Of models whose runs were all completed.
+    """
+    found = []
+    for model in (model for models in _models(study, rows).values() for model in models):
+        steps = [study.observed(liquid) for liquid in study.liquids(model, state)]
+        seen = [known.observed[step.name] for step in steps if step.name in known.observed]
+        if len(seen) == len(steps) and all(
+            run["status"] == "completed" and run["density_g_cm3"] for run in seen
+        ):
+            found.append([run["density_g_cm3"]["value"] for run in seen])
+    n_starts = len(study.profile.liquid.states[state].replicas)
+    return np.reshape(found, (-1, n_starts))
+
+
 def _parts_of_liquid(
     study: Study, model: Step, state: str, known: Stored, pairs: Sequence[str]
 ) -> dict[str, Run]:

@@ -7,20 +7,21 @@ notebook takes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import yaml
 
-from crosstrain import judge, matrix, paths
+from crosstrain import compare, judge, matrix, paths
 from crosstrain.build.molecules import rdkit_molecule
-from crosstrain.data import evidence, intake, profiles, summaries
+from crosstrain.data import intake, profiles, summaries
 from crosstrain.data.profiles import Block, Profile, State
-from crosstrain.measure import verdicts
 from crosstrain.measure.reweighting import MIN_EFFECTIVE
 from crosstrain.measure.score import TOLERANCES
+from crosstrain.measure.transfer import Contrast, Effect
 from crosstrain.paths import write_atomically
 from crosstrain.run.store import Step, sha256, upstream
 from crosstrain.study import Study
@@ -31,6 +32,7 @@ FIRST = "classical"  # the set to begin with
 TEST = "classical_test"
 BLOCKS = (FIRST, "scan", "molecules")
 ITERATED = "iterated"
+MORE = f"{FIRST}_more"  # block of the study's controls: more frames of the first kind
 # What is lacking where a run ends early, by its reason (`simulate.dynamics.RunResult`).
 CURES = {
     "bond broken": "molecules",
@@ -45,6 +47,12 @@ SEEN_IN = {
     "scan": ("density_deviation", "own_error"),
     "molecules": ("survival", "own_error"),
     ITERATED: ("score", "own_error"),
+}
+IN_WORDS = {
+    "score": "score",
+    "survival": "survival",
+    "density_deviation": "density off the reference",
+    "own_error": "force error on own runs",
 }
 
 
@@ -375,10 +383,35 @@ def _off(density: Any, others: Mapping[str, tuple[float, float]], tolerance: flo
 # --- what the study says --------------------------------------------------------------------------
 
 
+class Guidance(NamedTuple):
+    """What the stored results of the study say of adding a block.
+
+    Attributes
+    ----------
+    lines : list of str
+        For people: a line for each row of the study with the block and each row below it.
+    has_gain : bool
+        Whether there is a gain with an interval among them.
+    """
+
+    lines: list[str]
+    has_gain: bool
+
+
 def guidance(
-    study: Study, block: str, architecture: str, state: str, *, seed: int = 0
-) -> list[str]:
-    """Return what the stored results of the study say of adding a block, a line per quantity.
+    study: Study,
+    block: str,
+    architecture: str,
+    state: str,
+    *,
+    known: matrix.Matrix | None = None,
+    seed: int = 0,
+) -> Guidance:
+    """Return what the stored results of the study say of adding a block to the first set.
+
+    Gains are those of `crosstrain.compare.gains`, over the first set and over a control, the first
+    set with about as many more frames of its own kind. Where no row is stored that adds the block
+    alone, the smallest one that has it is used, and the lines say what else that adds.
 
     Parameters
     ----------
@@ -389,28 +422,115 @@ def guidance(
     architecture : str
     state : str
         Of the study's liquid.
+    known : Matrix, optional
+        From `crosstrain.matrix.read`, of all rows (default: it is read).
     seed : int
         Of the bootstraps.
     """
-    rows = [f"{FIRST}+{block}"]
+    known = known or matrix.read(study, state, seed=seed)
+    lines, has_gain = [], False
+    for row in _rows_with(study, block, architecture, known):
+        added = matrix.added_blocks(study, row, FIRST)
+        if block in added and len(added) > 1:
+            others = " and ".join(other for other in added if other != block)
+            lines.append(f"{block} alone is not stored; what follows has {others} in it, too")
+        for base in _bases(study, row, architecture, known):
+            gains = _gains(known, row, base, architecture, SEEN_IN[block], seed)
+            has_gain |= any(isinstance(gain, Contrast) for gain in gains.values())
+            said = "; ".join(f"{IN_WORDS[q]}: {_words(q, gain)}" for q, gain in gains.items())
+            lines.append(f"{_compared(study, row, base)} on {architecture}: {said}")
+    nothing = f"{block} on {architecture}: nothing stored in the study"
+    return Guidance(lines or [nothing], has_gain)
+
+
+def guidance_table(
+    study: Study, state: str, *, known: matrix.Matrix | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Return every gain that guidance can come from, a column for each quantity.
+
+    Parameters
+    ----------
+    study, state, known, seed
+        As for `guidance`.
+
+    Returns
+    -------
+    DataFrame
+        A row for each pair of training sets and each architecture; none if nothing is stored.
+    """
+    known = known or matrix.read(study, state, seed=seed)
+    found = {}
+    for architecture in study.profile.training.architectures:
+        rows = [row for block in SEEN_IN for row in _rows_with(study, block, architecture, known)]
+        for row in dict.fromkeys(rows):
+            for base in _bases(study, row, architecture, known):
+                gains = _gains(known, row, base, architecture, IN_WORDS, seed)
+                found[_compared(study, row, base), architecture] = {
+                    IN_WORDS[quantity]: _words(quantity, gain) for quantity, gain in gains.items()
+                }
+    return pd.DataFrame.from_dict(found, orient="index").sort_index(kind="stable", level=0)
+
+
+def _rows_with(study: Study, block: str, architecture: str, known: matrix.Matrix) -> list[str]:
+    """Return the stored rows that tell what a block is worth to an architecture."""
     if block == ITERATED:
-        iteration = study.profile.iteration
-        makers = iteration.blocks if iteration else {}
-        rows = [f"{FIRST}+{b}" for b, maker in makers.items() if maker == architecture]
-        rows = rows or [f"{FIRST}+{b}" for b in makers]
-    if architecture not in study.profile.training.architectures or not rows:
-        return [f"{block} on {architecture}: not run in the study"]
-    said = []
-    cells = matrix.read(study, state, seed=seed, rows=[FIRST, *rows])
-    for quantity in SEEN_IN[block]:
+        makers = study.profile.iteration.blocks if study.profile.iteration else {}
+        ordered = sorted(makers, key=lambda made: makers[made] != architecture)
+        rows = [f"{FIRST}+{made}" for made in ordered]
+        return [row for row in rows if _is_stored(known, row, architecture)]
+    rows = [
+        row
+        for row in study.rows()
+        if _is_stored(known, row, architecture) and {FIRST, block} <= set(study.blocks_of(row))
+    ]
+    return sorted(rows, key=lambda row: len(study.blocks_of(row)))[:1]
+
+
+def _bases(study: Study, row: str, architecture: str, known: matrix.Matrix) -> list[str]:
+    """Return what a row is compared with: the first set, and its control if one is stored."""
+    size = matrix.n_added(study, row, FIRST)
+    controls = [
+        other
+        for other in study.rows()
+        if _is_stored(known, other, architecture)
+        and {b.partition(".")[0] for b in matrix.added_blocks(study, other, FIRST)} == {MORE}
+    ]
+    nearest = sorted(controls, key=lambda other: abs(matrix.n_added(study, other, FIRST) - size))
+    return [FIRST, *nearest[:1]]
+
+
+def _is_stored(known: matrix.Matrix, row: str, architecture: str) -> bool:
+    return any(run.value is not None for run in known["survival"].get((row, architecture), ()))
+
+
+def _gains(
+    known: matrix.Matrix,
+    row: str,
+    base: str,
+    architecture: str,
+    quantities: Iterable[str],
+    seed: int,
+) -> dict[str, Effect]:
+    """Return the gain of a row over another in some quantities."""
+    found = {}
+    for quantity in quantities:
         better = matrix.QUANTITIES[quantity].better
-        gains = evidence.gains(
-            cells[quantity], rows, FIRST, [architecture], better=better, seed=seed
-        )
-        for (row, _), gain in gains.items():
-            effect, finding = evidence.effect_text(gain), verdicts.of_one(gain)
-            said.append(f"{row} on {architecture}, gain in {quantity}: {effect}; {finding.verdict}")
-    return said
+        options = {"better": better, "rng": np.random.default_rng(seed)}
+        gains = compare.gains(known[quantity], [(row, base)], [architecture], **options)
+        found[quantity] = gains[row, base, architecture]
+    return found
+
+
+def _words(quantity: str, gain: Effect) -> str:
+    if isinstance(gain, Contrast):
+        return compare.in_words(gain, matrix.QUANTITIES[quantity].better)
+    return f"not comparable ({gain.in_words()})"
+
+
+def _compared(study: Study, row: str, base: str) -> str:
+    """Say what is compared; of a control, how many frames either adds to the first set."""
+    counts = [matrix.n_added(study, each, FIRST) for each in (row, base)]
+    return f"{row} over {base}" + (" (+{} over +{} frames)".format(*counts) if counts[1] else "")
 
 
 def reach(study: Study, state: str) -> str:
@@ -419,12 +539,19 @@ def reach(study: Study, state: str) -> str:
     molecules = " ".join(f"{name}:{count}" for name, count in liquid.composition.items())
     return (
         f"measured on {molecules} at {at.temperature_K:g} K and {at.pressure_bar:g} bar against "
-        f"{study.profile.reference.method}, seeds {study.profile.training.seeds}: only a hint "
-        "for other liquids, and a weaker one the less they resemble this one"
+        f"{study.profile.reference.method}, seeds {study.profile.training.seeds}: a hint for other "
+        "liquids, and a weaker one the less they resemble this one"
     )
 
 
-def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "hot") -> list[str]:
+def advice(
+    study: Study,
+    sets: str,
+    *,
+    base: Study | None = None,
+    state: str = "hot",
+    known: matrix.Matrix | None = None,
+) -> list[str]:
     """Return what the models of a training set lack and what the study says of it, for people.
 
     Parameters
@@ -437,6 +564,8 @@ def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "
         Whose stored results are the guidance (default: of the profile that is shipped).
     state : str
         Of its liquid.
+    known : Matrix, optional
+        As for `guidance`.
     """
     base = base or Study(announce=False)
     found = lacks(study, sets)
@@ -456,11 +585,15 @@ def advice(study: Study, sets: str, *, base: Study | None = None, state: str = "
                 f"no score at this size: {n_frames} frames of a model's runs are relabelled, and "
                 f"{MIN_EFFECTIVE:g} are needed; 'crosstrain new' with --profile laptop has more"
             )
+    if found:
+        known = known or matrix.read(base, state, seed=0)
+    has_gain = False
     for name, lack in found.items():
         said.append(f"{name} lacks {lack.block}: {lack.why}")
-        architecture = name.partition("-")[0]
-        said += [f"  {line}" for line in guidance(base, lack.block, architecture, state)]
-    if found:
+        told = guidance(base, lack.block, name.partition("-")[0], state, known=known)
+        said += [f"  {line}" for line in told.lines]
+        has_gain |= told.has_gain
+    if has_gain:
         said.append(reach(base, state))
     if any(not was_added(study.profile, lack.block) for lack in found.values()):
         said.append(f"to add it: crosstrain improve {study.profile.name}")

@@ -16,14 +16,13 @@ from typing import Any
 
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import costs, profiles
-from crosstrain.data.profiles import Block, Candidate, Profile
+from crosstrain.data.profiles import GENERATION, Block, Candidate, Profile, part_of_set
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step
 from crosstrain.simulate import selection
 from crosstrain.steps import KINDS
 
 ELEMENTS = ["C", "H", "O"]
-GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
 
 
 class Plan:
@@ -173,7 +172,7 @@ class Plan:
     def _iterated(self, name: str) -> Step:
         """The frames of an iterated block, or of its first generations (``dp_iterated_g2``)."""
         iteration, (block, _, last) = self.profile.iteration, name.partition(GENERATION)
-        n_known = sum(self.recipe(part).frames for part in iteration.start.split("+"))
+        n_known = self.recipe(iteration.start).frames
         if n_known < selection.FEWEST:
             raise ValueError(
                 f"iteration.start {iteration.start!r} has {n_known} frames; allowed are "
@@ -308,7 +307,7 @@ class Plan:
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
         chosen = potentials.settings(architecture, settings)
-        parts = [_part(part) for part in self.blocks_of(sets)]
+        parts = [part_of_set(part) for part in self.blocks_of(sets)]
         first_frames = {name: int(size) for name, size in parts if size}
         if len(dict(parts)) < len(parts):
             raise ValueError(f"sets {sets!r}: a block is there twice")
@@ -320,6 +319,7 @@ class Plan:
                 raise ValueError(f"sets {sets!r}: {name} has {self.recipe(name).frames} frames")
         n_frames = sum(counts.values())
         n_atoms = sum(n * self.atoms_per_frame(self.recipe(b)) for b, n in counts.items())
+        is_open = any(map(self.is_iterated, counts))  # its size is not known yet
         n_samples = None
         if training.budget:
             known_s = training.budget.frame_cost_s
@@ -333,7 +333,8 @@ class Plan:
                 (core_s or training.budget.core_s) / (fixed + each * n_atoms / n_frames)
             )
             n_training = sum(n - n // training.validate_every for n in counts.values())
-            chosen = module.sized(chosen, n_samples, n_training)
+            if not (is_open and getattr(module, "IS_SIZED_ONCE", False)):
+                chosen = module.sized(chosen, n_samples, n_training)
         params = {
             "architecture": architecture,
             "architecture_version": module.VERSION,
@@ -343,8 +344,8 @@ class Plan:
             "device": compute.device,
             "precision": compute.precision,
         }
-        if n_samples and any(map(self.is_iterated, counts)):
-            params["samples"] = n_samples  # how many frames will be chosen is not known yet
+        if n_samples and is_open:
+            params["samples"] = n_samples  # the training sizes itself
         if first_frames:
             params["first_frames"] = first_frames
         seconds = self.model_s("frame", architecture, chosen.model_dump(), n_atoms / n_frames)
@@ -359,8 +360,7 @@ class Plan:
 
     def blocks_of(self, sets: str) -> list[str]:
         """Return the blocks of a training set; a short name of the profile stands for several."""
-        short = self.profile.training.names
-        return [block for part in sets.split("+") for block in short.get(part, part).split("+")]
+        return self.profile.training.blocks_of(sets)
 
     def set_name(self, sets: str) -> str:
         """Return how a training set is called: by its short name, if the profile has one."""
@@ -377,18 +377,18 @@ class Plan:
 
     def can_train(self, sets: str) -> bool:
         """Whether the profile has all blocks of a training set, as large as it asks for."""
-        names = [_part(block)[0] for block in self.blocks_of(sets)]
+        names = [part_of_set(block)[0] for block in self.blocks_of(sets)]
         if not all(self.is_iterated(name) or name in self.profile.blocks for name in names):
             return False
         counts = self.sizes(sets).items()
-        return all(n <= self.recipe(_part(part)[0]).frames for part, n in counts)
+        return all(n <= self.recipe(part_of_set(part)[0]).frames for part, n in counts)
 
     def sizes(self, sets: str) -> dict[str, int]:
         """Return the number of frames of each part of a training set.
 
         Of an iterated block it is that asked for; fewer may have been worth a label.
         """
-        parts = {part: _part(part) for part in self.blocks_of(sets)}
+        parts = {part: part_of_set(part) for part in self.blocks_of(sets)}
         return {
             part: int(size) if size else self.recipe(name).frames
             for part, (name, size) in parts.items()
@@ -497,14 +497,6 @@ def atoms_in(composition: Mapping[str, int]) -> int:
 def size_of(name: str) -> int:
     """Return the number of atoms of a molecule, by name or SMILES."""
     return rdkit_molecule(name).GetNumAtoms()
-
-
-def _part(text: str) -> tuple[str, str]:
-    """Split ``classical.50`` into the block and the number of its frames ('' for all)."""
-    name, _, size = text.partition(".")
-    if "." in text and not (size.isdecimal() and int(size)):
-        raise ValueError(f"set {text!r}; allowed is the name of a block, or NAME.FRAMES")
-    return name, size
 
 
 def set_of(model_name: str) -> str:

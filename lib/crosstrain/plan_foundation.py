@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from crosstrain.plan import Plan, declared
-from crosstrain.plan_trials import judged, liquid, liquids, states_of
+from crosstrain.plan_trials import judged, liquid, states_of
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step
 
@@ -107,26 +107,20 @@ def bespoke_models(plan: Plan) -> list[Step]:
     ]
 
 
-def single_runs(plan: Plan, model: Step) -> dict[str, Step]:
-    """The first replica of a model's liquid at each state where it is run.
+def compared_runs(plan: Plan, model: Step) -> dict[str, list[Step]]:
+    """The runs of its liquid that a model is compared by, at each state where it is run.
 
-    Published models are run at every state, fine-tuned ones where the profile says.
+    Every replica, as in the transfer matrix: each starts from a box of its own, and what a box
+    adds must be the same on both sides. Fine-tuned models are run where the profile says, others
+    as `crosstrain.plan_trials.states_of` tells.
     """
     states = plan.profile.liquid.states
     is_tuned = _is_tuned(plan, model)
     names = plan.profile.foundation.fine_tuning.states if is_tuned else states_of(plan, model)
-    return {name: liquid(plan, model, name, states[name].replicas[0]) for name in names}
-
-
-def compared_runs(plan: Plan, model: Step) -> dict[str, list[Step]]:
-    """The runs of its liquid that a model is compared by, at each state where it is run.
-
-    Of published and fine-tuned models one; of bespoke ones every replica, as in the transfer
-    matrix, for a single run can be a lucky one.
-    """
-    if model.kind == "pretrained" or _is_tuned(plan, model):
-        return {state: [run] for state, run in single_runs(plan, model).items()}
-    return {state: liquids(plan, model, state) for state in states_of(plan, model)}
+    return {
+        name: [liquid(plan, model, name, replica) for replica in states[name].replicas]
+        for name in names
+    }
 
 
 def _is_tuned(plan: Plan, model: Step) -> bool:

@@ -687,7 +687,8 @@ def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
             continue
         frames = _labelled(inputs[f"{run}.frames"])
         energies = np.load(inputs[f"{run}.energies"] / "predictions.npz")["energy_eV"]
-        kept = [i for i, f in enumerate(frames) if f.info["time_ps"] >= seen["equilibrated_ps"]]
+        times_ps = [frame.info["time_ps"] for frame in frames]
+        kept = judge.sampled(times_ps, seen["equilibrated_ps"])
         if not kept:
             left_out[run] = "no labelled frame after equilibration"
             continue
@@ -722,5 +723,5 @@ KINDS = {
     "relabel": Kind(_relabel, 1),
     "diffuse": Kind(_diffuse, 2),
     "observe": Kind(_observe, 2),
-    "reference": Kind(_reference, 4),
+    "reference": Kind(_reference, 5),
 }

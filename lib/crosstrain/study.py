@@ -45,7 +45,17 @@ def store_of(profile: Profile) -> Store:
         first, *rest = root.parts
         # runs/ may be moved elsewhere (CROSSTRAIN_RUNS), data/ is part of the checkout
         root = paths.runs().joinpath(*rest) if first == "runs" else paths.root() / root
-    return Store(root, paths.runs() / "scratch" / profile.name)
+    return Store(root, paths.runs() / "scratch" / _scratch_name(root))
+
+
+def _scratch_name(root: Path) -> str:
+    """Return a name that follows from the store alone: who shares results shares locks, too."""
+    place, runs = root.resolve(), paths.runs().resolve()
+    if place.is_relative_to(runs):
+        place = Path("runs", place.relative_to(runs))
+    elif place.is_relative_to(paths.root()):
+        place = place.relative_to(paths.root())
+    return str(place).strip("/").replace("/", "-")
 
 
 def labelled_set(
@@ -157,7 +167,7 @@ class Study(Plan):
     fine_tuned = plan_foundation.fine_tuned
     foundation_models = plan_foundation.foundation_models
     bespoke_models = plan_foundation.bespoke_models
-    single_runs = plan_foundation.single_runs
+    compared_runs = plan_foundation.compared_runs
     level_of_theory = plan_foundation.level_of_theory
     compared = plan_foundation.compared
 

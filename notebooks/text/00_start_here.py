@@ -35,6 +35,7 @@ import numpy as np
 import pandas as pd
 from crosstrain import matrix
 from crosstrain.data import figures, plots, transfer_plots, views
+from crosstrain.measure import transfer
 from crosstrain.potentials import protocol
 from crosstrain.run import notebooks
 from crosstrain.study import Study
@@ -42,6 +43,7 @@ from IPython.display import Markdown
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
+control: str = "classical+classical_more.100"  # as many frames of the old kind
 seed: int = 0  # of the bootstrap behind the scores
 
 # %%
@@ -89,6 +91,10 @@ lab.save(fig, "study_map")
 
 # %% [markdown]
 # ## The study at a glance
+#
+# The **liquid score** is one number from 0 to 1: the part of the planned time that a model's liquid
+# lived, times how close its density and structure are to those of the reference's liquid (notebook
+# [05](05_score_models.ipynb)).
 #
 # Everything that is stored of it so far: each row is a training set, each column an architecture,
 # each cell the liquids of its models, one per seed. Where the reference method's own liquid is not
@@ -171,6 +177,10 @@ pd.DataFrame({"this profile": overview})
 # of its own, so that blocks can be joined into training sets. `classical_more` is the control: more
 # of the same kind. A number after a name means its first frames only, such as the first 100 in
 # `classical_more.100`: so a control can have as many as the block that it is compared with.
+#
+# Two more blocks are made while the study runs: `dp_iterated` and `mace_iterated`, frames that a
+# committee of Deep Potential, or of MACE models did not know (notebook
+# [07](07_improve_by_iteration.ipynb)). `everything` is all blocks together.
 
 # %%
 blocks = {
@@ -199,9 +209,9 @@ for ax, colour_by in zip(axes, ("element", "molecule"), strict=True):
 lab.save(fig, "the_liquid")
 
 # %% [markdown]
-# Left: carbon dark, oxygen red, hydrogen white. Right: a colour for each molecule. The flat rings
-# are EC, the chains EMC. The box is periodic: what leaves it on one side enters on the other. It
-# was packed at random and then mixed by classical dynamics, so that every model starts from the
+# Left: carbon dark, oxygen red, hydrogen white. Right: a colour for each molecule. The rings of
+# five are EC, the chains EMC. The box is periodic: what leaves it on one side enters on the other.
+# It was packed at random and then mixed by classical dynamics, so that every model starts from the
 # same liquid and none from its own.
 
 # %% [markdown]
@@ -215,9 +225,9 @@ assert inside == sum(liquid.composition.values())
 edge_A = box.cell.lengths()[0]
 print(f"The scoring liquid: {inside} molecules, {len(box)} atoms, a box of {edge_A:.2f} Å.")
 for name, found in cells.items():
-    lived, at = [run.value for runs in found["survival"].values() for run in runs], states[name]
-    ran = f"{sum(value is not None for value in lived)} of {len(lived)} models of the matrix"
-    print(f"{ran} ran the liquid at {at}.")
+    lived = [run.value for runs in found["survival"].values() for run in runs]
+    ran = f"{sum(value is not None for value in lived)} models are stored, of {len(lived)} that the"
+    print(f"{states[name]}: liquids of {ran} full matrix has (rows, architectures, seeds).")
 
 # %% [markdown]
 # The first thing that is asked of a liquid is that it lives. Training sets with which all runs of
@@ -232,6 +242,32 @@ for (state, found), (architecture, label) in product(cells.items(), columns.item
     print(f"  {'; '.join(whole) or 'none'}")
 
 # %% [markdown]
+# And the question itself. Frames that one architecture chose, in the liquid of the other: do they
+# help it more than as many frames of the old kind (the `control` of the parameters cell), and as
+# much as frames of its own choice?
+
+# %%
+makers = lab.profile.iteration.blocks if lab.profile.iteration else {}
+start = lab.profile.iteration.start if makers else ""
+sets = {f"{start}+{block}": f"frames chosen by {columns[a]}" for block, a in makers.items()}
+sets[control] = "as many of the old kind"
+for (state, found), (architecture, label) in product(cells.items(), columns.items()):
+    print(f"{label}, {liquid.states[state].temperature_K:g} K:")
+    for row, words in sets.items():
+        one = transfer.cell(found["score"], row, architecture)
+        ends = [run.value for run in found["survival"].get((row, architecture), ())]
+        lived = [f"{end:.2f}" for end in ends if end is not None]
+        score = "not known"
+        if one.mean is not None:
+            score = f"{one.mean:.2f}" + ("" if one.error is None else f" ± {one.error:.2f}")
+        said = f"lived {' and '.join(lived)} of the time, liquid score {score}"
+        print(f"  {words}: {said if lived else 'not run'}")
+
+# %% [markdown]
+# A number for each model that lived, as a part of the planned time, and the mean score of the
+# models with its error. What differs by less than its errors is not told apart; notebook
+# [08](08_read_the_transfer_matrix.ipynb) says what is clear.
+#
 # ## How to read, run and change this
 #
 # - **Read.** The committed notebooks hold their outputs, so GitHub is enough.

@@ -125,8 +125,8 @@ heat.rename_axis("temperature / K")
 # %% [markdown]
 # Root mean square displacement along one axis. It grows with the square root of the temperature,
 # and the light atoms move most. The temperature range is that of the profile's `packed` block.
-# Soft torsions are held to a floor on purpose: along a straight line a large turn would tear
-# bonds, and turning is what the conformers are for.
+# Modes softer than 300 cm⁻¹ are drawn as if they had 300 cm⁻¹: along a straight line a large turn
+# would tear bonds, and turning is what the conformers are for.
 
 # %% [markdown]
 # ## Packing
@@ -292,11 +292,10 @@ pd.Series(edges).unstack(sort=False).rename_axis(index="closest pair / Å")
 # ## One map of all frames
 #
 # Each atom's neighbourhood can be written as a vector that does not change when the frame is
-# turned or its atoms are renumbered: here the QUESTS descriptor, distances to the nearest
-# neighbours [4], which knows nothing of any potential. Averaged over the atoms of each element of a
-# frame, each component scaled
-# to the same spread, and projected on the two directions of largest spread, it makes a map: near
-# points are alike.
+# turned or its atoms are renumbered: here the QUESTS descriptor, damped inverse distances (Å⁻¹) to
+# the nearest neighbours and among them [4], which knows nothing of any potential. Averaged over the
+# atoms of each element of a frame, each component scaled to the same spread, and projected on the
+# two directions of largest spread, it makes a map: near points are alike.
 
 # %%
 described = {name: overlap.descriptors(members) for name, members in sets.items()}
@@ -310,7 +309,8 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 lab.save(fig, "map")
 
 # %% [markdown]
-# A point for each frame. Isolated molecules lie apart from the liquids, on the left. `classical`
+# A point for each frame. Isolated molecules lie at the left edge, in groups, of which the upper one
+# touches the thinnest liquids. `classical`
 # and `classical_more`, two draws of one kind, fill the same band. `packed` lies along it but
 # reaches above it, and `scan` goes on beyond both of its ends. Hollow: the test sets.
 #
@@ -359,7 +359,9 @@ for name, shortest in contact.items():
     print(f"{name}: molecules come as close as {shortest:.2f} Å")
 spread = {name: np.ptp(where_they_lie, axis=0).prod() for name, where_they_lie in points.items()}
 widest = max(lab.profile.blocks, key=spread.get)
-print(f"The training block that spreads widest over the map: {widest}")
+second = sorted((spread[name] for name in lab.profile.blocks), reverse=True)[1]
+print(f"The training block that spreads widest over the map: {widest}", end="")
+print(f", over {spread[widest] / second:.1f} times the area of the next")
 
 # %% [markdown]
 # ## Limits

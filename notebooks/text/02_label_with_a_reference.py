@@ -32,11 +32,12 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before the reference method loads its run
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from ase.units import bar
+from ase.units import bar, kB
 from crosstrain.build import boxes
 from crosstrain.data import figures, plots, reference, summaries
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.study import Study
+from scipy.stats import linregress
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -104,9 +105,9 @@ print(f"from the energies:       {slope:.3f} eV/Å")
 
 # %% [markdown]
 # The largest x component was checked, to a hundredth of an eV/Å (the `assert`, for displacements up
-# to 0.005 Å). What remains is the third derivative of the energy, which grows with the square of
-# the displacement; a smaller `displacement_A` shrinks it until the convergence of the electrons is
-# the limit.
+# to 0.005 Å). What remains comes from the third derivative of the energy and grows with the square
+# of the displacement; a smaller `displacement_A` shrinks it until the convergence of the electrons
+# is the limit.
 
 # %% [markdown]
 # ## The stored labels
@@ -146,8 +147,21 @@ lab.save(fig, "labels")
 # to vibrations; the small ones between molecules, which make the liquid, are hidden below them.
 # Note how far the strained molecules reach. Right: pressure of the frozen frames against density.
 # Scans reach far up. The frames of the classical force field lie low, because their bonds are not
-# GFN2-xTB's own and heat stretches them. All pressures leave out the push of moving atoms, up to
-# some 10 kbar.
+# GFN2-xTB's own and heat stretches them. All pressures leave out the push of the moving atoms,
+# $N k T / V$, which is largest in hot and dense frames:
+
+# %%
+moved = {
+    name: [
+        len(frame) * kB * frame.info["temperature_K"] / frame.get_volume() / bar / 1e3
+        for frame in members
+        if frame.pbc.all() and "temperature_K" in frame.info
+    ]
+    for name, members in kinds.items()
+}
+for name, pushes_kbar in moved.items():
+    if pushes_kbar:
+        print(f"{name}: {min(pushes_kbar):.1f} to {max(pushes_kbar):.1f} kbar")
 
 # %% [markdown]
 # ## What a label costs
@@ -194,13 +208,14 @@ print(f"per atom the largest box costs {each.iloc[-1] / each.iloc[0]:.1f} times 
 pd.DataFrame(
     {
         "minimum at / g cm⁻³": {"PBE-D3": "0.85 to 0.90", "GFN2-xTB": "0.85 to 0.90"},
-        "1.20 g cm⁻³ above it / eV": {"PBE-D3": 4.9, "GFN2-xTB": 4.6},
-        "1.45 g cm⁻³ above it / eV": {"PBE-D3": 20.2, "GFN2-xTB": 20.2},
+        "energy at 1.20 g cm⁻³ above it / eV per box": {"PBE-D3": 4.9, "GFN2-xTB": 4.6},
+        "energy at 1.45 g cm⁻³ above it / eV per box": {"PBE-D3": 20.2, "GFN2-xTB": 20.2},
     }
 )
 
 # %% [markdown]
-# Minimum and cost of compression agree to 0.3 eV. What of real liquid frames at many temperatures?
+# The minima lie in the same interval of 0.05 g/cm³, and the cost of compression agrees to 0.3 eV
+# per box. What of real liquid frames at many temperatures?
 # The group has published 200 frames of 4 EC and 8 EMC (300 to 1200 K) with DFT labels [3]. The file
 # does not name its level of theory, which is likely that of the parent paper, PBE-D2. GFN2-xTB was
 # asked about some of these frames:
@@ -233,8 +248,11 @@ if stand_in is not None:
 # %% [markdown]
 # Left: energy of a frame relative to the mean of all. Middle: pressure of the frozen frame. These
 # frames were not made by GFN2-xTB, so its bonds are under strain in them, which may well shift the
-# pressure; what matters is that it rises alike. Right: difference of the forces by component,
-# relative to the size of that component in DFT, a box over frames. The forces between molecules
+# pressure; it rises with DFT's, but less (the slope is printed below). Right: difference of the
+# forces by component, what moves a molecule, what turns it and what deforms it (formula in notebook
+# [03](03_train_two_architectures.ipynb)), relative to the size of that component in DFT. Line:
+# median over the frames; box: the middle half; whiskers: the rest, up to 1.5 lengths of the box;
+# circles: frames beyond. The forces between molecules
 # differ by about half their size. The energies agree on the scale of heating (tens of meV per
 # atom), but not on that of kT: a few meV per atom are some tenths of an eV per frame. GFN2-xTB has
 # a liquid of its own. The study compares every model with its *own* reference, so agreement with
@@ -259,7 +277,11 @@ if stand_in is not None:
     apart, spread = (ours - dft).std(), dft.std()
     print(f"They differ by {apart:.1f} meV per atom (RMS), frames by {spread:.0f}")
     shift = pressures[1] - pressures[0]
-    print(f"Pressure, GFN2-xTB minus DFT: {shift.mean():.1f} kbar, scatter {shift.std():.1f} kbar")
+    mean = summaries.plus_minus(shift.mean(), shift.sem())
+    print(f"Pressure, GFN2-xTB minus DFT: {mean} kbar, scatter {shift.std():.1f} kbar")
+    line = linregress(*pressures)
+    slope = summaries.plus_minus(line.slope, line.stderr)
+    print(f"It rises by {slope} kbar for each kbar of DFT (correlation {line.rvalue:.3f})")
     for part, values in zip(parts, relative, strict=True):
         print(f"Forces, {part}: they differ by {values.median():.0f} % (median over frames)")
 

@@ -37,7 +37,7 @@ from crosstrain.measure import errors as measure_errors
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
 
-FORCE = "force / meV Å⁻¹"
+FORCE, RATIO = "force / meV Å⁻¹", summaries.RATIO
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -61,6 +61,18 @@ models = {name: lab.model(name, training_set, seed) for name in architectures}
 # - **MACE** [2] passes messages: an atom first gathers its neighbours, then gathers what *they*
 #   gathered, with many-body terms. What is passed may turn along with the molecule (`max_L` of 1 or
 #   more) or, to save time, not (`max_L` of 0). It reaches as far as layers times cutoff.
+#
+# Both fit the weights of that function to energies, forces and stresses together. Apart from
+# conventions of each program they make the loss small
+#
+# $$L = w_E \left\langle (\Delta E / N)^2 \right\rangle
+# + w_F \left\langle |\Delta f|^2 \right\rangle
+# + w_\sigma \left\langle |\Delta \sigma|^2 \right\rangle$$
+#
+# with the deviations $\Delta$ of energy $E$ (of $N$ atoms), force $f$ and stress $\sigma$ from the
+# labels. The weights $w$ change on the way: in Deep Potential from `start_pref_*` to
+# `limit_pref_*` along with the learning rate, in MACE from `*_weight` to `stage_two_*_weight` at
+# epoch `start_stage_two`.
 
 # %%
 trained = lab.each(list(models.values()), lambda step: lab.read(step, "training.json"))
@@ -127,8 +139,10 @@ pd.DataFrame.from_dict(rows, orient="index") if rows else print("not run: no sea
 #
 # Every model of the study is trained for the same planned core time, so a larger set is passed
 # fewer times. Was that time enough? In the table, over the seeds of every training set of the
-# profile: a training that is cut short would still be falling in its last column, which compares
-# the error of the forces in the last fifth of the frames seen with that in the middle fifth.
+# profile: a training that is cut short would still be falling in the column *force error fell by*,
+# which compares the error of the forces in the last fifth of the frames seen with that in the
+# middle fifth. *Frames seen* and *passes* are those at the last report, a little before the end;
+# *weights* is the number of fitted numbers of a model.
 
 # %%
 records, core_s = {}, {}
@@ -148,12 +162,14 @@ table = summaries.trainings(records, core_s).rename_axis(["training set", "archi
 table.assign(weights=[weights.get(label, "-") for _, label in table.index])
 
 # %% [markdown]
-# Means over seeds with their scatter; of one seed without. The final losses are given by their
+# Means over seeds with their scatter; of one seed without. Two seeds that happen to agree give a
+# small scatter: it is no error to rely on. The final losses are given by their
 # parts, the errors on the validation frames in the last fifth of the frames seen: their weighted
 # sums, which the two programs minimise, are not alike. All sets have validation frames of their
-# own, so errors compare within a row only. The core time is what the trainings took, whose speed
-# also depends on what else the machine did. Of some that were interrupted it counts the last part
-# only, since the parts were not added up when they were trained: they make its large scatters.
+# own, so they compare only between the two architectures of one set. The core time is what the
+# trainings took, whose speed also depends on what else the machine did. Of some that were
+# interrupted it counts the last part only, since the parts were not added up when they were
+# trained: they make its large scatters.
 
 # %%
 fallen = table["force error fell by / %"].str.partition(" ")[0].astype(float)
@@ -187,8 +203,12 @@ summaries.error_table(rows_of)
 # time. A dash: too few frames to find an offset, or isolated molecules, which have neither stress
 # nor forces between molecules. The *offset* is a constant per element: it costs nothing in
 # dynamics, so it is shown apart. Percentages are relative to the size of the same component; the
-# *molecular* stress is that of the forces between molecules. The pressure bias, predicted minus
-# reference, is what moves the density of a simulated liquid: below zero it will be too dense.
+# *molecular* stress is that of the forces between molecules; *intermolecular* is the part of the
+# force that moves or turns molecules as a whole, *vibration* the rest (formula below).
+#
+# The pressure bias is predicted minus reference, of the whole pressure. Part of that is inside the
+# molecules, whose bonds adapt in a run, so its sign does not tell the density: notebook
+# [06](06_improve_by_intuition.ipynb) takes the molecular pressure, which does more.
 
 # %% [markdown]
 # ## What more time would give
@@ -198,7 +218,7 @@ summaries.error_table(rows_of)
 # and settings, its learning rate falling over the whole length.
 
 # %%
-asked, unseen, liquids = lab.profile.longer_training, {}, {}
+asked, unseen, liquids, said_of = lab.profile.longer_training, {}, {}, {}
 for (name, sets), longer in lab.longer().items():
     if sets != training_set:
         continue
@@ -207,6 +227,7 @@ for (name, sets), longer in lab.longer().items():
         found = dict(zip(tests, lab.each(steps, lab.predicted).values(), strict=True))
         of_test = {t: summaries.model_errors_with_spread(f["frames"], f) for t, f in found.items()}
         key = labels[name], f"{times:g} x the time"
+        said_of[key] = found
         unseen[key] = {f"{test}: {FORCE}": e[FORCE] for test, e in of_test.items()}
         unseen[key][f"{tests[0]}: intermolecular / %"] = of_test[tests[0]]["intermolecular / %"]
         steps = [lab.observed(run) for run in lab.liquids(model, asked.state)]
@@ -214,26 +235,33 @@ for (name, sets), longer in lab.longer().items():
 summaries.error_table(unseen) if unseen else print("not run: this profile asks for none")
 
 # %% [markdown]
-# Errors with their standard errors, as in the table above. Their change in percent, and how the
-# liquids of these models ended, which notebook [04](04_run_liquid_dynamics.ipynb) is about:
+# Errors with their standard errors, as in the table above. How the liquids of these models ended,
+# which notebook [04](04_run_liquid_dynamics.ipynb) is about (*n*: independent samples behind a
+# density; a run that ended early has none):
 
 # %%
 for (label, times), runs in liquids.items():
     for run in runs.values():
         lived = f"lived {run['time_ps']:.2f} of {run['planned_ps']:g} ps"
-        density = summaries.estimate(judge.mean_density([run]))
+        is_whole = run["status"] == "completed"
+        density = summaries.estimate(judge.mean_density([run])) if is_whole else "none"
         ended = f"{run['status']} {run['detail']}".strip()
         print(f"{label}, {times}, {asked.state} liquid: {lived}, density / g cm⁻³: {density}")
         print(f"  {ended}")
 
+# %% [markdown]
+# And by how much their errors changed. Both models of a pair are tested on the same frames, so
+# parts of these are left out of both together: what makes a frame hard for both is in no error.
+
 # %%
-for label in dict.fromkeys(label for label, _ in unseen):
-    one, more = (errors for (name, _), errors in unseen.items() if name == label)
-    for quantity, now in more.items():
-        ratio = now.value / one[quantity].value
-        error = ratio * np.hypot(*(e.error / e.value for e in (now, one[quantity])))
-        change = summaries.plus_minus(100 * (ratio - 1), 100 * error)
-        print(f"{label}, {asked.times:g} x the time, {quantity.partition(' /')[0]}: {change} %")
+for label in dict.fromkeys(label for label, _ in said_of):
+    for test in tests:
+        (_, one), (_, more) = (item for item in said_of.items() if item[0][0] == label)
+        change = summaries.error_changes(one[test]["frames"], one[test], more[test])
+        for quantity in (FORCE, "intermolecular / %")[: 2 if test == tests[0] else 1]:
+            known, what = change[quantity], quantity.partition(" /")[0]
+            percent = summaries.plus_minus(known.value, known.error)
+            print(f"{label}, {asked.times:g} x the time, {what} error on {test}: {percent} %")
 
 # %% [markdown]
 # So neither architecture is at its end after the time of this study: twice the time takes about a
@@ -241,7 +269,7 @@ for label in dict.fromkeys(label for label, _ in unseen):
 # MACE. That is much less than what lies between the two, and in the whole force nearly the same for
 # both. Between the molecules MACE would gain about twice as much as Deep Potential: if the budget
 # favours one of them, it is Deep Potential. On frames unlike those of the set (`scan_test`,
-# `molecules_test`) no change is clear.
+# `molecules_test`) Deep Potential gains as well, and MACE nothing that is clear.
 #
 # The liquids do not follow. Those of Deep Potential still end early. And of MACE's two runs, which
 # both lived after the usual time, one now ends with a bond between two molecules, though every
@@ -249,11 +277,17 @@ for label in dict.fromkeys(label for label, _ in unseen):
 # is no promise of a better liquid, which notebooks [04](04_run_liquid_dynamics.ipynb) and
 # [05](05_score_models.ipynb) are about.
 #
-# Is either starved, then? Neither is held back much more than the other, and neither is cut off
-# where its errors still fall steeply, but both would go on improving slowly. What matters is
+# Is either starved, then? By the whole force neither is held back much more than the other;
+# between the molecules MACE is. Neither is cut off where its errors still fall steeply, but both
+# would go on improving slowly. What matters is
 # whether the findings of this study are those of a budget. Notebook
 # [07](07_improve_by_iteration.ipynb) gives twice the time to the sets on which the plainest of them
 # rests, and there they stay as they are.
+
+# %% [markdown]
+# ## Prediction against reference
+#
+# The models of the usual time again, on the first test set, which is drawn as `classical` is.
 
 # %%
 test = tests[0]
@@ -295,17 +329,23 @@ lab.save(fig, "parity", training_set=training_set, seed=seed)
 # third is mostly the molecule's own.
 
 # %%
-parts = {
-    name: summaries.force_errors(said[name, test]["frames"], said[name, test]) for name in models
-}
+parts = {n: summaries.component_errors(said[n, test]["frames"], said[n, test]) for n in models}
 fig, ax = plt.subplots(figsize=(7, 3.8))
 plots.component_bars(ax, parts)
 plots.architecture_legend(ax, labels)
 lab.save(fig, "force_components", training_set=training_set, seed=seed)
 
 # %% [markdown]
-# At the dotted line the error is as large as the component itself: the model knows no more about
-# it than if it had said zero.
+# On the first test set, with standard errors. At the dotted line the error is as large as the
+# component itself: the model knows no more about it than if it had said zero. Compare the left
+# half, what moves and turns molecules, with the vibrations. In numbers:
+
+# %%
+shown = {
+    labels[name]: {f"{key} / %": estimate for key, estimate in part.items() if key != RATIO}
+    for name, part in parts.items()
+}
+summaries.error_table(shown)
 
 # %% [markdown]
 # ## The worst frames
@@ -347,11 +387,9 @@ pd.DataFrame.from_dict(rows, orient="index").join(errors)
 
 # %%
 for name, part in parts.items():
-    ratio = part["intermolecular"].relative / part["vibration"].relative
-    print(
-        f"{labels[name]}: the relative error between molecules is {ratio:.1f} times "
-        "that of the vibrations."
-    )
+    times = summaries.plus_minus(part[RATIO].value, part[RATIO].error)
+    print(f"{labels[name]}: the relative error between molecules is {times} times", end=" ")
+    print(f"that of the vibrations, on {test}.")
 
 # %% [markdown]
 # ## Limits

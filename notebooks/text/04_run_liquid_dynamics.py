@@ -66,7 +66,9 @@ planned_ps = lab.profile.dynamics.duration_ps
 # times of 0.5 and 1 ps; at constant volume, stochastic velocity rescaling [5]. A liquid below
 # 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has collapsed, and above five times the temperature
 # asked for it has run away. A bond counts as changed if it stays so for 50 fs, and from its
-# beginning.
+# beginning. Two atoms count as bonded anew below, for example, 1.20 (H-O) or 1.70 Å (C-O), and a
+# bond as broken above 1.70 (C-H) or 2.10 Å (C-O); in between a pair keeps its state. The distance
+# told of a pair is that when the change was confirmed.
 
 # %%
 cases = [
@@ -90,7 +92,8 @@ summaries.runs(ended)
 #
 # A box starts at a density that is not the model's own, so its beginning must not be averaged.
 # Where the average may begin is found by the code: the start that leaves the largest number of
-# independent samples [3]. Pale: before it. A cross: the run ended early.
+# independent samples [3]. Strong: the part that is averaged. Pale: the rest, which is all of a run
+# that ended early, marked by a cross.
 
 # %%
 observed = lab.each(
@@ -110,9 +113,8 @@ plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "density")
 
 # %% [markdown]
-# Traces of one colour are replicas and seeds of one architecture. Where no part is drawn strong,
-# there was nothing to average. The table has a density for runs that were completed only: the
-# others were no liquid at equilibrium.
+# Traces of one colour are replicas and seeds of one architecture. The table has a density for runs
+# that were completed only: the others were no liquid at equilibrium.
 
 # %%
 rows = {}
@@ -135,11 +137,15 @@ pd.DataFrame.from_dict(rows, orient="index")
 #
 # In a small periodic box every molecule feels its own images. The same model, started in the same
 # way, in a box with more molecules tells whether that moves its density by more than the errors,
-# which are at least what the replicas scatter. n is the number of independent samples. A run that
-# ended early has no equilibrium, and so no density to compare.
+# which are never taken smaller than the scatter of the replicas. Of one or two runs n is the number
+# of independent samples, of more runs their number. A run that ended early has no equilibrium, and
+# so no density to compare. The models and the state are those of the profile's `larger_box`:
 
 # %%
 rows, larger, few = {}, lab.profile.larger_box, sum(lab.profile.liquid.composition.values())
+if larger:
+    at = states[larger.state]
+    print(f"{larger.state}: {at.temperature_K:g} K, {at.pressure_bar:g} bar")
 for name, boxes in lab.enlarged().items():
     runs = [run for box in boxes for run in box]
     seen = lab.each(runs, lambda step: lab.read(step, "observed.json"))
@@ -156,8 +162,8 @@ found if rows else print("the profile has no larger box")
 
 # %% [markdown]
 # A difference of less than two of its errors is none that this check can see. With errors of some
-# hundredths of a g/cm³ it finds gross effects only, not one as small as the tolerance of the score
-# (notebook [05](05_score_models.ipynb)).
+# hundredths of a g/cm³ it finds gross effects only, not one as small as the tolerance of the score,
+# 0.02 g/cm³ (notebook [05](05_score_models.ipynb)).
 #
 # ## Temperature
 #
@@ -227,7 +233,8 @@ lab.save(fig, "survival")
 # only at the states that it names. D is the slope of the mean squared displacement of the centres
 # of mass, over the window that the code prints, divided by six (Einstein), after the potential
 # energy has come to rest and with the drift of the whole box taken out. Its error comes from the
-# scatter of the n molecules, never from the fit of the line. EC is C3H4O3, EMC is C4H8O3.
+# scatter of the molecules, never from the fit of the line; n is their number. EC is C3H4O3, EMC is
+# C4H8O3.
 #
 # Molecules also drag on their own images: a large box would give more, by [2]
 #
@@ -309,12 +316,19 @@ for state, architecture in product(states, architectures):
     print(f"density at {state}, {labels[architecture]}, completed runs / g cm⁻³: {density}")
 
 # %% [markdown]
+# Of three runs or more the error is their scatter and n their number; of fewer, n is the number of
+# independent samples. The hot state is under pressure and the cold one is not, so the hot liquid
+# need not be the thinner one. Which density is right is asked in notebook
+# [05](05_score_models.ipynb).
+#
 # ## Limits
 #
-# To be alive is not to be right: a model may hold all bonds in a liquid of the wrong density.
-# Short runs of small boxes show early deaths only, and boiling comes easier to a small box. Runs
-# of one model share its faults, so replicas are fewer independent witnesses than they seem. And a
-# step of 1 fs is long for free hydrogen.
+# To be alive is not to be right: a model may hold all bonds in a liquid of the wrong density. Some
+# traces still drift at the end, and the start that the code finds can lie before the fall from the
+# density that all begin at: 10 ps are short for a density. Short runs of small boxes show early
+# deaths only, and boiling comes easier to a small box. Runs of one model share its faults, so
+# replicas are fewer independent witnesses than they seem. And a step of 1 fs is long for hydrogen
+# whose bonds are not constrained.
 #
 # **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name` and a `store` (below `runs/`)
 # of its own, and under `dynamics` a `duration_ps` of 2 and a `timestep_fs` of 0.5; give its path as

@@ -231,7 +231,7 @@ lab.save(fig, "molecules", before=before, after=after)
 # Above: energies relative to that frame of each molecule which is lowest by the reference. A point
 # far below the line is a way out: the model believes that tearing the molecule costs little. Below:
 # the force error of each frame against the strain, compressed bonds to the left and stretched ones
-# to the right. The two architectures have scales of their own.
+# to the right. Both architectures are drawn to the same scales.
 
 # %% [markdown]
 # ## Do molecules live longer?
@@ -292,8 +292,9 @@ if not ends:
 lab.save(fig, "last_frames", before=before, after=after)
 
 # %% [markdown]
-# Rings and dashes mark pairs that have formed or broken a bond; above each frame stands what ended
-# the run. A frame without marks belongs to a run that ended for another reason.
+# Rings mark pairs that have formed or broken a bond in this frame, and dashes join them; of a pair
+# that meets across a face of the box the rings stand apart. Above each frame stands what ended the
+# run, which may be something else, as the temperature.
 
 # %% [markdown]
 # ## The liquid, before and after
@@ -313,8 +314,7 @@ for state, line in zip(states, axes, strict=True):
             for run in (r for m in of(row, architecture) for r in runs[m.name, state]):
                 seen, track = observed[run.name], tracks[run.name]
                 trace = track.thermo["time_ps"], summaries.densities_g_cm3(track)
-                all_strong = seen | {"equilibrated_ps": 0.0}
-                plots.density_trace(ax, *trace, seen=all_strong, colour=shade[row])
+                plots.density_trace(ax, *trace, seen=seen, colour=shade[row])
         plots.reference_density(ax, references[state])
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K", loc="left")
         ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))
@@ -322,11 +322,11 @@ plots.set_legend(fig, {row: shade[row] for row in drawn})
 lab.save(fig, "traces", before=before, after=after)
 
 # %% [markdown]
-# A trace for every run from the density at which all of them start; a cross where it ended early.
-# Black, where it can be trusted: the density of the reference's own liquid, from notebook
-# [05](05_score_models.ipynb). Where traces still wander by a tenth of a g/cm³ the runs are too
-# short for a density, and the error bars below say so. Now the same runs as numbers, one for each
-# model:
+# A trace for every run from the density at which all of them start, strong where it is averaged; a
+# cross where it ended early. Black, where it can be trusted: the density of the reference's own
+# liquid, from notebook [05](05_score_models.ipynb). Where traces still wander by a tenth of a g/cm³
+# the runs are too short for a density, and the error bars below, of what came after equilibration,
+# may be too small. Now the same runs as numbers, one for each model:
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}
@@ -336,8 +336,8 @@ lab.save(fig, "liquid", before=before, after=after)
 # %% [markdown]
 # A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
 # where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
-# value could be had. The error on own frames is the one that tells most. That of a run that ended
-# early, and its density, are of frames of its end: they are drawn hollow here, and enter no mean
+# value could be had. The error on own frames is the one that tells most. Of a run that ended
+# early both are of the short time that it lived: they are drawn hollow here, and enter no mean
 # and no comparison below, where they are *unstable*. Compare each row with *two* others: with
 # `classical` for what the block is worth, with `classical_more` for what its kind is worth.
 
@@ -363,8 +363,8 @@ lab.save(fig, "liquid", before=before, after=after)
 # cannot be.
 #
 # A block may also do harm where nobody looks. So beside what the two blocks were made for stands
-# what they were not: the force between molecules on the first fixed test set and on the frames of
-# a model's own runs, and how far the density is off that of the reference. These two need a liquid
+# what they were not: the force between molecules on the first fixed test set and on the frames of a
+# model's own runs, and how far the density is off that of the reference. The last two need a liquid
 # that lived: a model whose run ended early has neither, its cell says *unstable* (one stable seed
 # is none to compare). How long it lived counts for all.
 
@@ -440,7 +440,8 @@ print("\n".join(compare.contradictions(of_blocks, better, labels)))
 # `after`, against the reference (with standard errors, that of the reference in the difference):
 
 # %%
-print(f"reference, {main}: {summaries.reference_verdict(references[main], 'density')}")
+found = summaries.reference_verdict(references[main], "density")
+print(f"density / g cm⁻³, reference, {main}: {found}")
 for architecture in architectures:
     for row in drawn:
         mean = transfer.cell(held["density"], row, architecture)

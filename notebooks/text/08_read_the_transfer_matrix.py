@@ -88,7 +88,9 @@ print(f"{n_stored} of {sum(map(len, models))} models of the matrix are stored an
 # Each model has several numbers, and they need not agree:
 #
 # - *survival fraction*: the part of the planned time that its runs lived;
-# - *density* of its liquid, and how far this is *off the reference*'s;
+# - *density* of its liquid, and how far this is *off the reference*'s: the mean of the absolute
+#   deviations of the seeds, which noise alone makes larger than zero (notebook
+#   [07](07_improve_by_iteration.ipynb) gives the deviation of the mean);
 # - *own-run error*: of the forces between molecules, on relabelled frames of its own runs;
 # - *fixed-set error*: the same on the first test set of the profile;
 # - *liquid score*, which puts survival, density and structure into one (notebook
@@ -170,6 +172,29 @@ of_pairs = {name.removeprefix("rdf:"): parts[name] for name in parts if name.sta
 evidence.parts_table(of_pairs, rows, ".2f").rename(index=labels)
 
 # %% [markdown]
+# ## What the starting boxes add
+#
+# The first run of every model starts from one and the same box, the second from another. A box is
+# two handfuls of molecules with the shapes that chance gave them, and what a molecule does not
+# change within a run stays. How far is the density of all models off their own mean when they start
+# from one box?
+
+# %%
+by_start = matrix.densities_by_start(lab, state, held, rows)
+off = by_start - by_start.mean(axis=1, keepdims=True)
+for number, column in enumerate(off.T if len(off) > 1 and off.shape[1] > 1 else (), 1):
+    known = summaries.plus_minus(column.mean(), column.std(ddof=1) / np.sqrt(len(column)))
+    print(f"start {number}, {len(column)} models that lived in all runs: {known} g/cm³")
+if len(off) < 2 or off.shape[1] < 2:
+    print("not to be had: it takes two models, and two runs of each")
+
+# %% [markdown]
+# What is beyond its error here is no property of a model. It drops out of the comparison of two
+# rows that both lived, for all models start from the same boxes, and nearly so of that with the
+# reference, which is sampled from the same boxes, too. It does not drop out of a density that is
+# compared with anything else, nor of a single run: their errors know nothing of it.
+
+# %% [markdown]
 # ## What a block is worth
 #
 # The **gain** of a row is its mean over the seeds minus that of the base, signed so that positive
@@ -181,12 +206,11 @@ evidence.parts_table(of_pairs, rows, ".2f").rename(index=labels)
 # and its interval is $g \pm t_\nu s$ with Student's $t$ and Welch's degrees of freedom $\nu$ [2],
 # which lets the two rows scatter unequally. It takes two seeds of both rows. Two seeds know little
 # of their own scatter, and may agree by chance, so $s^2_\mathrm{row}$ is at least the mean square
-# of what each run's own noise leaves open, and at least the mean of $s^2$ over all rows of the
-# architecture: this mean is known with the degrees of freedom of all of them, so that where the
-# rows scatter alike $t_\nu$ is that of many seeds; it needs three rows or more. Both floors are our
-# addition to Welch's interval. Errors enter as their
-# natural logarithms, for those of one architecture can be ten times those of the other: a gain of
-# ln 2 halves the error.
+# of what each run's own noise leaves open, and at least the mean of $s^2_\mathrm{row}$ over all
+# rows of the architecture: this mean is known with the degrees of freedom of all of them, so that
+# where the rows scatter alike $t_\nu$ is that of many seeds; it needs three rows or more. Both
+# floors are our addition to Welch's interval. Errors enter as their natural logarithms, for those
+# of one architecture can be ten times those of the other: a gain of ln 2 halves the error.
 #
 # By how much more one architecture gains than the other is a difference of two gains. An interval
 # clear of zero there means that the block's worth depends on the architecture. Where all seeds of
@@ -346,9 +370,11 @@ pd.DataFrame(beside).rename_axis([f"over {intuition}", ""])
 # %% [markdown]
 # Either kind lets Deep Potential's liquid live: survival does not part them. The error on its own
 # runs does: with the iterated frames, whoever made them, it is about a third of that with the
-# blocks made by hand, and the interval is clear of one. These were made against two faults, and
-# cure them; what else a model meets in its own liquid they do not hold. MACE, whose liquid lives in
-# either case, gains too, by about a quarter of its error.
+# blocks made by hand, and the interval is clear of one. These were made against two faults, of
+# which notebook [06](06_improve_by_intuition.ipynb) finds one mended, the force on strained
+# molecules; for the other, the pressure along the scans, the gain is not clear. What else a model
+# meets in its own liquid they do not hold. MACE, whose liquid lives in either case, gains too, by
+# about a quarter of its error.
 
 # %% [markdown]
 # ## Another state
@@ -373,13 +399,15 @@ pd.concat(at_others) if at_others else print("not run: the profile has one state
 # ## Why: what the blocks cover
 #
 # Could one have known before training which block helps? Each atom is described by its surroundings
-# alone (QUESTS [3]): a vector $x$ of distances to its neighbours and among them, without any model.
+# alone (QUESTS [3]): a vector $x$ of damped inverse distances (Å⁻¹) to its neighbours and among
+# them, without any model.
 # An atom is *covered* by a set $Y$ if enough atoms $y$ of its element are near,
 #
 # $$-\ln \sum_{y \in Y} \exp\left( -\frac{|x - y|^2}{2 h^2} \right) \leq 0 ,$$
 #
 # and the **overlap** of two sets is the share of the atoms of one that the other covers. The width
-# $h$ of 0.04 Å⁻¹ is ours; at the 0.015 Å⁻¹ of QUESTS no two sets of a hot molecular liquid overlap.
+# $h$ of 0.04 Å⁻¹ is ours; QUESTS takes 0.015 Å⁻¹, at which sets of a hot liquid hardly overlap
+# (printed below the figure).
 
 # %%
 blocks = dict.fromkeys([base, *lab.profile.blocks, *makers])
@@ -390,6 +418,10 @@ covered = overlap.overlap_matrix(environments, rng=np.random.default_rng(seed))
 fig, ax = plt.subplots(figsize=(2.2 + 0.65 * len(covered), 1.6 + 0.6 * len(covered)))
 transfer_plots.overlap(ax, list(environments), covered)
 lab.save(fig, "overlap")
+if "classical_more" in environments:
+    pair = {n: environments[n] for n in (base, "classical_more")}
+    narrow = overlap.overlap_matrix(pair, rng=np.random.default_rng(seed), bandwidth=0.015)
+    print(f"at 0.015 Å⁻¹ classical_more covers {narrow[0, 1]:.1%} of the atoms of {base}")
 
 # %% [markdown]
 # Read a row from left to right: how much of this set the others already know, at equal numbers of
@@ -417,10 +449,10 @@ ax.set_ylabel(f"gain over {base}\n({unit})")
 lab.save(fig, "novelty", state=state, quantity=quantity)
 
 # %% [markdown]
-# A point for each architecture and row that adds whole blocks to the base, its marker tells the
-# row; the bar is the interval of the gain, a hollow point has none. If novelty were worth something
-# by itself, the points of one colour would rise to the right. In numbers, by the rank correlation
-# (Spearman's, from -1 to 1, with its interval [4]):
+# A point for each architecture and row that adds whole blocks to the base, its marker tells the row
+# (those of equal novelty stand a little apart); the bar is the interval of the gain, a hollow point
+# has none. If novelty were worth something by itself, the points of one colour would rise to the
+# right. In numbers, by the rank correlation (Spearman's, from -1 to 1, with its interval [4]):
 
 # %%
 for name, label in labels.items():
@@ -454,16 +486,21 @@ lab.save(fig, "sizes", state=state)
 # %% [markdown]
 # Left: on the fixed set. Right: on the own runs, of stable models only. Both axes are logarithmic,
 # and a bar is a standard error over the seeds, where there is more than one. A curve that still
-# falls at its right end: more frames of the same kind would help. A size that was not run has no
-# point. The fixed-set errors seed by seed, and how much of the planned time was lived:
+# falls at its right end: more frames of the same kind would help; one that is flat there is near
+# what this kind can teach. A size that was not run has no point. Both errors between molecules seed
+# by seed, and how much of the planned time was lived:
 
 # %%
+told = ("fixed_error", "fixed set / meV Å⁻¹", ".1f"), ("own_error", "own runs", ".1f")
+told += (("survival", "lived", ".2f"),)
 for row, n in scan.items():
     for name, label in labels.items():
-        tested, lived = (few[what][row, name] for what in ("fixed_error", "survival"))
-        said = ", ".join(f"{run.value:.1f}" for run in tested if run.value is not None)
-        parts_lived = ", ".join(f"{run.value:.2f}" for run in lived if run.value is not None)
-        print(f"{n} frames, {label}: {said or 'not run'} meV/Å, lived {parts_lived or 'not run'}")
+        print(f"{n} frames, {label}:", end="")
+        for what, words, form in told:
+            runs = [f"{run.value:{form}}" for run in few[what][row, name] if run.value is not None]
+            print(
+                f" {words} {' and '.join(runs) or 'no value'}", end=";" if form != ".2f" else "\n"
+            )
 
 # %% [markdown]
 # ## The paper's claims
@@ -505,7 +542,8 @@ elsewhere = {
     "3. There is a simple metric of performance.": "notebook 05: ours; the paper's is not known",
     "6. Foundation models usually need data of the system.": "notebook 09",
     "7. Stability is kept for new shapes of molecules, not for new chemistry.": "notebook 10",
-    "8. Training sets can be enhanced at little cost.": "notebook 12: for one's own liquid",
+    "8. Training sets can be enhanced at little cost, with foundation models.": "notebook 09: "
+    "labels that fine-tuning saves; the cost of a block: crosstrain plan",
 }
 pd.DataFrame(elsewhere.items(), columns=["claim, in our words", "where it is looked at"])
 
@@ -568,6 +606,9 @@ for name, label in labels.items():
         print(f"  {error:5.1f} meV/Å between molecules: lived {survival:.2f} of the planned time")
 
 # %% [markdown]
+# An interval that holds zero: here the fixed set does not tell. Where all models lived to the end
+# there is nothing to correlate. Seeds of one set are no independent points.
+#
 # ## What we found
 
 # %%
@@ -588,7 +629,7 @@ print("rows whose gain over the base is clear of zero:", ", ".join(clear) or "no
 halves = [(e.upper - e.lower) / 2 for e in gains.values() if isinstance(e, transfer.Contrast)]
 if halves:
     seen = f"{min(halves):.2f} to {max(halves):.2f}"
-    print(f"half widths of these gains' intervals, the smallest that could be seen: {seen}")
+    print(f"half widths of these gains' intervals: {seen}; a smaller gain cannot be told from none")
 names = list(environments)
 for name in (name for name in names if name != base):
     share = covered[names.index(name), names.index(base)]
@@ -607,7 +648,8 @@ for name in (name for name in names if name != base):
 # that it judges (they are named under the first heading), and most deviations of radial
 # distribution functions are within the noise, so the score says more of life than of structure,
 # and of the density only where this is off by much more than its errors: longer runs would tell
-# more. With the seeds there are, the score sees only large gains (last line above). That a liquid
+# more. With the seeds there are, the score sees only large gains (*half widths* above, of a
+# number that ends at 1). That a liquid
 # lives does not single out iteration either: it lives with the blocks made by hand, too. And an
 # effect in one small liquid at one state is not one in all.
 #

@@ -37,7 +37,7 @@ from itertools import product
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from crosstrain import judge, plan_foundation
+from crosstrain import judge
 from crosstrain.data import figures, foundation, plots, summaries
 from crosstrain.plan import atoms_in, set_of
 from crosstrain.potentials import protocol
@@ -150,16 +150,15 @@ foundation.table({key: row for key, row in fixed.items() if key[0] in compared},
 # %% [markdown]
 # ## The liquid
 #
-# Forces are one thing; does the liquid live, and at which density? One run of each published or
-# fine-tuned model and state, and every replica of the bespoke ones, as in notebook
-# [08](08_read_the_transfer_matrix.ipynb). Runs of one number and state have the same start, and
-# each is judged by the planned time of the table.
+# Forces are one thing; does the liquid live, and at which density? Every model is run from the same
+# starting boxes, as in notebook [08](08_read_the_transfer_matrix.ipynb): runs of one number and
+# state have the same start, and each is judged by the planned time of the table.
 
 # %%
 runs = {
     (name, state, f"run {number}"): run
     for name, step in models.items()
-    for state, each in plan_foundation.compared_runs(lab, step).items()
+    for state, each in lab.compared_runs(step).items()
     for number, run in enumerate(each, 1)
 }
 records = lab.each(list(runs.values()), lambda run: lab.read(run, "run.json"))
@@ -238,8 +237,8 @@ foundation.table(own, not_run)
 # As in notebook [05](05_score_models.ipynb): the part of the planned time that the run lived, times
 # the mean of $1 / (1 + (\Delta/\tau)^2)$ over density and radial distribution functions, each with
 # its deviation $\Delta$ from the liquid of the method that made our labels and its tolerance
-# $\tau$. From all runs of a model: one of a published or fine-tuned model, every replica of a
-# bespoke one. The interval of a single run holds nothing of how long another one would live.
+# $\tau$. From all runs of a model at a state. The interval of a single run holds nothing of how
+# long another one would live.
 
 # %%
 observed = {}
@@ -353,8 +352,7 @@ lab.save(fig, "sizes")
 # %% [markdown]
 # Error and score against the number of frames; each point is one training. Follow a horizontal
 # line from the right end of a bespoke curve to the left: where it meets the fine-tuned one, as much
-# is known from fewer labels. Hollow points have no score. Scores of one size stand side by side;
-# those of fine-tuned models are of one run each.
+# is known from fewer labels. Hollow points have no score. Scores of one size stand side by side.
 
 # %% [markdown]
 # ## Do the same blocks help?
@@ -464,11 +462,10 @@ foundation.table(saved, {})
 # The paper's abstract compares two pretrained models; which ones is not known to us, so this is a
 # test of its claim, not of its numbers. Our labels are GFN2-xTB: a published model that is nearer
 # to nature than our labels would still be marked down here, and agreement would prove no more than
-# that two theories agree. One seed of each; one run of each published or fine-tuned model, beside
-# all replicas of the bespoke ones. The liquid is small and the runs are short. Fine-tuned SO3LR
-# learns no stress, because its trainer does not; bespoke models do. Its learning rate and weights
-# were chosen once, by the validation error of short trainings. Equal core time is not equal effort:
-# the published weights cost their makers far more than any budget here.
+# that two theories agree. One seed of each. The liquid is small and the runs are short. Fine-tuned
+# SO3LR learns no stress, because its trainer does not; bespoke models do. Its learning rate and
+# weights were chosen once, by the validation error of short trainings. Equal core time is not equal
+# effort: the published weights cost their makers far more than any budget here.
 #
 # **Try it.** Set `profile = "smoke"` (the numbers mean nothing, but every step runs). Then put the
 # weights of MACE-OFF23 into a folder, name it in `CROSSTRAIN_WEIGHTS`, and run again: does a model

@@ -23,7 +23,7 @@
 # [08](08_read_the_transfer_matrix.ipynb) for the evidence behind the guidance.
 #
 # **Run time.** About ten minutes on two idle cores the first time, for the liquid is computed
-# here, at the size of the profile `smoke`; then it is stored and this page takes a minute.
+# here, at the size of the profile `smoke`; then it is stored, and this page takes two minutes.
 #
 # **Files made.** The profile of the liquid and its results below `runs/own`, and the figures
 # `12_bring_your_own__box`, `__density`, `__errors` and `__third`.
@@ -36,13 +36,14 @@ import numpy as np
 import pandas as pd
 from crosstrain import matrix, own, report
 from crosstrain.build.boxes import composition_counts
-from crosstrain.data import figures, plots, profiles, summaries, transfer_plots, views
+from crosstrain.data import dft, figures, plots, profiles, summaries, transfer_plots, views
 from crosstrain.potentials import gap, protocol
 from crosstrain.study import Study
+from matplotlib.ticker import LogLocator
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # study that the guidance is read from: laptop, smoke, or a .yml file
-liquid: str = "thf"  # name of your liquid: letters, digits and _
+liquid: str = "thf"  # name of your liquid; an existing runs/own/NAME.yml is not rewritten
 composition: str = "C1CCOC1:3"  # molecules of its box, by name or SMILES
 temperature_K: float = 300.0  # where models are judged
 pressure_bar: float = 1.0
@@ -50,7 +51,7 @@ density_g_cm3: float = 0.88  # a guess
 size: str = "smoke"  # profile whose sizes and budgets are used
 architectures: list = ["deep_potential", "mace", "gap"]  # what is trained
 data: str = ""  # path of an extxyz file of your own; its frames are trained on too
-add: str = ""  # block to add to the first set: scan, molecules, iterated
+add: str = ""  # block to add to the first set here: scan, molecules, iterated
 
 # %%
 figures.use_style()
@@ -74,6 +75,9 @@ labels = {name: protocol.architecture(name).LABEL for name in architectures}
 # and ranges of density and temperature moved to them. On the command line this is
 # `crosstrain new`. The example is tetrahydrofuran, a ring ether that occurs nowhere in the study:
 # not in its training sets, not among its unseen molecules.
+#
+# The profile is written to `runs/own`, once: a file of that name that is there already stays as it
+# is, and `crosstrain improve` reads that file, whatever the parameters of this page say.
 
 # %%
 mine = own.profile_for(
@@ -97,7 +101,8 @@ pd.DataFrame({name: dict(block)["options"] for name, block in mine.blocks.items(
 # The recommended first set is `classical`: snapshots of classical dynamics over a range of
 # densities and temperatures, no dynamics by a model. `scan` and `molecules` are declared but not
 # built before they are asked for. A file of your own goes through the same examination as
-# `crosstrain inspect`, and its frames are labelled anew, so that all labels are of one method.
+# `crosstrain inspect`. Labels that it brings are not used: its frames are labelled anew by the
+# reference method, so that all labels are of one method.
 
 # %% [markdown]
 # ## Build, label, train, run
@@ -130,6 +135,11 @@ lab.save(fig, "box")
 # between molecules is the one that makes the liquid; relative to the forces of that kind, 100 % is
 # no better than saying zero. Columns and errors as in notebook
 # [03](03_train_two_architectures.ipynb); with few frames they have no error of their own.
+#
+# *Offset removed* is the energy error after the best constant for each element was taken off. The
+# squares that are left are divided by the number of frames *less* that of the constants which the
+# compositions determine (one, if all frames are of one composition). So with five frames it can be
+# above the plain error, which is divided by all five.
 
 # %%
 tested = lab.each([lab.evaluated(m, lab.block(own.TEST)) for m in models], lab.predicted)
@@ -144,9 +154,14 @@ summaries.error_table(errors_of)
 #
 # The report that `crosstrain score` gives of any model, here of each: how its runs ended, its
 # density, the errors on its own frames with their standard errors (by leaving out each of $n$
-# blocks of consecutive frames in turn), and the score, or why there is none. Of a density, $n$ is
-# the number of independent samples. A bond counts from when it formed, a persistence time before
+# stretches of consecutive frames in turn), and the score, or why there is none. Of a density, $n$
+# is the number of independent samples. A bond counts from when it formed, a persistence time before
 # the run is stopped.
+#
+# *By* names what evaluated the forces: *compressed, neighbours given* is the same Deep Potential
+# with its embedding network in tables and its neighbours found outside of it, which is faster; *no
+# Symmetrix* says why a MACE is evaluated by the slower mace-torch (the faster program takes models
+# with $l_\mathrm{max} = 3$ alone, and the size `smoke` has 2).
 
 # %%
 for model in models:
@@ -162,50 +177,67 @@ fig, ax = plt.subplots(figsize=(7, 3.6))
 for model in models:
     (run,) = lab.liquids(model, own.STATE)
     seen, trajectory = lab.read(lab.observed(run), "observed.json"), lab.trajectory(run)
-    densities = summaries.densities_g_cm3(trajectory)
+    trace = trajectory.thermo["time_ps"], summaries.densities_g_cm3(trajectory)
     style = {"seen": seen, "colour": figures.colour(model.params["architecture"])}
-    plots.density_trace(ax, trajectory.thermo["time_ps"], densities, **style)
+    plots.density_trace(ax, *trace, **style)
+    density = dft.settled_density(seen, *trace)
+    known = not isinstance(density, str)
+    said = f"settled at {summaries.estimate(density)} g/cm³" if known else f"density: {density}"
+    print(f"{model.name}: {said}")
 plots.architecture_legend(ax, labels)
 ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$")
 lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 
 # %% [markdown]
-# Density of each model's run from the density that was guessed. Strong: the part that is averaged;
-# pale: before it. A cross: the run ended there. Does a trace come to rest? One that still rises at
-# the end has a density only in name.
+# Density of each model's run from the density that was guessed. Strong: the part that is averaged,
+# of a whole run only; pale: the rest. A cross: the run was stopped there. Does a trace come to
+# rest? One that still falls or rises at the end has no density, and the ± of the report is then not
+# its error.
+#
+# The lines above the figure apply the rule of notebook [11](11_train_on_published_dft.ipynb): *not
+# settled* means that the two halves of the averaged part differ by more than two standard errors of
+# their difference, or that they are too short to have such errors.
 
 # %% [markdown]
 # ## What is lacking
 #
 # The rule is short, and it is ours:
 #
-# 1. If molecules break, add `molecules`.
+# 1. If a bond breaks or forms, or the temperature or a force runs away, add `molecules`.
 # 2. If the liquid boils off or collapses, or its density is off that of the reference (without one:
-#    that of the other models), add `scan`.
+#    that of another model) by more than 0.02 g/cm³ and two standard errors, add `scan`.
 # 3. If that is in the set already, let the models look for what they do not know: `iterate`.
 #
 # Under each finding stands what the stored results of the study say of that block: the gain in the
-# quantity that it is meant to improve, with its interval, as in notebook
-# [08](08_read_the_transfer_matrix.ipynb).
+# quantities that it is meant to improve, over `classical` and over a control with about as many
+# more frames of the old kind, as in notebook [08](08_read_the_transfer_matrix.ipynb). Errors are
+# compared as factors, *error × 0.5* was halved; in brackets the interval of 95 %. *Helps*: the
+# whole interval says so; *unclear*: it holds no change, too. Where no row is stored that adds the
+# block alone, the smallest one that has it is used, and the words say what else is in it.
 
 # %%
+stored = matrix.stored(study, guide)
+cells = matrix.read(study, guide, seed=0, known=stored)
 found = own.lacks(lab, sets)
-print("\n".join(own.advice(lab, sets, base=study, state=guide)))
+advice = own.advice(lab, sets, base=study, state=guide, known=cells)
+print("\n".join(advice))
 
 # %% [markdown]
 # At the size `smoke` this shows the form of the advice, not a lack: in a fraction of a picosecond a
 # density hardly leaves the guess that it started from. Where two models differ and no reference is
 # trusted both are named, for nothing tells which of them is off.
 #
-# *Not run* and *undecided* are answers too: then the rule is a guess that nothing here has tested.
-# `crosstrain improve` with the name of the liquid adds the block and scores again, or set
-# `add` in the parameters. The whole matrix that guidance can come from:
+# *Nothing stored* and *unclear* are answers too: then the rule is a guess that nothing here has
+# tested. *Not comparable* gives its reason: a model whose run ended early (*unstable*) has no error
+# on its own frames, and survivals that are all the same leave *no scatter* to take an error from.
+# `crosstrain improve` with the name of the liquid adds the block and scores again, or set `add` in
+# the parameters. All gains that guidance can come from, with the frames that either row adds to
+# `classical` (not corrected for their number, so that among twenty intervals one misses by chance):
 
 # %%
-blocks = [block for block in own.SEEN_IN if block != own.ITERATED]
 known = study.profile.training.architectures
-said = {(b, a): own.guidance(study, b, a, guide) for b in blocks for a in known}
-pd.Series({key: "; ".join(lines) for key, lines in said.items()}, name="the study").to_frame()
+columns = {name: protocol.architecture(name).LABEL for name in known}
+own.guidance_table(study, guide, known=cells).rename(index=columns)
 
 # %% [markdown]
 # ## An architecture is one file
@@ -237,25 +269,36 @@ pd.DataFrame({"in gap.py": {n: own.in_a_line(getattr(gap, n)) for n in names}})
 # passes over without a word. GAP wants the virial, and reads a matrix as no label at all, so the
 # counts that it reports are compared with what it was given.
 #
-# All architectures are trained for equal time. A network takes as many steps as the budget allows.
-# A fit has no steps: a small budget takes sparse points away, and a large one is not used up.
+# Where a profile has a budget (`laptop` has one), all architectures are trained for equal time. A
+# network takes as many steps as the budget allows. A fit has no steps: a small budget takes sparse
+# points away, and a large one is not used up. A profile without one (`smoke`) trains each
+# architecture as its settings say, *not* for equal time.
 #
 # Listed under `training.architectures` of a profile, an architecture is trained on every row of the
 # matrix, run, relabelled and scored, as it was above; in the section `third`, on some rows only.
+#
+# The models of this page, and first whether they were trained for equal time:
 
 # %%
 training = lab.each(models, lambda step: lab.read(step, "training.json"))
+budget = mine.training.budget
+print(f"budget: {budget.core_s:g} s of one core each" if budget else "no budget: not of equal time")
 fig, ax = plt.subplots(figsize=(6, 3.4))
 for model, record in zip(models, training.values(), strict=True):
-    name = model.params["architecture"]
+    name, curve = model.params["architecture"], record["learning_curve"]
     style = {"label": labels[name], "colour": figures.colour(name)}
-    plots.learning_curve(ax, record["learning_curve"], "forces_rmse_eV_A", **style)
+    plots.learning_curve(ax, curve, "forces_rmse_eV_A", **style)
+    last = 1e3 * curve[-1]["forces_rmse_eV_A"]
+    print(f"{labels[name]}: {last:.0f} meV/Å after {curve[-1]['samples']} frames seen")
+ax.yaxis.set_minor_locator(LogLocator(subs=(1.2, 1.5, 2, 3, 4, 6, 8)))
+ax.yaxis.set_minor_formatter(lambda error, _: f"{error:g}")
 ax.set_ylabel("validation force RMSE / meV Å$^{-1}$")
 ax.legend()
 lab.save(fig, "errors")
 
 # %% [markdown]
-# Force error on validation frames against the frames seen, repeats counted. GAP is a point, not a
+# Force error on validation frames against the frames seen, repeats counted, and above the figure
+# the last point of each: one training each, so that no scatter is known. GAP is a point, not a
 # curve: it sees each frame once. Do the networks reach its error, and after how many repeats? With
 # a larger set and budget the order may turn.
 
@@ -275,11 +318,11 @@ if third is None:
 else:
     at, rows = study.profile.third.state, third.profile.training.sets
     held = matrix.stored(third, at, reference=study.reference(at))
-    beside = matrix.read(study, at, seed=0, rows=rows), matrix.read(third, at, seed=0, known=held)
+    of_two = matrix.read(study, at, seed=0, rows=rows, known=stored if at == guide else None)
+    beside = of_two, matrix.read(third, at, seed=0, known=held)
     both = {quantity: beside[0][quantity] | beside[1][quantity] for quantity in quantities}
-    columns = {
-        a: protocol.architecture(a).LABEL for a in (*known, study.profile.third.architecture)
-    }
+    name = study.profile.third.architecture
+    columns[name] = protocol.architecture(name).LABEL
 
 # %%
 if third is not None:
@@ -298,7 +341,8 @@ if third is not None:
 # [08](08_read_the_transfer_matrix.ipynb). A survival of 1 means that a model lived as long as was
 # planned for it, and that is not the same time in all columns.
 #
-# How long each lived, in ps, a number for each seed, beside its error on the fixed set:
+# How long each lived, in ps, a number for each seed (the mean over its runs), beside its error on
+# the fixed set:
 
 # %%
 for each, cells in zip((study, third), beside, strict=True) if third else ():
@@ -326,7 +370,30 @@ for model in models:
     said = f"lacks {lack.block} ({lack.why})" if lack else "nothing lacking that its run could show"
     force = errors_of[labels[model.params["architecture"]]]["force / meV Å⁻¹"].value
     print(f"{model.name}: force RMSE {force:.0f} meV/Å on {own.TEST}; {said}")
-print(own.reach(study, guide))
+if (reach := own.reach(study, guide)) in advice:
+    print(f"gains of the study: {reach}")
+
+# %% [markdown]
+# And of the third architecture beside the two on the rows of the study: the range of the errors
+# between molecules over rows and seeds, on the fixed set and, of models whose runs lived to the
+# end, on their own frames.
+
+# %%
+for each, cells in zip((study, third), beside, strict=True) if third else ():
+    planned_ps = each.profile.dynamics.duration_ps
+    for name in each.profile.training.architectures:
+        values = {
+            q: [r.value for (_, a), runs in cells[q].items() for r in runs if a == name]
+            for q in quantities
+        }
+        spans = {q: [v for v in values[q] if v is not None] for q in quantities}
+        said = "; ".join(
+            f"{where} {min(spans[q]):.1f} to {max(spans[q]):.1f} meV/Å"
+            for q, where in (("fixed_error", "fixed set"), ("own_error", "own frames"))
+            if spans[q]
+        )
+        whole = f"{spans['survival'].count(1.0)} of {len(spans['survival'])} models"
+        print(f"{columns[name]}: {said or 'not run'}; to the end of {planned_ps:g} ps: {whole}")
 
 # %% [markdown]
 # ## Limits
@@ -337,6 +404,9 @@ print(own.reach(study, guide))
 # box that is too small or a cutoff that is too short need others. The guidance comes from one
 # liquid of esters and carbonates; how much of it holds for another is not known before it is tried.
 # The hyperparameters of GAP are the first sensible ones and were not searched.
+#
+# Molecules must be neutral and closed-shell, of H, C and O alone. Labels of a file of your own are
+# not used; its frames are labelled anew by the reference method of the profile, here GFN2-xTB.
 #
 # **Try it.** Set `add = "molecules"` and run again: what is new is computed, the rest is loaded. Or
 # on the command line `crosstrain new acetone --composition acetone:4 --temperature 300 --density

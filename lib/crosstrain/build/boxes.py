@@ -1,4 +1,4 @@
-"""Periodic boxes of molecules: packing, rigid moves and volume changes, checks of a frame.
+"""Periodic boxes of molecules: packing, volume changes, checks of a frame.
 
 A frame is an ASE `Atoms` with ``arrays["molecule"]`` (molecule index per atom), ``info["bonds"]``
 (the covalent graph known from the building) and ``info["composition"]``, as in `molecules`.
@@ -17,7 +17,7 @@ from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from crosstrain.build.molecules import BOND_CUTOFFS_A, _check, conformers, intact
+from crosstrain.build.molecules import BOND_CUTOFFS_A, _check, conformers, intact, label
 
 __all__ = [
     "clashes",
@@ -25,11 +25,10 @@ __all__ = [
     "density_g_cm3",
     "intact",
     "mixture",
+    "ordered",
     "pack",
-    "rotated",
     "scaled",
     "threaded",
-    "translated",
     "whole",
 ]
 
@@ -60,7 +59,7 @@ def mixture(
     Returns
     -------
     list of Atoms
-        In the order of `counts`, ready for `pack`.
+        Kind by kind, as `ordered`; ready for `pack`.
 
     Raises
     ------
@@ -73,11 +72,22 @@ def mixture(
         )
     rng = np.random.default_rng(seed)
     molecules = []
-    for name, number in sorted(counts.items()):  # the order in which they are named is no matter
+    for name, number in ordered(counts):
         given = ensembles.get(name) if ensembles else None
         pool = given or conformers(name, n=50, seed=seed)
         molecules += [pool[k].copy() for k in rng.integers(len(pool), size=number)]
     return molecules
+
+
+def ordered(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Molecules and their numbers in the order of ``info["composition"]``, however they are named.
+
+    Raises
+    ------
+    ValueError
+        If a name is unknown.
+    """
+    return sorted(counts.items(), key=lambda item: (label(item[0]), item[0]))
 
 
 def composition_counts(composition: str) -> dict[str, int]:
@@ -272,7 +282,7 @@ def _shake(frame: Atoms, tolerance: float, sweeps: int, rng: np.random.Generator
             positions[members[k]] = moved
 
 
-# --- whole molecules and rigid moves ------------------------------------------------------------
+# --- whole molecules and other densities --------------------------------------------------------
 
 
 def whole(atoms: Atoms) -> Atoms:
@@ -343,60 +353,6 @@ def scaled(atoms: Atoms, density_g_cm3: float) -> Atoms:
         inside = moved.arrays["molecule"] == k
         moved.positions[inside] += (factor - 1) * moved[inside].get_center_of_mass()
     return moved
-
-
-def translated(atoms: Atoms, molecule: int, shift_A: Sequence[float]) -> Atoms:
-    """Copy with one molecule moved rigidly.
-
-    Parameters
-    ----------
-    atoms : Atoms
-    molecule : int
-        Its index in ``arrays["molecule"]``.
-    shift_A : sequence of float, shape (3,)
-        Å.
-
-    Raises
-    ------
-    ValueError
-        If there is no such molecule.
-    """
-    moved = whole(atoms)
-    moved.positions[_members(atoms, molecule)] += np.asarray(shift_A, dtype=float)
-    return moved
-
-
-def rotated(atoms: Atoms, molecule: int, angle_deg: float, axis: Sequence[float]) -> Atoms:
-    """Copy with one molecule turned rigidly about its centre of mass.
-
-    Parameters
-    ----------
-    atoms : Atoms
-    molecule : int
-        Its index in ``arrays["molecule"]``.
-    angle_deg : float
-        Degrees, right-handed about `axis`.
-    axis : sequence of float, shape (3,)
-        Any length but zero.
-
-    Raises
-    ------
-    ValueError
-        If there is no such molecule, or the axis is zero.
-    """
-    _check("axis", axis, bool(np.any(axis)), "any vector but zero")
-    moved = whole(atoms)
-    inside = _members(atoms, molecule)
-    part = moved[inside]
-    part.rotate(angle_deg, axis, center="COM")
-    moved.positions[inside] = part.positions
-    return moved
-
-
-def _members(atoms: Atoms, molecule: int) -> NDArray[np.bool_]:
-    known = atoms.arrays["molecule"]
-    _check("molecule", molecule, molecule in known, f"{known.min()} to {known.max()}")
-    return known == molecule
 
 
 # --- checks -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ asked for, so blocks can be built in parts, and a longer block begins with the s
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -96,7 +97,7 @@ def packed(
         temperature = rng.uniform(*temperature_K)
         parts = [
             ensembles[name][rng.integers(len(ensembles[name]))].displaced(temperature, rng)
-            for name, count in sorted(compositions[number % len(compositions)].items())
+            for name, count in boxes.ordered(compositions[number % len(compositions)])
             for _ in range(count)
         ]
         density = rng.uniform(*density_g_cm3)
@@ -222,6 +223,22 @@ def scan(
         return moved
 
     return _sound_frames(numbers, seed, draw)
+
+
+BUILDERS = {"packed": packed, "classical": classical, "scan": scan, "molecules": isolated}
+
+
+def options_of(kind: str) -> dict[str, bool]:
+    """Return the options of a block of a kind, and whether each has to be given.
+
+    Instead of ensembles, which the reference method makes, molecules and a number of conformers.
+    """
+    parameters = inspect.signature(BUILDERS[kind]).parameters
+    found = {name: about.default is about.empty for name, about in parameters.items()}
+    del found["numbers"], found["seed"]
+    if found.pop("ensembles", False):
+        found |= {"molecules": True, "conformers": True}
+    return found
 
 
 def _sound_frames(

@@ -75,6 +75,8 @@ def card(
 
 def contents(frames: Sequence[Atoms]) -> dict[str, str]:
     """Return what a set holds, as text by heading: counts and ranges with their units."""
+    if not frames:  # a committee may find nothing new
+        return {"frames": "0"}
     periodic = [frame for frame in frames if frame.pbc.all()]
     compositions = sorted({frame.info["composition"] for frame in frames})
     temperatures = [f.info["temperature_K"] for f in frames if "temperature_K" in f.info]

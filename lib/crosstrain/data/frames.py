@@ -199,17 +199,6 @@ def digest(frames: Sequence[Atoms]) -> str:
     return hashlib.sha256(dumps(frames)).hexdigest()
 
 
-def by_formula(frames: Sequence[Atoms]) -> dict[str, list[Atoms]]:
-    """Group frames whose atoms are the same in the same order (key: formula and a number)."""
-    groups: dict[bytes, list[Atoms]] = {}
-    for frame in frames:
-        groups.setdefault(frame.numbers.tobytes(), []).append(frame)
-    return {
-        f"{group[0].get_chemical_formula(mode='hill')}-{i}": group
-        for i, group in enumerate(groups.values())
-    }
-
-
 def split(frames: Sequence[Atoms], every: int) -> tuple[list[Atoms], list[Atoms]]:
     """Split frames into training and validation: every `every`-th frame validates.
 

@@ -22,9 +22,8 @@ from crosstrain.data.figures import (
     colour,
     set_marker,
 )
-from crosstrain.measure.errors import Deviation
 from crosstrain.measure.score import LiquidScore
-from crosstrain.measure.statistics import SurvivalCurve, kaplan_meier
+from crosstrain.measure.statistics import Estimate, SurvivalCurve, kaplan_meier
 from crosstrain.measure.transfer import State
 from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, SPARE, TOO_FAR
 
@@ -127,21 +126,22 @@ def learning_curve(
     logarithmic(ax)
 
 
-def component_bars(ax: Axes, errors: Mapping[str, Mapping[str, Deviation]]) -> None:
+def component_bars(ax: Axes, errors: Mapping[str, Mapping[str, Estimate]]) -> None:
     """Draw relative force errors by component, a group of bars for each component.
 
     Parameters
     ----------
     ax : Axes
     errors : mapping
-        What `crosstrain.measure.errors.force_errors` returned, by architecture.
+        What `crosstrain.data.summaries.component_errors` returned, by architecture.
     """
     components = ("translation", "rotation", "vibration", "total")
     width = 0.8 / len(errors)
     for k, (architecture, found) in enumerate(errors.items()):
         places = np.arange(len(components)) + (k - (len(errors) - 1) / 2) * width
-        heights = [100 * found[name].relative for name in components]
-        ax.bar(places, heights, 0.92 * width, color=colour(architecture))
+        heights, errors_of = zip(*(found[name][:2] for name in components), strict=True)
+        style = {"color": colour(architecture), "capsize": 3}
+        ax.bar(places, heights, 0.92 * width, yerr=errors_of, **style)
     ax.set_xticks(range(len(components)), components)
     ax.axhline(100, color="0.6", linewidth=1, linestyle=":")
     ax.set_ylabel("force error / % of the component")
@@ -156,7 +156,8 @@ def density_trace(
     colour: str,
     linestyle: str = "-",
 ) -> None:
-    """Draw density against time: pale before equilibration, a cross where a run ended early.
+    """Draw density against time: strong where it is averaged, which is the equilibrated part of a
+    completed run, else pale; a cross where a run ended early.
 
     Parameters
     ----------
@@ -167,11 +168,13 @@ def density_trace(
     colour, linestyle : str
     """
     time, density = np.asarray(time_ps), np.asarray(density_g_cm3)
-    first = int(np.searchsorted(time, seen.get("equilibrated_ps", np.inf)))
+    is_whole = seen["status"] == "completed"
+    begin_ps = seen.get("equilibrated_ps", np.inf) if is_whole else np.inf
+    first = int(np.searchsorted(time, begin_ps))
     style = {"color": colour, "linestyle": linestyle}
     ax.plot(time[: first + 1], density[: first + 1], alpha=0.35, linewidth=1, **style)
     ax.plot(time[first:], density[first:], linewidth=1.4, **style)
-    if seen["status"] != "completed":
+    if not is_whole:
         ax.plot(time[-1], density[-1], "x", color=colour, markersize=9, markeredgewidth=2)
 
 

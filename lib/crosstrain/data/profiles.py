@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from crosstrain import paths
+from crosstrain.build.sets import options_of
 from crosstrain.data.reference import METHODS
 
 
@@ -27,7 +32,20 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _each_once(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError("allowed is each number once")
+    return values
+
+
 Counts = Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0)]
+Seeds = Annotated[list[Seed], AfterValidator(_each_once)]
+NAME = r"^[A-Za-z0-9_]+$"  # of a block; + and . join and cut sets, - parts the name of a model
+BlockName = Annotated[str, StringConstraints(pattern=NAME)]
+INPUTS = ("atoms", "validation")  # of a training, beside the blocks of its set
+GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
+OWN_OPTIONS = ("file", "sha256", "keys", "molecules", "atoms_per_frame")
 
 
 class Compute(_Part):
@@ -47,7 +65,7 @@ class Block(_Part):
 
     kind: Literal["packed", "classical", "scan", "molecules", "iterated", "own"]
     frames: int = Field(ge=1)
-    seed: int
+    seed: Seed
     options: dict[str, Any] = {}
     purpose: str = Field("", description="a sentence for its data card")
 
@@ -72,7 +90,7 @@ class Search(_Part):
     """Hyperparameters to choose from, each trained once with the budget."""
 
     set: str
-    seed: int
+    seed: Seed
     candidates: dict[str, dict[str, Candidate]] = Field(description="by architecture and name")
 
 
@@ -80,7 +98,7 @@ class Training(_Part):
     """How models are trained."""
 
     sets: list[str] = Field(description="blocks joined by +, for example classical+scan")
-    seeds: list[int]
+    seeds: Seeds = Field(min_length=1)
     rows: list[str] = Field([], description="of the transfer matrix (the training sets)")
     names: dict[Annotated[str, Field(pattern="^[a-z][a-z_]*$")], str] = Field(
         {}, description="short names of joined blocks, for wherever a set is named"
@@ -93,15 +111,20 @@ class Training(_Part):
     architectures: dict[str, dict[str, Any]]
     search: Search | None = None
 
+    def blocks_of(self, sets: str) -> list[str]:
+        """Return the blocks of a training set; a short name stands for several."""
+        known = self.names
+        return [block for part in sets.split("+") for block in known.get(part, part).split("+")]
+
 
 class Iteration(_Part):
     """Active learning: blocks that a committee of models chooses, generation by generation."""
 
     start: str = Field(description="block that the first committee is trained on")
-    blocks: dict[str, str] = Field(description="architecture that makes each block")
+    blocks: dict[BlockName, str] = Field(description="architecture that makes each block")
     generations: int = Field(ge=1)
     frames: int = Field(ge=1, description="chosen in each generation, at most")
-    seeds: list[int] = Field(min_length=2, description="of the committee's members")
+    seeds: Seeds = Field(min_length=2, description="of the committee's members")
     core_s: float | None = Field(None, gt=0, description="of each training after the first")
     runs: int = Field(ge=1, description="exploring runs of each generation")
     compositions: list[Counts] = Field(min_length=1)
@@ -113,13 +136,27 @@ class Iteration(_Part):
     allow_broken: bool = Field(False, description="whether broken molecules may be trained on")
     purpose: str = ""
 
+    @field_validator("start")
+    @classmethod
+    def _start_is_one_block(cls, start: str) -> str:
+        if not re.fullmatch(NAME, start):
+            raise ValueError("allowed is the name of one block")
+        return start
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Most frames of each block, and of its first generations."""
+        parts = {f"{GENERATION}{g}": g for g in range(1, self.generations + 1)}
+        parts = {"": self.generations} | parts
+        return {f"{b}{part}": n * self.frames for b in self.blocks for part, n in parts.items()}
+
 
 class State(_Part):
     """A thermodynamic state."""
 
     temperature_K: float = Field(gt=0)
     pressure_bar: float
-    replicas: list[int] = Field([1], min_length=1)
+    replicas: Seeds = Field([1], min_length=1)
     diffusion_ps: float | None = Field(
         None, gt=0, description="run at constant volume after the first replica; none without"
     )
@@ -166,7 +203,7 @@ class LongerTraining(_Part):
     sets: dict[str, list[str]] = Field(
         min_length=1, description="architectures to train longer, by training set"
     )
-    seed: int
+    seed: Seed
     state: str
 
 
@@ -185,7 +222,7 @@ class Third(_Part):
     architecture: str
     settings: dict[str, Any] = Field({}, description="hyperparameters, scaled to the budget")
     sets: list[str] = Field(min_length=1, description="training sets")
-    seeds: list[int] = Field(min_length=1)
+    seeds: Seeds = Field(min_length=1)
     state: str = Field(description="of the liquid's states")
     duration_ps: float = Field(gt=0)
 
@@ -193,7 +230,7 @@ class Third(_Part):
 class ZeroShot(_Part):
     """How a published model is run as it is."""
 
-    duration_ps: float = Field(gt=0, description="of its liquid at each state, one replica")
+    duration_ps: float = Field(gt=0, description="of its liquid at each state")
 
 
 class Tuned(Candidate):
@@ -208,10 +245,10 @@ class FineTuning(_Part):
     variants: dict[Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")], Tuned] = Field(
         description="by a name of their own"
     )
-    seed: int
+    seed: Seed
     sizes: list[str] = Field(description="growing parts of a block, for the learning curves")
     sets: list[str] = Field([], description="further training sets, for the transfer matrix")
-    states: list[str] = Field(description="where all these models are run, one replica")
+    states: list[str] = Field(description="where all these models are run")
 
     @property
     def architectures(self) -> dict[str, str]:
@@ -239,9 +276,9 @@ class Unseen(_Part):
     duration_ps: float = Field(gt=0)
     save_every_fs: float = Field(gt=0)
     frames: int = Field(ge=1, description="labelled classical snapshots of each liquid")
-    seed: int = Field(description="of these snapshots")
+    seed: Seed = Field(description="of these snapshots")
     sets: list[str] = Field(description="training sets whose models are tried")
-    seeds: list[int] = Field(min_length=1, description="of these models")
+    seeds: Seeds = Field(min_length=1, description="of these models")
 
     @property
     def groups(self) -> dict[str, str]:
@@ -292,7 +329,7 @@ class PublishedData(_Part):
     sizes: list[int] = Field(
         [], description="training frames of the first split, for learning curves on DFT labels"
     )
-    seed: int
+    seed: Seed
     core_s: float | None = Field(None, gt=0, description="of each training; needs a budget")
     liquid_split: str = Field(description="whose models are run")
     liquids: dict[str, OneLiquid]
@@ -327,8 +364,8 @@ class Profile(_Part):
     store: str = Field(description="folder of results, below the project's root")
     compute: Compute
     reference: Reference
-    blocks: dict[str, Block]
-    tests: dict[str, Block]
+    blocks: dict[BlockName, Block]
+    tests: dict[BlockName, Block]
     training: Training
     iteration: Iteration | None = None
     liquid: Liquid
@@ -349,12 +386,75 @@ class Profile(_Part):
         return self
 
     @model_validator(mode="after")
+    def _each_name_has_one_meaning(self) -> Profile:
+        names = [*INPUTS, *self.blocks, *self.tests, *self._iterated()]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"blocks, tests, iteration.blocks: {name!r} has two meanings; allowed are "
+                    f"names unlike each other, the generations, {' and '.join(INPUTS)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _blocks_can_be_built(self) -> Profile:
+        known: list[Block] = []
+        for section in ("blocks", "tests"):
+            for name, block in getattr(self, section).items():
+                _check_options(f"{section}.{name}", block)
+                if any(_same_frames(block, other) for other in known):
+                    raise ValueError(
+                        f"{section}.{name}.seed: {block.seed}; allowed is one that no other block "
+                        "or test of the same kind and options has"
+                    )
+                known.append(block)
+        return self
+
+    @model_validator(mode="after")
+    def _sources_are_known(self) -> Profile:
+        blocks = self.blocks | self.tests
+        sources = {n: b.options["source"] for n, b in blocks.items() if "source" in b.options}
+        known = [*blocks, *self._iterated()]
+        for name, source in sources.items():
+            if source not in known:
+                raise ValueError(
+                    f"source of {name}: set {source!r}; allowed are {', '.join(known)}"
+                )
+        if self.iteration:
+            sources |= dict.fromkeys(self._iterated(), self.iteration.start)
+        for name in sources:
+            chain = [name]
+            while chain[-1] in sources:
+                chain.append(sources[chain[-1]])
+                if chain[-1] in chain[:-1]:
+                    raise ValueError(f"a block is made from itself: {' from '.join(chain)}")
+        return self
+
+    @model_validator(mode="after")
     def _states_are_known(self) -> Profile:
-        for name in ("unseen", "larger_box", "longer_training", "third"):
-            section = getattr(self, name)
-            if section and section.state not in self.liquid.states:
-                allowed = ", ".join(self.liquid.states)
-                raise ValueError(f"{name}.state: {section.state!r}; allowed are {allowed}")
+        sections = ("unseen", "larger_box", "longer_training", "third")
+        found = {name: getattr(self, name) for name in sections}
+        asked = {f"{name}.state": [at.state] for name, at in found.items() if at}
+        if self.foundation and self.foundation.fine_tuning:
+            asked["foundation.fine_tuning.states"] = self.foundation.fine_tuning.states
+        for place, states in asked.items():
+            for state in states:
+                if state not in self.liquid.states:
+                    allowed = ", ".join(self.liquid.states)
+                    raise ValueError(f"{place}: {state!r}; allowed are {allowed}")
+        return self
+
+    @model_validator(mode="after")
+    def _sets_are_known(self) -> Profile:
+        sizes = {name: block.frames for name, block in self.blocks.items()} | self._iterated()
+        for place, named in self._sets().items():
+            for block in (block for each in named for block in self.training.blocks_of(each)):
+                name, size = part_of_set(block)
+                if name not in sizes:
+                    allowed = ", ".join([*sizes, *self.training.names])
+                    raise ValueError(f"{place}: set {name!r}; allowed are {allowed}")
+                if size and int(size) > sizes[name]:
+                    raise ValueError(f"{place}: set {block!r}; {name} has {sizes[name]} frames")
         return self
 
     @model_validator(mode="after")
@@ -367,6 +467,54 @@ class Profile(_Part):
                     f"allowed are {', '.join(self.training.architectures)}"
                 )
         return self
+
+    def _iterated(self) -> dict[str, int]:
+        return self.iteration.sizes if self.iteration else {}
+
+    def _sets(self) -> dict[str, Sequence[str]]:
+        """The training sets that something is done with, by the setting that names them.
+
+        Not the rows, which may be of blocks to come, and not those that are shipped.
+        """
+        named = {"training.sets": self.training.sets}
+        if self.training.search:
+            named["training.search.set"] = [self.training.search.set]
+        named["liquid.reference_sets"] = self.liquid.reference_sets or []
+        named |= {f"liquid.states.{n}.sets": at.sets or [] for n, at in self.liquid.states.items()}
+        for name in ("larger_box", "longer_training", "third", "unseen"):
+            if section := getattr(self, name):
+                named[f"{name}.sets"] = list(section.sets)
+        if self.foundation and self.foundation.fine_tuning:
+            for name in ("sizes", "sets"):
+                place = f"foundation.fine_tuning.{name}"
+                named[place] = getattr(self.foundation.fine_tuning, name)
+        return named
+
+
+def _check_options(place: str, block: Block) -> None:
+    """Refuse what is no option of a kind of block, and a block that lacks one."""
+    if block.kind == "iterated":
+        raise ValueError(f"{place}.kind: 'iterated'; such blocks are named in iteration.blocks")
+    known = dict.fromkeys(OWN_OPTIONS, True) if block.kind == "own" else options_of(block.kind)
+    for name in block.options:
+        if name not in known:
+            raise ValueError(f"{place}.options: {name!r}; allowed are {', '.join(known)}")
+    for name, is_needed in known.items():
+        if is_needed and block.options.get(name) in (None, []):
+            raise ValueError(f"{place}.options: no {name}, which kind {block.kind!r} needs")
+
+
+def _same_frames(one: Block, other: Block) -> bool:
+    """Whether one of two blocks begins with the frames of the other."""
+    return (one.kind, one.seed, one.options) == (other.kind, other.seed, other.options)
+
+
+def part_of_set(text: str) -> tuple[str, str]:
+    """Split ``classical.50`` into the block and the number of its frames ('' for all)."""
+    name, _, size = text.partition(".")
+    if "." in text and not (size.isdecimal() and int(size)):
+        raise ValueError(f"set {text!r}; allowed is the name of a block, or NAME.FRAMES")
+    return name, size
 
 
 EXTENDS = "extends"  # in a file: the shipped profile whose settings it changes

@@ -88,6 +88,8 @@ def label(frame: Atoms, method: str) -> Atoms:
         labelled.arrays[FORCES] = worked.get_forces()
         if frame.pbc.all():
             labelled.info[STRESS] = worked.get_stress()
+    except (MemoryError, OSError):  # of the machine, not of the frame
+        raise
     except Exception as error:  # tblite raises its own types for failed cycles
         raise LabelError(f"{method} failed: {str(error).strip().splitlines()[0]}") from error
     values = [labelled.info[ENERGY], labelled.arrays[FORCES], labelled.info.get(STRESS, 0.0)]

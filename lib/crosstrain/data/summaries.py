@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from crosstrain.measure.statistics import Estimate
 from crosstrain.simulate.selection import REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
+DELTA_UNITS = {"density": " / g cm⁻³"}  # the overlap error of an RDF has none
 FARTHEST_CONTACT_A = 6.0
+RATIO = "between molecules / vibration"
 FIFTH = 0.2  # of the frames that a training sees: reports within are averaged
 
 VALIDATION = {
@@ -329,19 +331,87 @@ def model_errors_with_spread(
     ----------
     .. [1] M. H. Quenouille, Biometrika 1956, 43, 353.
     """
-    found = model_errors(frames, predicted)
-    del found["frames"]
-    if len(frames) < 2 * n_blocks:
-        return {name: Estimate(value, np.nan, 1) for name, value in found.items()}
-    without = []
-    for left_out in np.array_split(np.arange(len(frames)), n_blocks):
-        kept = np.setdiff1d(np.arange(len(frames)), left_out)
-        part = {
-            "energy_eV": np.asarray(predicted["energy_eV"])[kept],
-            "forces_eV_A": [predicted["forces_eV_A"][i] for i in kept],
-            "stress_eV_A3": np.asarray(predicted["stress_eV_A3"])[kept],
+
+    def measure(kept: NDArray[np.int64]) -> dict[str, float]:
+        found = model_errors(*_some(frames, predicted, kept))
+        return {name: value for name, value in found.items() if name != "frames"}
+
+    return _jackknife(measure, len(frames), n_blocks)
+
+
+def error_changes(
+    frames: Sequence[Atoms], before: Prediction, after: Prediction, *, n_blocks: int = 5
+) -> dict[str, Estimate]:
+    """Return by how much (%) errors of one model differ from those of another on the same frames.
+
+    Parameters
+    ----------
+    frames : sequence of Atoms
+        Labelled frames in the order of time.
+    before, after : mapping
+        As `crosstrain.study.Study.predicted` returns them.
+    n_blocks : int
+        As for `model_errors_with_spread`; a block is left out of both models together, so what
+        makes frames hard for both is in no standard error.
+    """
+
+    def measure(kept: NDArray[np.int64]) -> dict[str, float]:
+        one, other = (model_errors(*_some(frames, said, kept)) for said in (before, after))
+        return {
+            name: 100 * (other[name] / error - 1) if error else np.nan
+            for name, error in one.items()
+            if name != "frames"
         }
-        without.append(model_errors([frames[i] for i in kept], part))
+
+    return _jackknife(measure, len(frames), n_blocks)
+
+
+def component_errors(
+    frames: Sequence[Atoms], predicted: Prediction, *, n_blocks: int = 5
+) -> dict[str, Estimate]:
+    """Return force errors in percent of each component, with standard errors, and a ratio.
+
+    Parameters
+    ----------
+    frames, predicted, n_blocks
+        As for `model_errors_with_spread`.
+
+    Returns
+    -------
+    dict of str to Estimate
+        By component, in percent; `RATIO`: of the relative errors of intermolecular force and
+        vibration.
+    """
+
+    def measure(kept: NDArray[np.int64]) -> dict[str, float]:
+        parts = force_errors(*_some(frames, predicted, kept))
+        found = {name: 100 * part.relative for name, part in parts.items()}
+        return found | {RATIO: found["intermolecular"] / found["vibration"]}
+
+    return _jackknife(measure, len(frames), n_blocks)
+
+
+def _some(
+    frames: Sequence[Atoms], predicted: Prediction, kept: NDArray[np.int64]
+) -> tuple[list[Atoms], dict[str, Any]]:
+    """Some of the frames, by number, and what a model said of them."""
+    part = {
+        "energy_eV": np.asarray(predicted["energy_eV"])[kept],
+        "forces_eV_A": [predicted["forces_eV_A"][i] for i in kept],
+        "stress_eV_A3": np.asarray(predicted["stress_eV_A3"])[kept],
+    }
+    return [frames[i] for i in kept], part
+
+
+def _jackknife(
+    measure: Callable[[NDArray[np.int64]], dict[str, float]], n_frames: int, n_blocks: int
+) -> dict[str, Estimate]:
+    """What is measured on all frames, with the scatter from leaving out blocks of them in turn."""
+    every = np.arange(n_frames)
+    found = measure(every)
+    if n_frames < 2 * n_blocks:
+        return {name: Estimate(value, np.nan, 1) for name, value in found.items()}
+    without = [measure(np.setdiff1d(every, block)) for block in np.array_split(every, n_blocks)]
     spread = {
         name: np.sqrt(n_blocks - 1) * np.std([each[name] for each in without]) for name in found
     }
@@ -580,9 +650,7 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
             "own density / g cm⁻³": plus_minus(said["sampled"], said["sampled_error"]),
             "corrected / g cm⁻³": plus_minus(said["value"], said["error"]),
             "estimator": said["estimator"],
-            "the other estimator / g cm⁻³": plus_minus(
-                said["other"]["value"], said["other"]["error"]
-            ),
+            "the other estimator / g cm⁻³": _other_estimator(said),
             "σ(βΔE)": round(said["sigma_beta_delta_energy"], 2),
             "independent frames": round(said["n_effective"], 1),
             "verdict": "; ".join(map(_reason, said["problems"])) or "trusted",
@@ -592,6 +660,13 @@ def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
     silent = reference["left_out"] | reference["failures"]
     rows |= {name: {"verdict": f"not used: {reason}"} for name, reason in silent.items()}
     return pd.DataFrame.from_dict(rows, orient="index", dtype=object).fillna("-")
+
+
+def _other_estimator(said: Mapping[str, Any]) -> str:
+    """The estimate that is not quoted, without an error where too few frames carry it for one."""
+    if said["estimator"] == "gaussian" and said["n_effective_exponential"] < 1:
+        return f"{in_digits(said['other']['value'])} (less than one effective frame)"
+    return plus_minus(said["other"]["value"], said["other"]["error"])
 
 
 def reference_verdict(reference: Mapping[str, Any], observable: str) -> str:
@@ -647,7 +722,9 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
         rows[name] = {
             "survival": estimate(Estimate(score.survival, score.survival_error, score.n_replicas)),
             **{
-                f"{term}: Δ": plus_minus(part.deviation, part.deviation_error)
+                f"{term}: Δ{DELTA_UNITS.get(term, '')}": plus_minus(
+                    part.deviation, part.deviation_error
+                )
                 for term, part in score.terms.items()
             },
             **{

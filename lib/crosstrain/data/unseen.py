@@ -24,8 +24,8 @@ from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import summaries
 from crosstrain.data.figures import PALETTE
 from crosstrain.measure.errors import COMPONENTS
-from crosstrain.measure.statistics import mean_with_error
-from crosstrain.measure.transfer import NotComparable, contrast
+from crosstrain.measure.statistics import Estimate
+from crosstrain.measure.transfer import Contrast, NotComparable, contrast
 from crosstrain.measure.verdicts import (
     Finding,
     RankCorrelation,
@@ -35,7 +35,6 @@ from crosstrain.measure.verdicts import (
     rank_correlation,
 )
 from crosstrain.simulate.topology import read_event
-from crosstrain.simulate.trajectory import Trajectory
 
 GROUPS = {
     "known": "known: trained on",
@@ -44,6 +43,19 @@ GROUPS = {
 }
 GROUP_COLOURS = {"known": "#7F7F7F", "shape": PALETTE[2], "chemistry": PALETTE[3]}
 GROUP_MARKERS = {"known": "s", "shape": "o", "chemistry": "^"}
+IN_FULL = {
+    "EC": "ethylene carbonate",
+    "EMC": "ethyl methyl carbonate",
+    "DMC": "dimethyl carbonate",
+    "DEC": "diethyl carbonate",
+    "PC": "propylene carbonate",
+    "VC": "vinylene carbonate",
+    "GBL": "γ-butyrolactone",
+    "DME": "1,2-dimethoxyethane",
+}
+"""Names of molecules that are known by their initials."""
+SPREAD = " ±"
+"""Ends the name of a column that holds the standard errors of another one."""
 BROKEN_COLOUR, FORMED_COLOUR, COUNT_COLOUR = "#EE6677", "#E69F00", "#000000"
 
 Change = tuple[str, tuple[int, int]]
@@ -181,6 +193,37 @@ def relative_errors(predicted: Mapping[str, Any]) -> dict[str, float]:
     return {name: 100 * deviation.relative for name, deviation in found.items()}
 
 
+def errors_with_spread(predicted: Mapping[str, Any]) -> dict[str, float]:
+    """Return `relative_errors` with their standard errors over the frames.
+
+    Parameters
+    ----------
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it.
+
+    Returns
+    -------
+    dict of str to float
+        By component, and by its name with `SPREAD` the standard error from leaving frames out
+        (`crosstrain.data.summaries.component_errors`), NaN with too few of them.
+    """
+    found = dict.fromkeys(COMPONENTS, Estimate(np.nan, np.nan, 0))
+    if predicted["frames"]:
+        found |= summaries.component_errors(predicted["frames"], predicted)
+    values = {name: found[name].value for name in COMPONENTS}
+    return values | {f"{name}{SPREAD}": found[name].error for name in COMPONENTS}
+
+
+def spread_in_words(table: DataFrame, parts: Sequence[str]) -> str:
+    """Say how large the standard errors of some columns are beside their values."""
+    shares = np.concatenate([table[f"{part}{SPREAD}"] / table[part] for part in parts])
+    shares = 100 * shares[np.isfinite(shares)]
+    if not len(shares):
+        return "too few frames for standard errors"
+    middle, most = np.median(shares), shares.max()
+    return f"standard errors: {middle:.0f} % of the error in the middle, {most:.0f} % at most"
+
+
 def cluster_errors(predicted: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return force errors on the published clusters of one kind of molecule, a row for each kind.
 
@@ -264,7 +307,8 @@ def by_molecule(
     ----------
     ax : Axes
     table : DataFrame
-        With ``molecule``, ``architecture`` and the column.
+        With ``molecule``, ``architecture`` and the column; with a column of standard errors, too
+        (`SPREAD`), they are drawn.
     column : str
     molecules : sequence of str
         From left to right; one without a value has no point.
@@ -275,6 +319,10 @@ def by_molecule(
         mine = table[table["architecture"] == architecture]
         means = mine.groupby("molecule")[column].mean().reindex(molecules)
         ax.plot(range(len(means)), means, "o-", color=shade, linewidth=0.8)
+        if f"{column}{SPREAD}" in table:
+            spread = mine.groupby("molecule")[f"{column}{SPREAD}"].agg(["mean", "size"])
+            error = (spread["mean"] / np.sqrt(spread["size"])).reindex(molecules)
+            ax.errorbar(range(len(means)), means, error, fmt="none", ecolor=shade, capsize=3)
     ax.set_xticks(range(len(molecules)), molecules, rotation=90)
 
 
@@ -320,13 +368,27 @@ def lived_in_spite(table: DataFrame, limit_percent: float) -> DataFrame:
     return words.rename(columns=lambda name: f"error {name} {limit_percent:g} %")
 
 
-def density_in_words(trajectory: Trajectory) -> str:
-    """Return the mean density (g/cm³) of a run with its error, or a dash if it is too short."""
-    try:
-        known = mean_with_error(summaries.densities_g_cm3(trajectory))
-    except ValueError:
-        return "-"
-    return summaries.plus_minus(known.value, known.error)
+def farthest(lived: DataFrame, start_g_cm3: Mapping[str, float]) -> str:
+    """Say which liquid is, by a factor, farthest from the density that it started from.
+
+    Parameters
+    ----------
+    lived : DataFrame
+        With ``training set``, ``architecture``, ``molecule`` and ``density_g_cm3``, the mean of a
+        whole run, NaN without one.
+    start_g_cm3 : mapping of str to float
+        By molecule.
+    """
+    ratios = lived["density_g_cm3"] / lived["molecule"].map(dict(start_g_cm3))
+    if ratios.isna().all():
+        return "no liquid has a density"
+    row = lived.loc[np.abs(np.log(ratios)).idxmax()]
+    ratio = row["density_g_cm3"] / start_g_cm3[row["molecule"]]
+    return (
+        f"farthest from its start: {row['molecule']} by {row['architecture']} on "
+        f"{row['training set']}, {row['density_g_cm3']:.2f} g/cm³ from "
+        f"{start_g_cm3[row['molecule']]:g}, a factor of {ratio:.2f}"
+    )
 
 
 # --- how far a molecule is ----------------------------------------------------------------------
@@ -452,16 +514,12 @@ def _rank_in_words(rank: RankCorrelation) -> dict[str, str]:
     return {"rank": f"{rank.value:.2f}", "interval": interval, "p": f"{rank.p_value:.2g}"}
 
 
-def chance_of(ranks: Mapping[Any, Mapping[str, RankCorrelation]], confidence: float) -> str:
-    """Say how many p values are below 1 - confidence, and how many would be by chance alone."""
+def below(ranks: Mapping[Any, Mapping[str, RankCorrelation]], confidence: float) -> str:
+    """Say how many p values are below 1 - confidence."""
     found = [rank for of_key in ranks.values() for rank in of_key.values()]
     p_values = [rank.p_value for rank in found if not np.isnan(rank.value)]
     level = 1 - confidence
-    below = sum(p < level for p in p_values)
-    return (
-        f"{below} of {len(p_values)} p values below {level:.2g}; "
-        f"by chance alone about {level * len(p_values):.1f}"
-    )
+    return f"{sum(p < level for p in p_values)} of {len(p_values)} p values below {level:.2g}"
 
 
 # --- the claim ----------------------------------------------------------------------------------
@@ -481,12 +539,27 @@ class Generalisation:
         Whether molecules of another chemistry live shorter, by more than the margin.
     claim
         Both together.
+    kept_by, lost_by
+        The effects behind the two, positive if it is true: with an interval; or the plain
+        difference, where no molecule scatters; or None, where there is nothing to compare.
     """
 
     survival: Mapping[str, float]
     kept: Finding
     lost: Finding
     claim: Finding
+    kept_by: Contrast | float | None = None
+    lost_by: Contrast | float | None = None
+
+    def in_words(self, part: str) -> str:
+        """Return what is said of ``kept`` or ``lost``: effect, interval and verdict."""
+        effect, finding = getattr(self, f"{part}_by"), getattr(self, part)
+        if effect is None:
+            return str(finding)
+        if isinstance(effect, Contrast):
+            interval = f"{effect.lower:+.2f} to {effect.upper:+.2f}"
+            return f"{effect.value:+.2f} ({interval}), {finding}"
+        return f"{effect:+.2f} (no error), {finding}"
 
 
 def generalisation(
@@ -540,11 +613,12 @@ def generalisation(
         return Generalisation(means, nothing, nothing, nothing)
     known, shape, chemistry = (np.asarray(survival[name], dtype=float) for name in GROUPS)
     kept = lost = Finding(Verdict.UNDECIDED, CEILING)
+    kept_by = lost_by = None
     if not _all_lived(known, chemistry):
-        lost = _is_longer(known - margin, chemistry, rng, confidence)
+        lost, lost_by = _is_longer(known - margin, chemistry, rng, confidence)
     if not _all_lived(known, shape, chemistry):
-        kept = _is_longer(shape + margin, known, rng, confidence)
-    return Generalisation(means, kept, lost, all_hold([kept, lost]))
+        kept, kept_by = _is_longer(shape + margin, known, rng, confidence)
+    return Generalisation(means, kept, lost, all_hold([kept, lost]), kept_by, lost_by)
 
 
 def judge_models(
@@ -615,15 +689,17 @@ def _is_longer(
     other: NDArray[np.float64],
     rng: np.random.Generator,
     confidence: float,
-) -> Finding:
+) -> tuple[Finding, Contrast | float | None]:
+    """Return whether one lives longer than the other, and by how much."""
     try:
-        return of_one(contrast([(1.0, one), (-1.0, other)], rng=rng, confidence=confidence))
+        effect = contrast([(1.0, one), (-1.0, other)], rng=rng, confidence=confidence)
+        return of_one(effect), effect
     except NotComparable as error:
         if error.cause != "no scatter":
-            return Finding(Verdict.UNDECIDED, "fewer than two molecules in a group")
-    is_longer = one.mean() > other.mean()
-    verdict = Verdict.SUPPORTED if is_longer else Verdict.NOT_SUPPORTED
-    return Finding(verdict, "all molecules of a group alike")
+            return Finding(Verdict.UNDECIDED, "fewer than two molecules in a group"), None
+    difference = float(one.mean() - other.mean())
+    verdict = Verdict.SUPPORTED if difference > 0 else Verdict.NOT_SUPPORTED
+    return Finding(verdict, "all molecules of a group alike"), difference
 
 
 def claim_table(judged: Mapping[Any, Generalisation]) -> DataFrame:
@@ -631,8 +707,8 @@ def claim_table(judged: Mapping[Any, Generalisation]) -> DataFrame:
     rows = {
         key: {
             **{f"S({group})": round(value, 2) for group, value in found.survival.items()},
-            "kept": str(found.kept),
-            "lost": str(found.lost),
+            "kept": found.in_words("kept"),
+            "lost": found.in_words("lost"),
             "claim": str(found.claim),
         }
         for key, found in judged.items()

@@ -118,7 +118,12 @@ def descriptors(
     )
 
 
-def frame_means(environments: Environments, elements: Sequence[int] | None = None) -> Floats:
+def frame_means(
+    environments: Environments,
+    elements: Sequence[int] | None = None,
+    *,
+    may_lack: bool = False,
+) -> Floats:
     """Mean descriptor of each frame, element by element.
 
     Parameters
@@ -128,6 +133,8 @@ def frame_means(environments: Environments, elements: Sequence[int] | None = Non
     elements
         Atomic numbers, each in every frame; by default all that occur. The share of an element in
         a frame has no weight, so compositions differ by their structure alone.
+    may_lack
+        Whether a frame may lack an element; its part is then zero.
 
     Returns
     -------
@@ -137,18 +144,18 @@ def frame_means(environments: Environments, elements: Sequence[int] | None = Non
     Raises
     ------
     ValueError
-        If a frame lacks an element.
+        If a frame lacks an element and may not.
     """
     n_frames = environments.frame.max() + 1
     means = []
     for element in np.unique(environments.numbers) if elements is None else elements:
         mine = environments.numbers == element
         count = np.bincount(environments.frame[mine], minlength=n_frames)
-        if not count.all():
+        if not (may_lack or count.all()):
             raise ValueError(f"frame {np.argmin(count)} has no atom of atomic number {element}")
         total = np.zeros((n_frames, environments.values.shape[1]))
         np.add.at(total, environments.frame[mine], environments.values[mine])
-        means.append(total / count[:, None])
+        means.append(total / np.maximum(count, 1)[:, None])
     return np.concatenate(means, axis=1)
 
 

@@ -50,7 +50,8 @@ class Reweighted:
     n_frames
         Number of frames.
     n_effective
-        Independent frames: n / g with the statistical inefficiency g of ΔE; for the exponential
+        Independent frames: n / g with the statistical inefficiency g of ΔE, or of what each frame
+        adds to the estimate if that leaves fewer (of many bins their median); for the exponential
         estimator the smaller of Kish's (Σw)² / Σw² / g and its expectation n e^(-σ²) / g for
         normal ΔE. Kish's number alone is too large just when the frames that matter were missed.
     sigma
@@ -314,7 +315,7 @@ def _exponential(a: Floats, u: Floats) -> tuple[Reweighted, Floats]:
     value = weight @ a
     influence = (len(u) * weight * (a - value).T).T
     kish = min(1.0 / np.sum(weight**2), len(u) * np.exp(-u.var()))
-    n_effective = kish / statistical_inefficiency(u)
+    n_effective = min(kish / statistical_inefficiency(u), _independent(influence))
     problems = _too_few(n_effective)
     return _reweighted("exponential", value, influence, u, n_effective, problems), influence
 
@@ -327,13 +328,21 @@ def _gaussian(a: Floats, u: Floats) -> tuple[Reweighted, Floats]:
     covariance = product.mean(axis=0)
     value = a.mean(axis=0) - covariance * n / (n - 1)
     influence = da - (product - covariance)
-    n_effective = n / statistical_inefficiency(u)
+    n_effective = min(n / statistical_inefficiency(u), _independent(influence))
     problems = _too_few(n_effective)
     if u.std() > MAX_SIGMA:
         problems += (f"βσ(ΔE) is {u.std():.1f}, allowed is up to {MAX_SIGMA:g}",)
     if _next_cumulant_matters(da, u, correlated_error(influence)):
         problems += ("A and ΔE are not jointly normal: the next cumulant exceeds the error",)
     return _reweighted("gaussian", value, influence, u, n_effective, problems), influence
+
+
+def _independent(influence: Floats) -> float:
+    """Independent ones among the contributions of frames; the median over bins that vary."""
+    bins = [each for each in influence.reshape(len(influence), -1).T if np.ptp(each) > 0]
+    if not bins:
+        return float(len(influence))
+    return float(np.median([len(each) / statistical_inefficiency(each) for each in bins]))
 
 
 def _next_cumulant_matters(da: Floats, u: Floats, error: Floats) -> bool:

@@ -2,7 +2,7 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import NamedTuple
 
@@ -287,47 +287,6 @@ def kaplan_meier(times: ArrayLike, events: ArrayLike, *, confidence: float = 0.9
         first = (0.0, 1.0, np.nan, np.nan)
         columns = [np.insert(c, 0, f) for c, f in zip(columns, first, strict=True)]
     return SurvivalCurve(*columns)
-
-
-def bootstrap_interval(
-    values: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    statistic: Callable[..., ArrayLike] = np.mean,
-    confidence: float = 0.95,
-    n_resamples: int = 2000,
-) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic of independent values.
-
-    Parameters
-    ----------
-    values
-        Independent data (replicas, seeds, molecules), shape (n_values,), at least 3.
-    rng
-        Source of the resampling.
-    statistic
-        Function of values and ``axis``, such as ``np.mean`` or ``np.median``.
-    confidence, n_resamples
-        Level of the interval and number of resamples.
-
-    Returns
-    -------
-    tuple of float
-        Lower and upper limit.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 3 values or one is not finite.
-    """
-    x = np.asarray(values, dtype=float)
-    if x.ndim != 1 or x.size < 3 or not np.isfinite(x).all():
-        raise ValueError(f"values is {x}, allowed are at least 3 finite numbers on one axis")
-    _check_confidence(confidence)
-    draws = rng.choice(x, size=(n_resamples, x.size))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(statistic(draws, axis=-1), [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def _columns(x: Floats) -> tuple[Floats, Floats]:

@@ -82,6 +82,7 @@ def train(
     `atom_energies` are not used: Deep Potential fits an energy per element to the data.
     See `crosstrain.potentials.protocol.Architecture.train`.
     """
+    _use(device)
     _check_neighbours([*training, *validation], settings)
     folder.mkdir(parents=True, exist_ok=True)
     systems = {
@@ -103,6 +104,29 @@ def train(
     target = folder / MODEL_FILE
     without_origins(folder / "frozen.pth", target)
     return target
+
+
+def _use(device: str) -> None:
+    """Have deepmd-kit compute on a device: it takes any GPU unless its environment forbids it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device, or deepmd-kit has been loaded for another.
+    """
+    import torch
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device 'cuda', but torch finds no GPU here; allowed is 'cpu'")
+    os.environ["DEVICE"] = device
+    os.environ.setdefault("NUM_WORKERS", "0")  # else deepmd-kit loads its few frames in 4 processes
+    from deepmd.pt.utils.env import DEVICE  # which looks at the environment once
+
+    if DEVICE.type != device:
+        raise ValueError(
+            f"device {device!r}, but this process has loaded deepmd-kit for {DEVICE.type!r}; "
+            "allowed is another in a process of its own"
+        )
 
 
 def _step_of(checkpoint: Path) -> int:
@@ -223,7 +247,6 @@ def _rate_after_restart(settings: Settings) -> dict[str, float]:
 
 
 def _run_deepmd(arguments: list[str], folder: Path) -> None:
-    os.environ.setdefault("NUM_WORKERS", "0")  # else deepmd-kit loads its few frames in 4 processes
     from deepmd.main import main
 
     try:
@@ -258,16 +281,17 @@ def calculator(
 ) -> Calculator:
     """Return an ASE calculator with energy, forces and stress.
 
-    The precision is that of the trained model; deepmd-kit takes the device from the environment.
-    With ``"auto"`` the model is compressed [1]_, which takes half a second, and given its
-    neighbours, if the result agrees (`crosstrain.potentials.protocol.fastest`). What each gains is
-    in the table of benchmarks.
+    The precision is that of the trained model. With ``"auto"`` the model is compressed [1]_, which
+    takes half a second, and given its neighbours, if the result agrees
+    (`crosstrain.potentials.protocol.fastest`). What each gains is in the table of benchmarks.
 
     Parameters
     ----------
     model : Path
         The ``.pth`` file.
-    device, precision : str
+    device : str
+        ``cpu`` or ``cuda``; the same throughout a process.
+    precision : str
         Not used.
     engine : str
         ``"deepmd-kit"`` leaves the model as it is.
@@ -275,17 +299,18 @@ def calculator(
     Raises
     ------
     ValueError
-        If `engine` is neither.
+        If `engine` is neither, or the device is not there.
 
     References
     ----------
     .. [1] D. Lu et al., J. Chem. Theory Comput. 2022, 18, 5559.
     """
+    if engine not in ("auto", "deepmd-kit"):
+        raise ValueError(f"engine {engine!r}; allowed are 'auto', 'deepmd-kit'")
+    _use(device)
     from deepmd import __version__
     from deepmd.calculator import DP
 
-    if engine not in ("auto", "deepmd-kit"):
-        raise ValueError(f"engine {engine!r}; allowed are 'auto', 'deepmd-kit'")
     loaded = DP(model=str(model))
     loaded.engine = f"deepmd-kit {__version__}"
     if engine == "deepmd-kit":
@@ -458,9 +483,10 @@ class Neighbours:
 
 def n_weights(model: Path) -> int:
     """Return how many numbers a training fits."""
-    from deepmd.calculator import DP
+    import deepmd.pt.cxx_op  # noqa: F401 (its operators, without which no model can be read)
+    import torch
 
-    loaded = DP(model=str(model)).dp.deep_eval.dp
+    loaded = torch.jit.load(str(model), map_location="cpu")
     return sum(weights.numel() for weights in loaded.parameters())
 
 

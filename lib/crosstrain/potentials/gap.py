@@ -39,6 +39,7 @@ LABEL = "GAP"
 VERSION = 1
 MODEL_FILE = "gap.xml"
 IS_LARGE = True  # the sparse points are written out as text
+IS_SIZED_ONCE = True  # `sized` takes a share of what there is, so twice is too little
 SECONDS_PER_ATOM = (5e-3, 1.5e-3)
 TRAINING, CURVE = "training.xyz", "validation.json"
 

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -42,10 +43,47 @@ THREAD_VARIABLES = (
 
 # Exit codes of a step that was stopped from outside, which is no failure of its own.
 INTERRUPTED = (130, -signal.SIGINT, -signal.SIGTERM)
+GRACE_S = 10.0  # for a step that is asked to end
 
 
 class Interrupted(RuntimeError):
     """A step was stopped from outside."""
+
+
+class Processes:
+    """Processes of steps on this machine; those still running when the block is left are ended."""
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._are_stopped = False
+
+    def run(self, command: list[str], **options: Any) -> int:
+        """Run a command and return its exit code; that of SIGTERM if it was stopped here."""
+        with subprocess.Popen(command, **options) as process:
+            self._running.add(process)
+            try:
+                if self._are_stopped:  # while a thread was starting this one
+                    process.terminate()
+                code = process.wait()
+            finally:
+                process.kill()
+                self._running.discard(process)
+        return -signal.SIGTERM if code and self._are_stopped else code
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._are_stopped = True
+        processes = list(self._running)
+        for process in processes:
+            process.terminate()
+        last = time.monotonic() + GRACE_S
+        for process in processes:
+            try:
+                process.wait(max(0.0, last - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 class StepsFailed(RuntimeError):
@@ -185,15 +223,19 @@ def _command(step: Step, store: Store) -> list[str]:
     return [sys.executable, "-m", "crosstrain", "step", str(path)]
 
 
-def run_process(command: list[str], folder: str, threads: int) -> str:
+def run_process(
+    command: list[str], folder: str, threads: int, processes: Processes | None = None
+) -> str:
     """Run a step in a process with pinned threads; return '' or the reason of its failure.
 
-    The reason stays in the folder until the step is tried again.
+    The reason stays in the folder until the step is tried again. `processes` may end it early.
     """
-    return _run(command, folder, threads)[1]
+    return _run(command, folder, threads, processes)[1]
 
 
-def run_in_job(command: list[str], folder: str, threads: int) -> str:
+def run_in_job(
+    command: list[str], folder: str, threads: int, processes: Processes | None = None
+) -> str:
     """Do what `run_process` does in a job of a cluster, where Parsl tries again what is raised.
 
     Raises
@@ -201,21 +243,23 @@ def run_in_job(command: list[str], folder: str, threads: int) -> str:
     Interrupted
         If the step was stopped from outside: its job was cancelled or reached its walltime.
     """
-    code, reason = _run(command, folder, threads)
+    code, reason = _run(command, folder, threads, processes)
     if code in INTERRUPTED:
         raise Interrupted(reason)
     return reason
 
 
-def _run(command: list[str], folder: str, threads: int) -> tuple[int, str]:
+def _run(
+    command: list[str], folder: str, threads: int, processes: Processes | None
+) -> tuple[int, str]:
     """Return the exit code of a step's process and the reason of its failure."""
     pinned = {name: str(threads) for name in THREAD_VARIABLES}
     failure = Path(folder) / FAILURE
     failure.unlink(missing_ok=True)  # of an earlier try
     with open(Path(folder) / "log.txt", "ab") as log:
-        code = subprocess.run(
+        code = (processes or Processes()).run(
             command, env=os.environ | pinned, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        ).returncode
+        )
     if code == 0:
         return code, ""
     if code > 0 and failure.is_file() and (said := failure.read_text().strip()):
@@ -231,9 +275,9 @@ def _run(command: list[str], folder: str, threads: int) -> tuple[int, str]:
 def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Future[str]]]:
     """Yield a function that starts the command of a step and returns its future."""
     if settings.engine == "serial" or (settings.engine == "local" and settings.workers == 1):
-        with ThreadPoolExecutor(max_workers=1) as pool:
+        with ThreadPoolExecutor(max_workers=1) as pool, Processes() as processes:
             yield lambda step, command, folder: pool.submit(
-                run_process, command, folder, settings.threads
+                run_process, command, folder, settings.threads, processes
             )
         return
     import parsl
@@ -247,11 +291,16 @@ def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Fu
     except Exception as error:  # Parsl has many kinds
         parsl.clear()
         raise RuntimeError(f"engine {settings.engine!r} does not start: {error}") from error
-    with loaded:
+    with loaded, Processes() as processes:
+        threaded = [at for at in config.executors if isinstance(at, parsl.ThreadPoolExecutor)]
+        here = {at.label: processes for at in threaded}  # Parsl itself ends what runs in its jobs
+
+        def submit(step: Step, command: list[str], folder: str) -> Future[str]:
+            label = _place(step, apps)
+            return apps[label](command, folder, settings.threads, here.get(label))
+
         try:
-            yield lambda step, command, folder: apps[_place(step, apps)](
-                command, folder, settings.threads
-            )
+            yield submit
         finally:
             parsl.clear()
 

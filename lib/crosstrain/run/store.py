@@ -5,8 +5,9 @@ key is a hash of these, so it is known before anything is computed, and a change
 anywhere upstream is a different key. A result is a folder with a readable name,
 ``<room>/<kind>-<name>-<key>/``, holding its files and a ``provenance.json`` that records what
 made it, the hash of every file, and the digest of every input *as it was read*. A result whose
-input has other content by now is stale and computed again. Results are made in a hidden folder
-of the store and moved into place whole.
+input has other content by now is stale and computed again. Scratch inputs may be gone by then, so
+the digests of what was read through them are recorded, too. Results are made in a hidden folder of
+the store and moved into place whole.
 
 To be shipped, a result may be made lighter (`crosstrain.shipped.lighten`): files that nothing but
 more computing reads are left out, and others stored with less room. Its record says so under
@@ -241,9 +242,12 @@ class Store:
         record = provenance(step)
         if record is None:
             return False
-        read = {name: provenance(source) for name, source in step.inputs.items()}
-        now = {name: source and source["digest"] for name, source in read.items()}
-        return all(now[name] in (None, was) for name, was in record["inputs"].items())
+        read = [(step.inputs[name], was) for name, was in record["inputs"].items()]
+        if through := record.get("through_scratch"):  # older records do not tell
+            behind = [source for source in _behind(step) if source.folder_name in through]
+            read += [(source, through[source.folder_name]) for source in behind]
+        now = [(provenance(source), was) for source, was in read]
+        return all(source is None or source["digest"] == was for source, was in now)
 
     def verify(self, step: Step) -> Path:
         """Return the folder of a stored result after checking the hash of every file.
@@ -308,7 +312,7 @@ class Store:
         def provenance(step: Step) -> dict[str, Any] | None:
             if step.folder_name not in records:
                 record = self.provenance(step)
-                kept = ("digest", "inputs", "left_out")
+                kept = ("digest", "inputs", "through_scratch", "left_out")
                 records[step.folder_name] = record and {k: record[k] for k in kept if k in record}
             return records[step.folder_name]
 
@@ -358,9 +362,9 @@ class Store:
         The step must be locked.
         """
         with self._staging(step) as staging:
-            inputs = {name: self.digest(source) for name, source in step.inputs.items()}
+            read = {name: self.provenance(source) for name, source in step.inputs.items()}
             yield staging
-            self._seal(step, staging, inputs, dict(cost))
+            self._seal(step, staging, read, dict(cost))
 
     def rewrite(self, step: Step, change: Callable[[dict[str, Any], Path], None]) -> None:
         """Change the record of a stored result together with its files, if it can be verified.
@@ -368,27 +372,39 @@ class Store:
         `change` gets the record, to be changed, and a folder with the files, likewise; their
         hashes need not be entered.
         """
-        with self.lock(step), self._staging(step) as staging:
-            folder, record = self.verify(step), self.provenance(step)
-            shutil.copytree(folder, staging, dirs_exist_ok=True)
-            change(record, staging)
-            record["files"] = _hashes(staging)
-            _write_record(staging, record)
+        with self.lock(step):
+            with self._staging(step) as staging:
+                folder, record = self.verify(step), self.provenance(step)
+                shutil.copytree(folder, staging, dirs_exist_ok=True)
+                change(record, staging)
+                record["files"] = _hashes(staging)
+                _write_record(staging, record)
+            (self.work(step) / LOCK).unlink(missing_ok=True)
+            with suppress(OSError):  # another run has put its order there
+                self.work(step).rmdir()
 
     @contextmanager
     def _staging(self, step: Step) -> Iterator[Path]:
-        """Yield an empty folder that, on leaving without error, takes the place of the result."""
+        """Yield an empty folder that, on leaving without error, takes the place of the result.
+
+        It is of this process alone, so that two which do not see each other's locks (as with a
+        CROSSTRAIN_RUNS of their own) never mix their files.
+        """
         folder = self.folder(step)
-        staging = folder.parent / f".staging-{step.folder_name}"
+        staging = folder.parent / f".staging-{step.folder_name}-{os.getpid()}"
         aside = folder.parent / f".replaced-{step.folder_name}"
-        shutil.rmtree(staging, ignore_errors=True)  # left by a process that was killed
+        for left in folder.parent.glob(f".staging-{step.folder_name}-*"):
+            with _held(left) as is_free:
+                if is_free:  # of a process that was killed
+                    shutil.rmtree(left, ignore_errors=True)
         _put_back(aside, folder)
         staging.mkdir(parents=True)
         try:
-            yield staging
-            if folder.exists():
-                os.replace(folder, aside)  # at any time one of the two is whole
-            os.replace(staging, folder)
+            with _held(staging):
+                yield staging
+                if folder.exists():
+                    os.replace(folder, aside)  # at any time one of the two is whole
+                os.replace(staging, folder)
         finally:
             _put_back(aside, folder)
             shutil.rmtree(staging, ignore_errors=True)
@@ -397,7 +413,7 @@ class Store:
         self,
         step: Step,
         staging: Path,
-        inputs: dict[str, str | None],
+        read: dict[str, dict[str, Any] | None],
         cost: dict[str, float],
     ) -> None:
         files = _hashes(staging)
@@ -410,13 +426,58 @@ class Store:
             "version": step.version,
             "params": dict(step.params),
             "sources": {name: source.folder_name for name, source in step.inputs.items()},
-            "inputs": inputs,
+            "inputs": {name: source and source["digest"] for name, source in read.items()},
+            "through_scratch": _read_through_scratch(step, read),
             "digest": hashlib.sha256(canonical(files).encode()).hexdigest(),
             "files": files,
             "cost": cost,
             "code": versions(),
         }
         _write_record(staging, record)
+
+
+def _behind(step: Step) -> Iterator[Step]:
+    """Yield the nearest shipped steps that a step reads through scratch ones."""
+    for source in step.inputs.values():
+        if not source.is_shipped:
+            yield from (further for further in source.inputs.values() if further.is_shipped)
+            yield from _behind(source)
+
+
+def _read_through_scratch(
+    step: Step, read: Mapping[str, dict[str, Any] | None]
+) -> dict[str, str | None]:
+    """Return the digests of the shipped results that scratch inputs were made from, by name."""
+    found: dict[str, str | None] = {}
+    for name, scratch in step.inputs.items():
+        record = read[name]
+        if scratch.is_shipped or record is None:
+            continue
+        made_from = record.get("through_scratch", {}) | {
+            source.folder_name: record["inputs"][name]
+            for name, source in scratch.inputs.items()
+            if source.is_shipped
+        }
+        for source, digest in made_from.items():
+            # None, which is never current: it changed between two scratch inputs
+            found[source] = digest if found.get(source, digest) == digest else None
+    return found
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold a folder while it is filled; yield whether no other living process does."""
+    number, is_free = os.open(folder, os.O_RDONLY), True
+    try:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        is_free = False
+    except OSError:  # a file system that locks only files, as NFS
+        pass
+    try:
+        yield is_free
+    finally:
+        os.close(number)
 
 
 def _put_back(aside: Path, folder: Path) -> None:

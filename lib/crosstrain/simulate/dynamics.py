@@ -35,7 +35,6 @@ from ase.calculators.calculator import BaseCalculator, PropertyNotImplementedErr
 from ase.md.bussi import Bussi
 from ase.md.langevinbaoab import LangevinBAOAB
 from ase.md.velocitydistribution import Stationary, thermalize_momenta
-from ase.optimize import FIRE
 from numpy.typing import ArrayLike, NDArray
 
 from crosstrain.simulate.topology import BondMonitor, bond_events, describe_event
@@ -93,51 +92,6 @@ class RunResult:
     n_frames: int
     wall_s: float
     messages: tuple[str, ...] = ()
-
-
-def minimise_start(
-    atoms: Atoms,
-    calculator: BaseCalculator,
-    *,
-    max_force_eV_A: float = 1.0,
-    max_steps: int = 100,
-    max_move_A: float = 0.05,
-) -> Atoms:
-    """Take the bad contacts off a fresh box, at fixed cell.
-
-    FIRE (Bitzek et al., Phys. Rev. Lett. 97, 170201 (2006)) until the largest force is small or
-    the steps are used up; reaching either is fine, since dynamics follows.
-
-    Parameters
-    ----------
-    atoms
-        The start; it is not changed.
-    calculator
-        Any ASE calculator with forces.
-    max_force_eV_A
-        Force (eV/Å) below which to stop.
-    max_steps
-        Cap on the number of steps.
-    max_move_A
-        Largest move of an atom in one step (Å).
-
-    Returns
-    -------
-    Atoms
-        The relaxed copy, without calculator.
-
-    Raises
-    ------
-    ValueError
-        If the forces or positions at the end are not finite.
-    """
-    relaxed = atoms.copy()
-    relaxed.calc = calculator
-    FIRE(relaxed, logfile=None, maxstep=max_move_A).run(fmax=max_force_eV_A, steps=max_steps)
-    if not (np.isfinite(relaxed.positions).all() and np.isfinite(relaxed.get_forces()).all()):
-        raise ValueError("calculator gives non-finite forces for atoms, allowed: finite ones")
-    relaxed.calc = None
-    return relaxed
 
 
 def draw_momenta(
