@@ -367,8 +367,10 @@ for liquid, at in asked.liquids.items():
 # full set, of which these frames are no more than a part, by models far larger than ours. The only
 # block at 300 K is thinner than half the cold liquid (table of the splits), and the blocks as dense
 # as that are hot: to each model the cold liquid is extrapolation, with the split `wide` too. One
-# seed of each model: intervals over blocks say how other blocks may do, not how other seeds. Runs
-# are short beside the group's nanosecond, and a liquid above its boiling point may hold for longer
+# seed of each model: intervals over blocks say how other blocks may do, not how other seeds. Each
+# density is that of one run from one box: what a box adds to it, which notebook
+# [08](08_read_the_transfer_matrix.ipynb) measures for a smaller one, is in no error. Runs are short
+# beside the group's nanosecond, and a liquid above its boiling point may hold for longer
 # than they last.
 #
 # **Try it.** Set `component = "translation"`: the part that holds the molecules at their distance.
