@@ -16,7 +16,7 @@ from crosstrain.plan import atoms_in
 from crosstrain.run import campaign
 from crosstrain.run.campaign import Status
 from crosstrain.run.store import upstream
-from crosstrain.study import Study, store_of
+from crosstrain.study import Study, labelled_set, store_of
 
 
 @pytest.mark.parametrize("name", profiles.names())
@@ -548,3 +548,16 @@ def test_a_longer_training_needs_a_budget():
     with pytest.raises(ValueError, match=r"longer_training needs training\.budget"):
         study.longer()
     assert Study("smoke").longer() == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"kind": "packed", "temprature_K": (1, 2)}, "'temprature_K'; allowed are"),
+        ({"kind": "scan"}, "'compositions'; allowed are"),
+    ],
+)
+def test_a_set_of_ones_own_refuses_what_is_no_option(given, named):
+    ranges = {"density_g_cm3": (1.0, 1.1), "temperature_K": (300, 400)}
+    with pytest.raises(ValueError, match=named):
+        labelled_set("mine", compositions=[{"EC": 1}], frames=1, seed=1, **ranges, **given)

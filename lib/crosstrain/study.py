@@ -95,7 +95,8 @@ def labelled_set(
     Raises
     ------
     ValueError
-        If a molecule is not known or supported, or a number is out of range.
+        If a molecule is not known or supported, a number is out of range, or there is no such
+        option.
     """
     for name, (low, high) in (("density_g_cm3", density_g_cm3), ("temperature_K", temperature_K)):
         if not 0 < low <= high < np.inf:
@@ -111,6 +112,7 @@ def labelled_set(
         del options["temperature_K"], options["density_g_cm3"], options["compositions"]
     base = profiles.load(profile) if isinstance(profile, str) else profile
     block = Block(kind=kind, frames=frames, seed=seed, options=options)
+    profiles.check_options(set_name, block)
     changes = {"store": "runs/own/data", "blocks": {set_name: block}, "tests": {}}
     study = Study(base.model_copy(update=changes))
     study.get(study.block(set_name))

@@ -401,7 +401,7 @@ class Profile(_Part):
         known: list[Block] = []
         for section in ("blocks", "tests"):
             for name, block in getattr(self, section).items():
-                _check_options(f"{section}.{name}", block)
+                check_options(f"{section}.{name}", block)
                 if any(_same_frames(block, other) for other in known):
                     raise ValueError(
                         f"{section}.{name}.seed: {block.seed}; allowed is one that no other block "
@@ -491,8 +491,20 @@ class Profile(_Part):
         return named
 
 
-def _check_options(place: str, block: Block) -> None:
-    """Refuse what is no option of a kind of block, and a block that lacks one."""
+def check_options(place: str, block: Block) -> None:
+    """Refuse what is no option of a kind of block, and a block that lacks one.
+
+    Parameters
+    ----------
+    place : str
+        Where the block is given, for the message.
+    block : Block
+
+    Raises
+    ------
+    ValueError
+        With the option and those that are allowed.
+    """
     if block.kind == "iterated":
         raise ValueError(f"{place}.kind: 'iterated'; such blocks are named in iteration.blocks")
     known = dict.fromkeys(OWN_OPTIONS, True) if block.kind == "own" else options_of(block.kind)
