@@ -554,7 +554,7 @@ def test_a_longer_training_needs_a_budget():
     ("given", "named"),
     [
         ({"kind": "packed", "temprature_K": (1, 2)}, "'temprature_K'; allowed are"),
-        ({"kind": "scan"}, "'compositions'; allowed are"),
+        ({"kind": "scan"}, "'temperature_K'; allowed are source"),
     ],
 )
 def test_a_set_of_ones_own_refuses_what_is_no_option(given, named):
