@@ -301,3 +301,20 @@ def test_the_registry_names_every_file_with_its_hash(study):
 
 def test_cards_and_registry_are_current(study):
     assert shipped.problems(study) == []
+
+
+def test_the_readme_says_what_the_results_show(study):
+    def ends(architecture, sets):
+        models = [study.model(architecture, sets, seed) for seed in study.profile.training.seeds]
+        runs = [run for model in models for run in study.liquids(model, "hot")]
+        assert len(models) == 2 and len(runs) == 4
+        return {study.read(run, "run.json")["status"] for run in runs}
+
+    simple = ("packed", "classical", "classical+classical_more", "classical+classical_more.100")
+    chosen = ("classical+mace_iterated", "classical+dp_iterated")
+    assert {end for sets in simple for end in ends("deep_potential", sets)} == {"unstable"}
+    assert {end for sets in chosen for end in ends("deep_potential", sets)} == {"completed"}
+    of_mace = {end for sets in study.profile.training.sets for end in ends("mace", sets)}
+    assert of_mace == {"completed"}
+    control = [study.recipe(block).frames for block in ("mace_iterated", "dp_iterated")]
+    assert control == [100, 100]
