@@ -11,7 +11,7 @@ import pandas as pd
 from ase import Atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, NullLocator
+from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
 
 from crosstrain.data import costs, summaries
 from crosstrain.data.figures import colour
@@ -176,6 +176,7 @@ def price(ax: Axes, points: Mapping[str, tuple[str, float, float]]) -> None:
     ax.set_xlabel("core time per step / ms")
     ax.margins(0.25)
     _plain_numbers(ax)
+    ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more would run into each other
 
 
 def _plain_numbers(ax: Axes) -> None:
