@@ -184,7 +184,7 @@ def test_sigterm_of_the_driver_ends_its_steps(tiny_with, tmp_path, engine, step)
     wanted = {"serial": 1, "local": 2}[engine]
 
     def asleep() -> bool:
-        logs = (tmp_path / "runs" / "scratch").glob("*/work/*/log.txt")
+        logs = (tmp_path / "runs" / "scratch").rglob("log.txt")
         return sum("asleep" in log.read_text() for log in logs) == wanted
 
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as driver:

@@ -162,13 +162,7 @@ def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         options["ensembles"] = _ensembles(names, most, params)
     if "source" in inputs:
         options["source"] = fr.read(inputs["source"] / FRAMES)
-    builders = {
-        "packed": sets.packed,
-        "classical": sets.classical,
-        "scan": sets.scan,
-        "molecules": sets.isolated,
-    }
-    fr.write(out / FRAMES, builders[params["kind"]](**options))
+    fr.write(out / FRAMES, sets.BUILDERS[params["kind"]](**options))
 
 
 def _brought(options: Mapping[str, Any]) -> list[Atoms]:
