@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain import steps
 from crosstrain.build.boxes import whole
@@ -121,6 +122,25 @@ def test_an_isolated_molecule_needs_no_box(name):
     energy, forces = molecule.get_potential_energy(), molecule.get_forces()
     assert energy == pytest.approx(boxed.get_potential_energy(), rel=1e-6)
     assert forces == pytest.approx(boxed.get_forces(), abs=1e-4)
+
+
+def test_chgnet_agrees_with_the_calculator_of_its_package():
+    from chgnet.model.dynamics import CHGNetCalculator
+
+    file, _ = protocol.checked_weights(protocol.published("chgnet"))
+    frame = smallest_box().copy()
+    own = frame.copy()
+    own.calc = CHGNetCalculator.from_file(str(file), use_device="cpu", on_isolated_atoms="ignore")
+    frame.calc = published("chgnet")
+    assert frame.get_potential_energy() == pytest.approx(own.get_potential_energy(), rel=1e-6)
+    assert frame.get_forces() == pytest.approx(own.get_forces(), abs=1e-4)
+    assert frame.get_stress() == pytest.approx(own.get_stress(), abs=1e-6)
+
+
+def test_chgnet_takes_a_lone_atom():
+    atom = Atoms("H", calculator=published("chgnet"))
+    assert np.isfinite(atom.get_potential_energy())
+    assert not atom.get_forces().any()
 
 
 def test_chgnet_refuses_double_precision(tmp_path):
