@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.function(options)
     except (ValueError, FileNotFoundError) as error:
-        print(f"crosstrain: {error}", file=sys.stderr)
+        print(f"crosstrain: {_in_a_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except (RuntimeError, OSError) as error:  # such as a full or a read-only disk
         print(f"crosstrain: {error}", file=sys.stderr)
@@ -28,6 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("crosstrain: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _in_a_line(error: Exception) -> str:
+    from pydantic import ValidationError
+
+    from crosstrain.data.profiles import first_fault
+
+    return first_fault(error) if isinstance(error, ValidationError) else str(error)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -120,10 +120,10 @@ def profile_for(
         raise ValueError(f"name {name!r}; allowed are letters, digits and _")
     if not composition or min(composition.values()) < 1:
         raise ValueError(f"composition {dict(composition)}; allowed are 1 or more of each molecule")
-    if not density_g_cm3 > 0 or not temperature_K > 0:
+    if not 0 < density_g_cm3 < np.inf or not 0 < temperature_K < np.inf:
         raise ValueError(
             f"density_g_cm3 {density_g_cm3:g}, temperature_K {temperature_K:g}; "
-            "allowed are values above 0"
+            "allowed are finite values above 0"
         )
     factor = density_g_cm3 / base.liquid.start_density_g_cm3
     boxes = training_boxes(composition)

@@ -72,9 +72,7 @@ def study_of(
             "if you know where it comes from, say --trust"
         )
     architecture = _architecture_of(file)
-    if getattr(potentials.architecture(architecture), "IS_ARCHIVE", False) and (
-        fault := potentials.archive_fault(file)
-    ):
+    if fault := potentials.architecture(architecture).file_fault(file):
         raise ValueError(f"{file.name}: {fault}; give a model file as it was saved")
     study = base.with_liquid(composition, state)
     return study, study.given_model(name, file.resolve(), architecture, sha256(file))

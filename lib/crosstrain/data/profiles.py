@@ -558,11 +558,7 @@ def load(name: str) -> Profile:
     try:
         return Profile.model_validate(_values(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the whole file"
-        raise ProfileError(
-            f"{path.name}: {place}: {first['msg']} (found {error_value(first)})"
-        ) from None
+        raise ProfileError(f"{path.name}: {first_fault(error)}") from None
 
 
 def extending(name: str) -> list[str]:
@@ -609,6 +605,13 @@ def _over(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         name: _over(known[name], value) if name in known and isinstance(value, dict) else value
         for name, value in changes.items()
     }
+
+
+def first_fault(error: ValidationError) -> str:
+    """Return the place, the fault and the value of the first of pydantic's errors, in a line."""
+    first = error.errors()[0]
+    place = ".".join(map(str, first["loc"])) or "as a whole"
+    return f"{place}: {first['msg']} (found {error_value(first)})"
 
 
 def error_value(error: Any) -> str:

@@ -16,10 +16,11 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from crosstrain.potentials.protocol import Pretrained, packaged_weights
+from crosstrain.potentials.protocol import Pretrained, archive_fault, packaged_weights
 
 LABEL = "CHGNet"
 MODEL_FILE = "chgnet.tar"
+file_fault = archive_fault
 SECONDS_PER_ATOM = (0.0, 4.5e-3)
 PRETRAINED = {
     "chgnet": Pretrained(

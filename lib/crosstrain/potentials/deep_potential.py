@@ -25,6 +25,7 @@ from crosstrain.paths import write_atomically
 from crosstrain.potentials.protocol import (
     LearningPoint,
     TrainingError,
+    archive_fault,
     fastest,
     whole_checkpoints,
     without_repeats,
@@ -33,7 +34,7 @@ from crosstrain.potentials.protocol import (
 LABEL = "Deep Potential"
 VERSION = 1
 MODEL_FILE = "deep_potential.pth"
-IS_ARCHIVE = True
+file_fault = archive_fault
 SECONDS_PER_ATOM = (8.4e-4, 3.7e-4)
 ELEMENTS = ("C", "H", "O")
 # Of the tables of a compressed model: distance (Å) down to which they are dense, and their spacing

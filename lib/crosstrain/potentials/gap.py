@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
+from xml.etree import ElementTree
 
 import numpy as np
 from ase import Atoms
@@ -172,6 +173,15 @@ def _with_labels(frame: Atoms) -> Atoms:
         copy.info["gap_virial"] = -frame.get_volume() * stress.ravel()  # gap_fit reads no matrix
     copy.pbc = True
     return copy
+
+
+def file_fault(file: Path) -> str:
+    """Return what is wrong with a file that a user gives; '' if nothing is."""
+    try:
+        root = ElementTree.parse(file).getroot()
+    except (ElementTree.ParseError, UnicodeDecodeError, OSError) as error:
+        return f"no XML, or cut off ({error})"
+    return "" if root.find(".//gpSparse") is not None else "no model of gap_fit: it has no gpSparse"
 
 
 def calculator(model: Path, *, device: str, precision: str) -> Calculator:

@@ -26,6 +26,7 @@ from crosstrain.data import frames as fr
 from crosstrain.potentials.protocol import (
     LearningPoint,
     TrainingError,
+    archive_fault,
     fastest,
     whole_checkpoints,
     without_repeats,
@@ -34,7 +35,7 @@ from crosstrain.potentials.protocol import (
 LABEL = "MACE"
 VERSION = 1
 MODEL_FILE = "mace.model"
-IS_ARCHIVE = True
+file_fault = archive_fault
 SECONDS_PER_ATOM = (1.1e-3, 6.0e-4)
 # The radial functions become splines; with 1024 points forces are right to about 1e-6 eV/Å.
 SPLINE_POINTS = 1024

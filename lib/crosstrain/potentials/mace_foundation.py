@@ -31,12 +31,14 @@ from crosstrain.potentials.protocol import (
     Pretrained,
     TrainingError,
     WeightsNotFound,
+    archive_fault,
     checked_weights,
 )
 
 LABEL = "MACE foundation"
 VERSION = 1
 MODEL_FILE = "mace.foundation"
+file_fault = archive_fault
 SECONDS_PER_ATOM = (1e-2, 4e-3)
 MP_SMALL = "2023-12-10-mace-128-L0_energy_epoch-249.model"
 MP_SMALL_SHA256 = "2ddb079cee0e131eaaf6912ba581b394551ead283e95c99cfe78c605d10b5736"

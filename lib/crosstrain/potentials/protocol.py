@@ -103,13 +103,15 @@ class Potential(Protocol):
     LABEL: str
     """Name for people."""
     MODEL_FILE: str
-    """File name of a model; its suffix is that of no other architecture.
-
-    A module whose models are archives of torch also says ``IS_ARCHIVE = True``: a file that a user
-    gives is then checked before it is loaded.
-    """
+    """File name of a model; its suffix is that of no other architecture."""
     SECONDS_PER_ATOM: tuple[float, float]
     """Cost of a training frame and of a dynamics step, per atom on one core: for estimates only."""
+
+    def file_fault(self, file: Path) -> str:
+        """Return what is wrong with a file that a user gives, without loading it; '' if nothing is.
+
+        Models that are archives of torch share `archive_fault`.
+        """
 
     def calculator(self, model: Path, *, device: str, precision: str) -> Calculator:
         """Return an ASE calculator with energy, forces and stress.

@@ -25,6 +25,7 @@ from crosstrain.potentials.protocol import (
     LearningPoint,
     Pretrained,
     TrainingError,
+    archive_fault,
     checked_weights,
     packaged_weights,
     without_repeats,
@@ -33,6 +34,7 @@ from crosstrain.potentials.protocol import (
 LABEL = "SO3LR"
 VERSION = 1
 MODEL_FILE = "so3lr.pt"
+file_fault = archive_fault
 SECONDS_PER_ATOM = (1.9e-3, 9e-4)
 PRETRAINED = {
     "so3lr": Pretrained(
