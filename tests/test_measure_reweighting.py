@@ -5,12 +5,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import kB
 from crosstrain.measure.observables import density_g_cm3, radial_distribution
-from crosstrain.measure.reweighting import (
-    combine_samplers,
-    exponential_reweighting,
-    gaussian_reweighting,
-    reweight,
-)
+from crosstrain.measure.reweighting import combine_samplers, reweight
 from crosstrain.measure.statistics import correlated_error, mean_with_error
 from crosstrain.simulate.dynamics import run_dynamics
 from crosstrain.simulate.trajectory import read_trajectory
@@ -19,6 +14,14 @@ from scipy.signal import lfilter
 
 T = 350.0
 KT = kB * T
+
+
+def exponential(observable, delta_energy_eV, *, temperature_K=T):
+    return reweight(observable, delta_energy_eV, temperature_K=temperature_K).exponential
+
+
+def gaussian(observable, delta_energy_eV, *, temperature_K=T):
+    return reweight(observable, delta_energy_eV, temperature_K=temperature_K).gaussian
 
 
 def joint_normal(rng, n, *, sigma, correlation=0.6, n_bins=None, phi=0.0):
@@ -31,7 +34,7 @@ def joint_normal(rng, n, *, sigma, correlation=0.6, n_bins=None, phi=0.0):
 
 
 @pytest.mark.parametrize("phi", [0.0, 0.6])
-@pytest.mark.parametrize("estimator", [exponential_reweighting, gaussian_reweighting])
+@pytest.mark.parametrize("estimator", [exponential, gaussian])
 def test_joint_normal_mean_and_coverage(estimator, phi):
     rng = np.random.default_rng(0)
     sigma, inside, values, errors = 1.0, 0, [], []
@@ -49,16 +52,16 @@ def test_joint_normal_mean_and_coverage(estimator, phi):
 
 def test_gaussian_error_grows_as_told():
     a, delta = joint_normal(np.random.default_rng(1), 20_000, sigma=2.5, correlation=0.0)
-    error = gaussian_reweighting(a, delta, temperature_K=T).error
+    error = gaussian(a, delta, temperature_K=T).error
     assert error == pytest.approx(np.sqrt(1 + 2.5**2) / np.sqrt(20_000), rel=0.1)
 
 
 def test_effective_sample_size_of_kish():
     a, delta = joint_normal(np.random.default_rng(2), 200_000, sigma=1.0)
-    estimate = exponential_reweighting(a, delta, temperature_K=T)
+    estimate = exponential(a, delta, temperature_K=T)
     assert estimate.n_effective == pytest.approx(200_000 * np.exp(-1.0), rel=0.1)
     assert estimate.sigma == pytest.approx(1.0, rel=0.01)
-    flat = exponential_reweighting(a[:1000], 1e-9 * delta[:1000], temperature_K=T)
+    flat = exponential(a[:1000], 1e-9 * delta[:1000], temperature_K=T)
     assert flat.n_effective == pytest.approx(1000, rel=0.1)
     assert flat.value == pytest.approx(a[:1000].mean(), abs=1e-6)
 
@@ -68,17 +71,17 @@ def test_an_observable_slower_than_the_energy_leaves_fewer_independent_frames():
     energy = 0.5 * KT * rng.normal(size=n)  # white
     slow = lfilter([1.0], [1.0, -0.9], rng.normal(size=n))  # inefficiency (1 + 0.9) / (1 - 0.9)
     fast = rng.normal(size=n)
-    few, many = (gaussian_reweighting(a, energy, temperature_K=T).n_effective for a in (slow, fast))
+    few, many = (gaussian(a, energy, temperature_K=T).n_effective for a in (slow, fast))
     assert n / 40 < few < n / 10
     assert many > 0.8 * n
     bins = np.stack([fast, fast, slow, np.zeros(n)], axis=1)  # the median; empty bins say nothing
-    of_bins = gaussian_reweighting(bins, energy, temperature_K=T).n_effective
+    of_bins = gaussian(bins, energy, temperature_K=T).n_effective
     assert of_bins > 0.8 * n
 
 
 def test_a_constant_in_the_energy_has_no_effect():
     a, delta = joint_normal(np.random.default_rng(3), 500, sigma=1.0)
-    for estimator in (exponential_reweighting, gaussian_reweighting):
+    for estimator in (exponential, gaussian):
         one = estimator(a, delta, temperature_K=T)
         other = estimator(a, delta - 3e4, temperature_K=T)
         assert one.value == pytest.approx(other.value, abs=1e-6)
@@ -90,10 +93,10 @@ def test_harmonic_oscillator_of_another_stiffness():
     k, dk, n = 2.0, 0.3, 400_000
     x = rng.normal(size=n) * np.sqrt(KT / k)
     delta = 0.5 * dk * x**2
-    e = exponential_reweighting(x**2, delta, temperature_K=T)
+    e = exponential(x**2, delta, temperature_K=T)
     assert e.value == pytest.approx(KT / (k + dk), abs=3 * e.error)
     assert e.error < 0.01 * e.value
-    g = gaussian_reweighting(x**2, delta, temperature_K=T)
+    g = gaussian(x**2, delta, temperature_K=T)
     assert g.value == pytest.approx(KT / k * (1 - dk / k), abs=3 * g.error)
     assert "not jointly normal" in g.problems[0]
     correction = reweight(x**2, delta, temperature_K=T)
@@ -177,7 +180,7 @@ def test_kish_is_not_believed_when_the_frames_that_matter_were_missed():
     trusted = 0
     for _ in range(50):
         a, delta = joint_normal(rng, 200, sigma=2.0)
-        trusted += exponential_reweighting(a, delta, temperature_K=T).trustworthy
+        trusted += exponential(a, delta, temperature_K=T).trustworthy
     assert trusted == 0  # 200 e^-4 = 4 effective frames; Kish's estimate is often above 20
 
 
@@ -198,7 +201,7 @@ def test_a_slight_skewness_is_noticed():
     """A = ΔE of skewness 0.4, so that the next cumulant is 0.2 against an error of 0.05."""
     rng = np.random.default_rng(19)
     u = (rng.gamma(25.0, size=(60, 1000)) - 25.0) / 5.0
-    told = [bool(gaussian_reweighting(x, x * KT, temperature_K=T).problems) for x in u]
+    told = [bool(gaussian(x, x * KT, temperature_K=T).problems) for x in u]
     assert np.mean(told) > 0.6
 
 
@@ -277,21 +280,48 @@ def test_disagreement_in_one_bin_is_found():
     assert not combined.trustworthy
 
 
+@pytest.mark.parametrize("observable_is_slow", [False, True])
+def test_frames_far_apart_are_held_to_what_their_run_knows(observable_is_slow):
+    """The errors are those of the true number of independent samples, which few frames hide."""
+    rng, n, n_true = np.random.default_rng(16), 40, 13.0
+    a, delta = joint_normal(rng, n, sigma=1.0)
+    if observable_is_slow:
+        a = lfilter([1.0], [1.0, -0.9], a)
+    free = reweight(a, delta, temperature_K=T)
+    held = reweight(a, delta, temperature_K=T, n_independent=n_true)
+    assert (held.gaussian.value, held.exponential.value) == (
+        free.gaussian.value,
+        free.exponential.value,
+    )
+    if observable_is_slow:  # already fewer than the run knows of
+        assert free.gaussian.n_effective < n_true
+        assert held.gaussian == free.gaussian
+        return
+    assert free.gaussian.n_effective > 20 and not free.problems
+    assert held.gaussian.n_effective == n_true
+    assert "13.0 effective frames, needed are 20" in held.gaussian.problems
+    grown = np.sqrt(free.gaussian.n_effective / n_true)
+    assert held.gaussian.error == pytest.approx(grown * free.gaussian.error, rel=0.2)
+    assert held.sampled_error > 1.2 * free.sampled_error
+    assert held.exponential.n_effective < free.exponential.n_effective
+
+
 def test_bad_input():
     a, delta = joint_normal(np.random.default_rng(15), 100, sigma=1.0)
-    for function in (exponential_reweighting, gaussian_reweighting, reweight):
-        with pytest.raises(ValueError, match="temperature_K is 0"):
-            function(a, delta, temperature_K=0.0)
-        with pytest.raises(ValueError, match="observable has shape"):
-            function(a[:-1], delta, temperature_K=T)
-        with pytest.raises(ValueError, match=r"delta_energy_eV\[3\] is not finite"):
-            function(a, np.where(np.arange(100) == 3, np.nan, delta), temperature_K=T)
-        with pytest.raises(ValueError, match=r"observable\[5\] is not finite"):
-            function(np.where(np.arange(100) == 5, np.inf, a), delta, temperature_K=T)
-        with pytest.raises(ValueError, match="delta_energy_eV has 4 frames"):
-            function(a[:4], delta[:4], temperature_K=T)
-        with pytest.raises(ValueError, match="a spread of 0 eV"):
-            function(a, np.zeros(100), temperature_K=T)
+    with pytest.raises(ValueError, match="temperature_K is 0"):
+        reweight(a, delta, temperature_K=0.0)
+    with pytest.raises(ValueError, match="n_independent is 0"):
+        reweight(a, delta, temperature_K=T, n_independent=0)
+    with pytest.raises(ValueError, match="observable has shape"):
+        reweight(a[:-1], delta, temperature_K=T)
+    with pytest.raises(ValueError, match=r"delta_energy_eV\[3\] is not finite"):
+        reweight(a, np.where(np.arange(100) == 3, np.nan, delta), temperature_K=T)
+    with pytest.raises(ValueError, match=r"observable\[5\] is not finite"):
+        reweight(np.where(np.arange(100) == 5, np.inf, a), delta, temperature_K=T)
+    with pytest.raises(ValueError, match="delta_energy_eV has 4 frames"):
+        reweight(a[:4], delta[:4], temperature_K=T)
+    with pytest.raises(ValueError, match="a spread of 0 eV"):
+        reweight(a, np.zeros(100), temperature_K=T)
     with pytest.raises(ValueError, match="empty"):
         combine_samplers({})
     bins = np.stack([a, a], axis=1)

@@ -292,6 +292,35 @@ def test_a_third_architecture_is_tried_briefly_on_some_rows():
     assert Study(without, announce=False).third() is None
 
 
+def test_the_reference_liquid_is_sampled_by_runs_that_judge_no_model():
+    study = Study("laptop", announce=False)
+    asked = study.profile.liquid.states["hot"].reference_runs
+    reference = study.reference("hot")
+    assert set(reference.params["samplers"].values()) == set(asked.models)
+    models = [study.named_model(name) for name in asked.models]
+    judged = {run.key: run for model in models for run in study.liquids(model, "hot")}
+    starts = {run.inputs["start"].key for run in judged.values()}
+    relabelled = [own for own in reference.inputs.values() if own.kind == "relabel"]
+    sampling = {own.inputs["trajectory"].key: own for own in relabelled}
+    assert len(sampling) == len(judged) and not sampling.keys() & judged.keys()
+    for own in sampling.values():
+        run = own.inputs["trajectory"]
+        assert run.inputs["start"].key in starts
+        assert run.params["dynamics"]["n_steps"] == 1e3 * asked.duration_ps
+        assert own.params["frames"] == asked.relabelled_frames
+    runs = [*judged.values(), *(own.inputs["trajectory"] for own in sampling.values())]
+    velocities = {(run.inputs["model"].name, run.params["dynamics"]["seed"]) for run in runs}
+    assert len(velocities) == len(runs)
+    campaign = {step.key for step in study.campaign()}
+    assert reference.key in campaign
+    changed = asked.model_copy(update={"models": ["mace-nowhere-s1"]})
+    state = study.profile.liquid.states["hot"].model_copy(update={"reference_runs": changed})
+    liquid = study.profile.liquid.model_copy(update={"states": {"hot": state}})
+    wrong = Study(study.profile.model_copy(update={"liquid": liquid}), announce=False)
+    with pytest.raises(ValueError, match="model 'mace-nowhere-s1'; the profile has deep_potential"):
+        wrong.reference("hot")
+
+
 def test_unseen_molecules_are_pure_liquids_at_the_state_that_the_profile_names():
     study = Study("smoke")
     unseen, state = study.profile.unseen, study.profile.liquid.states["hot"]

@@ -128,7 +128,7 @@ def sampled(times_ps: Sequence[float], equilibrated_ps: float) -> list[int]:
 
 
 def reference_liquid(
-    samplers: Mapping[str, tuple[Sequence[Atoms], np.ndarray]],
+    samplers: Mapping[str, tuple[Sequence[Atoms], np.ndarray, float]],
     *,
     temperature_K: float,
     rdf: Mapping[str, Any],
@@ -138,8 +138,9 @@ def reference_liquid(
     Parameters
     ----------
     samplers : mapping
-        For each sampling model its relabelled equilibrated frames, in the order of time, and the
-        model's energies (eV) of them.
+        For each sampling model its relabelled equilibrated frames, in the order of time, the
+        model's energies (eV) of them, and the independent samples of the density in its runs,
+        of which a few frames can never hold more.
     temperature_K : float
     rdf : mapping
         As for `observe`.
@@ -154,12 +155,14 @@ def reference_liquid(
     corrections: dict[str, dict[str, reweighting.Correction]] = {}
     failures: dict[str, str] = {}
     names = ["density", *(f"rdf:{pair}" for pair in rdf["pairs"])]
-    for sampler, (frames, energies) in samplers.items():
+    for sampler, (frames, energies, n_independent) in samplers.items():
         delta = np.array([frame.info[fr.ENERGY] for frame in frames]) - energies
         for name in names:
             try:
                 series = _series(name, frames, rdf)
-                correction = reweighting.reweight(series, delta, temperature_K=temperature_K)
+                correction = reweighting.reweight(
+                    series, delta, temperature_K=temperature_K, n_independent=n_independent
+                )
             except ValueError as error:
                 failures[f"{sampler}, {name}"] = str(error)
             else:

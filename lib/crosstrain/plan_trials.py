@@ -8,6 +8,8 @@ from crosstrain.data.profiles import State
 from crosstrain.plan import Plan, atoms_in, declared, label_estimate_s, machine, set_of
 from crosstrain.run.store import Step
 
+REFERENCE_SEED = 50  # beyond the replicas
+
 
 def evaluated(model: Step, frames: Step) -> Step:
     """A model's predictions on labelled frames."""
@@ -35,8 +37,13 @@ def start(plan: Plan, state: str, replica: int) -> Step:
     return declared("start", f"{state}-r{replica}", params, estimate_s=5 + estimate_s)
 
 
-def liquid(plan: Plan, model: Step, state: str, replica: int) -> Step:
-    """A trajectory of the scoring liquid with a model at constant pressure."""
+def liquid(
+    plan: Plan, model: Step, state: str, replica: int, *, is_reference: bool = False
+) -> Step:
+    """A trajectory of the scoring liquid with a model at constant pressure.
+
+    One for the reference liquid starts from the same box with other velocities.
+    """
     dynamics, at = plan.profile.dynamics, plan.profile.liquid.states[state]
     duration_ps = dynamics.duration_ps
     if model.kind == "pretrained":
@@ -53,11 +60,11 @@ def liquid(plan: Plan, model: Step, state: str, replica: int) -> Step:
         "n_steps": round(duration_ps * 1e3 / dynamics.timestep_fs),
         "save_every": steps_per_frame,
         "thermo_every": steps_per_frame,
-        "seed": 100 * model.params["seed"] + replica,
+        "seed": 100 * model.params["seed"] + replica + REFERENCE_SEED * is_reference,
     }
     return declared(
         "simulate",
-        f"{model.name}-{state}-r{replica}",
+        f"{model.name}-{state}-{'ref' if is_reference else 'r'}{replica}",
         machine(model) | {"dynamics": settings},
         {"model": model, "start": start(plan, state, replica)},
         estimate_s=step_s * settings["n_steps"],
@@ -197,24 +204,43 @@ def longer(plan: Plan) -> dict[tuple[str, str], Step]:
 
 
 def reference(plan: Plan, state: str) -> Step:
-    """The reference method's own liquid at a state, from every model's relabelled runs."""
+    """The reference method's own liquid at a state, from relabelled runs of models.
+
+    Of those that the profile runs for it, else of the judged runs of every model.
+    """
     samplers, inputs = {}, {}
-    allowed = plan.profile.liquid.reference_sets or plan.profile.training.sets
-    for model in plan.models(allowed):
-        for run in liquids(plan, model, state):
-            own = relabelled(plan, run)
-            samplers[run.name] = model.name
-            inputs |= {
-                f"{run.name}.observed": observed(plan, run),
-                f"{run.name}.frames": own,
-                f"{run.name}.energies": evaluated(model, own),
-            }
+    for run, own in _sampling(plan, state):
+        model = run.inputs["model"]
+        samplers[run.name] = model.name
+        inputs |= {
+            f"{run.name}.observed": observed(plan, run),
+            f"{run.name}.frames": own,
+            f"{run.name}.energies": evaluated(model, own),
+        }
     params = {
         "samplers": samplers,
         "temperature_K": plan.profile.liquid.states[state].temperature_K,
         "rdf": plan.profile.liquid.rdf.model_dump(),
     }
     return declared("reference", state, params, inputs)
+
+
+def _sampling(plan: Plan, state: str) -> list[tuple[Step, Step]]:
+    """The runs that sample the reference liquid, each with its relabelled frames."""
+    at = plan.profile.liquid.states[state]
+    if at.reference_runs is None:
+        allowed = plan.profile.liquid.reference_sets or plan.profile.training.sets
+        runs = [run for model in plan.models(allowed) for run in liquids(plan, model, state)]
+        return [(run, relabelled(plan, run)) for run in runs]
+    asked = at.reference_runs
+    dynamics = plan.profile.dynamics.model_copy(update=asked.model_dump(exclude={"models"}))
+    longer = Plan(plan.profile.model_copy(update={"dynamics": dynamics}))
+    runs = [
+        liquid(longer, plan.named_model(name), state, replica, is_reference=True)
+        for name in asked.models
+        for replica in at.replicas
+    ]
+    return [(run, relabelled(longer, run)) for run in runs]
 
 
 def elsewhere(

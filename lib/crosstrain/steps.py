@@ -75,7 +75,7 @@ def _metered(file: Path) -> Iterator[Callable[[], dict[str, float]]]:
     begun, cpu, done = time.monotonic(), _processor_s(), threading.Event()
 
     def spent() -> dict[str, float]:
-        largest_kB = max(_peak_memory_kB(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+        largest_kB = max(_peak_memory_kB(), _largest_kB(resource.RUSAGE_CHILDREN))
         return {
             "wall_s": round(earlier["wall_s"] + time.monotonic() - begun, 1),
             "cpu_s": round(earlier["cpu_s"] + _processor_s() - cpu, 1),
@@ -102,13 +102,18 @@ def _processor_s() -> float:
     return time.process_time() + others.ru_utime + others.ru_stime
 
 
-def _peak_memory_kB() -> int:
+def _peak_memory_kB() -> float:
     """Largest memory of this process; on Linux getrusage counts the one that started it too."""
     status = Path("/proc/self/status")
     if status.is_file():
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _largest_kB(resource.RUSAGE_SELF)
+
+
+def _largest_kB(whose: int) -> float:
+    largest = resource.getrusage(whose).ru_maxrss
+    return largest / 1024 if sys.platform == "darwin" else largest  # macOS counts bytes
 
 
 def read_order(file: Path) -> tuple[Step, Store]:
@@ -384,7 +389,7 @@ def _atoms(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
 def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A trained model with its learning curve."""
-    from crosstrain.potentials.protocol import architecture, settings
+    from crosstrain.potentials.protocol import architecture, refuse_diverged, settings
 
     training, validation = _split(params, inputs)
     if not training or not validation:
@@ -404,14 +409,15 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         device=params["device"],
         precision=params["precision"],
     )
+    curve = module.learning_curve(work, chosen, len(training))
+    refuse_diverged(curve[-1])
     shutil.copyfile(model, out / module.MODEL_FILE)
-    curve = [point.to_json() for point in module.learning_curve(work, chosen, len(training))]
     summary = {
         "architecture": params["architecture"],
         "settings": chosen.model_dump(),
         "n_training": len(training),
         "n_validation": len(validation),
-        "learning_curve": curve,
+        "learning_curve": [point.to_json() for point in curve],
     }
     _write_json(out / "training.json", summary)
 
@@ -672,7 +678,7 @@ def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """The reference method's own liquid, from the relabelled liquids of several models."""
     from crosstrain import judge
 
-    samplers: dict[str, tuple[list[Atoms], list[np.ndarray]]] = {}
+    samplers: dict[str, tuple[list[Atoms], list[np.ndarray], list[float]]] = {}
     left_out = {}
     for run, model in params["samplers"].items():
         seen = json.loads((inputs[f"{run}.observed"] / "observed.json").read_text())
@@ -686,10 +692,11 @@ def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         if not kept:
             left_out[run] = "no labelled frame after equilibration"
             continue
-        known = samplers.setdefault(model, ([], []))
+        known = samplers.setdefault(model, ([], [], []))
         known[0].extend(frames[i] for i in kept)
         known[1].append(energies[kept])
-    joined = {model: (frames, np.concatenate(e)) for model, (frames, e) in samplers.items()}
+        known[2].append(seen["density_g_cm3"]["n_effective"])
+    joined = {m: (frames, np.concatenate(e), sum(n)) for m, (frames, e, n) in samplers.items()}
     liquid = judge.reference_liquid(
         joined, temperature_K=params["temperature_K"], rdf=params["rdf"]
     )
@@ -717,5 +724,5 @@ KINDS = {
     "relabel": Kind(_relabel, 1),
     "diffuse": Kind(_diffuse, 2),
     "observe": Kind(_observe, 2),
-    "reference": Kind(_reference, 5),
+    "reference": Kind(_reference, 6),
 }

@@ -151,6 +151,17 @@ class Iteration(_Part):
         return {f"{b}{part}": n * self.frames for b in self.blocks for part, n in parts.items()}
 
 
+class ReferenceRuns(_Part):
+    """Runs that only sample the reference liquid, from the boxes that every model starts from.
+
+    So no model is judged by the run that it is judged on.
+    """
+
+    models: list[str] = Field(min_length=1, description="of the study, such as mace-classical-s1")
+    duration_ps: float = Field(gt=0)
+    relabelled_frames: int = Field(ge=1, description="of each run, evenly spaced")
+
+
 class State(_Part):
     """A thermodynamic state."""
 
@@ -162,6 +173,9 @@ class State(_Part):
     )
     sets: list[str] | None = Field(
         None, description="training sets whose models are run here and diffuse (all)"
+    )
+    reference_runs: ReferenceRuns | None = Field(
+        None, description="what the reference liquid is sampled by (the judged runs of all models)"
     )
 
 

@@ -51,7 +51,8 @@ class Reweighted:
         Number of frames.
     n_effective
         Independent frames: n / g with the statistical inefficiency g of ΔE, or of what each frame
-        adds to the estimate if that leaves fewer (of many bins their median); for the exponential
+        adds to the estimate if that leaves fewer (of many bins their median), or as many as the
+        run itself has, if that is known; for the exponential
         estimator the smaller of Kish's (Σw)² / Σw² / g and its expectation n e^(-σ²) / g for
         normal ΔE. Kish's number alone is too large just when the frames that matter were missed.
     sigma
@@ -147,10 +148,14 @@ class ReferenceValue:
         return not self.problems
 
 
-def exponential_reweighting(
-    observable: ArrayLike, delta_energy_eV: ArrayLike, *, temperature_K: float
-) -> Reweighted:
-    """Average over the reference's ensemble with the weights e^(-βΔE).
+def reweight(
+    observable: ArrayLike,
+    delta_energy_eV: ArrayLike,
+    *,
+    temperature_K: float,
+    n_independent: float = np.inf,
+) -> Correction:
+    """Both estimates from one sampler, and whether they agree.
 
     Parameters
     ----------
@@ -160,71 +165,31 @@ def exponential_reweighting(
         E_ref - E_model of each frame (whole box, not per atom), shape (n_frames,).
     temperature_K
         Temperature of the run, K.
-
-    Returns
-    -------
-    Reweighted
-        Errors are linearised (the ratio's influence function) and corrected for the correlation
-        in time. For normal ΔE they are too small by a quarter at ``n_effective`` of 20, and by
-        more below.
-
-    Raises
-    ------
-    ValueError
-        If shapes do not fit, frames are fewer than 10, a value is not finite, or ΔE is constant.
-    """
-    a, u = _check(observable, delta_energy_eV, temperature_K)
-    return _exponential(a, u)[0]
-
-
-def gaussian_reweighting(
-    observable: ArrayLike, delta_energy_eV: ArrayLike, *, temperature_K: float
-) -> Reweighted:
-    """Average over the reference's ensemble to first cumulant, ⟨A⟩ - β cov(A, ΔE).
-
-    The next cumulant, β²⟨δA δΔE²⟩/2, vanishes for jointly normal A and ΔE; a problem is reported
-    if it is significantly larger than the quoted error.
-
-    Parameters
-    ----------
-    observable, delta_energy_eV, temperature_K
-        As in `exponential_reweighting`.
-
-    Returns
-    -------
-    Reweighted
-
-    Raises
-    ------
-    ValueError
-        As `exponential_reweighting`.
-    """
-    a, u = _check(observable, delta_energy_eV, temperature_K)
-    return _gaussian(a, u)[0]
-
-
-def reweight(
-    observable: ArrayLike, delta_energy_eV: ArrayLike, *, temperature_K: float
-) -> Correction:
-    """Both estimates from one sampler, and whether they agree.
-
-    Parameters
-    ----------
-    observable, delta_energy_eV, temperature_K
-        As in `exponential_reweighting`.
+    n_independent
+        Independent samples of the run that the frames are from, if known. Few frames far apart
+        make the correlation in time look shorter than it is, so that their own number is too large
+        as a rule; it is held to this one, and errors grow with it.
 
     Returns
     -------
     Correction
+        Errors are linearised (the influence of each frame) and corrected for the correlation in
+        time. Of the exponential estimate they are, for normal ΔE, too small by a quarter at
+        ``n_effective`` of 20, and by more below. The Gaussian one lacks the next cumulant,
+        β²⟨δA δΔE²⟩/2, which vanishes for jointly normal A and ΔE; a problem is reported if it is
+        significantly larger than the quoted error.
 
     Raises
     ------
     ValueError
-        As `exponential_reweighting`.
+        If shapes do not fit, frames are fewer than 10, a value is not finite, ΔE is constant, or
+        n_independent is below 1.
     """
+    if not n_independent >= 1:
+        raise ValueError(f"n_independent is {n_independent}, allowed are values from 1")
     a, u = _check(observable, delta_energy_eV, temperature_K)
-    exponential, influence_e = _exponential(a, u)
-    gaussian, influence_g = _gaussian(a, u)
+    exponential, influence_e = _exponential(a, u, n_independent)
+    gaussian, influence_g = _gaussian(a, u, n_independent)
     p_value = np.nan
     if exponential.trustworthy and gaussian.trustworthy:
         # The same frames are behind both, so the error of the difference is that of the
@@ -232,7 +197,8 @@ def reweight(
         error = correlated_error(influence_e - influence_g)
         excess = np.abs(exponential.value - gaussian.value) - gaussian.error
         p_value = _p_value(_squared_ratio(np.maximum(excess, 0.0), error), 1)
-    return Correction(a.mean(axis=0), correlated_error(a), exponential, gaussian, p_value)
+    sampled_error = _error(a, n_independent)
+    return Correction(a.mean(axis=0), sampled_error, exponential, gaussian, p_value)
 
 
 def combine_samplers(corrections: Mapping[str, Correction]) -> ReferenceValue:
@@ -308,19 +274,21 @@ def _check(
     return a, (delta - delta.mean()) / (kB * temperature_K)
 
 
-def _exponential(a: Floats, u: Floats) -> tuple[Reweighted, Floats]:
+def _exponential(a: Floats, u: Floats, n_independent: float) -> tuple[Reweighted, Floats]:
     """The estimate and the influence of each frame on it."""
     weight = np.exp(u.min() - u)
     weight /= weight.sum()
     value = weight @ a
     influence = (len(u) * weight * (a - value).T).T
     kish = min(1.0 / np.sum(weight**2), len(u) * np.exp(-u.var()))
-    n_effective = min(kish / statistical_inefficiency(u), _independent(influence))
+    g = max(statistical_inefficiency(u), len(u) / n_independent)
+    n_effective = min(kish / g, _independent(influence))
     problems = _too_few(n_effective)
-    return _reweighted("exponential", value, influence, u, n_effective, problems), influence
+    error = _error(influence, n_independent)
+    return _reweighted("exponential", value, error, u, n_effective, problems), influence
 
 
-def _gaussian(a: Floats, u: Floats) -> tuple[Reweighted, Floats]:
+def _gaussian(a: Floats, u: Floats, n_independent: float) -> tuple[Reweighted, Floats]:
     """The estimate and the influence of each frame on it."""
     n = len(u)
     da = a - a.mean(axis=0)
@@ -328,13 +296,14 @@ def _gaussian(a: Floats, u: Floats) -> tuple[Reweighted, Floats]:
     covariance = product.mean(axis=0)
     value = a.mean(axis=0) - covariance * n / (n - 1)
     influence = da - (product - covariance)
-    n_effective = min(n / statistical_inefficiency(u), _independent(influence))
+    n_effective = min(n / statistical_inefficiency(u), _independent(influence), n_independent)
     problems = _too_few(n_effective)
+    error = _error(influence, n_independent)
     if u.std() > MAX_SIGMA:
         problems += (f"βσ(ΔE) is {u.std():.1f}, allowed is up to {MAX_SIGMA:g}",)
-    if _next_cumulant_matters(da, u, correlated_error(influence)):
+    if _next_cumulant_matters(da, u, error):
         problems += ("A and ΔE are not jointly normal: the next cumulant exceeds the error",)
-    return _reweighted("gaussian", value, influence, u, n_effective, problems), influence
+    return _reweighted("gaussian", value, error, u, n_effective, problems), influence
 
 
 def _independent(influence: Floats) -> float:
@@ -343,6 +312,11 @@ def _independent(influence: Floats) -> float:
     if not bins:
         return float(len(influence))
     return float(np.median([len(each) / statistical_inefficiency(each) for each in bins]))
+
+
+def _error(influence: Floats, n_independent: float) -> Floats:
+    """Standard error of the mean of the contributions, as of no more than so many samples."""
+    return correlated_error(influence) * max(1.0, _independent(influence) / n_independent) ** 0.5
 
 
 def _next_cumulant_matters(da: Floats, u: Floats, error: Floats) -> bool:
@@ -363,7 +337,7 @@ def _too_few(n_effective: float) -> tuple[str, ...]:
 def _reweighted(
     estimator: str,
     value: Floats,
-    influence: Floats,
+    error: Floats,
     u: Floats,
     n_effective: float,
     problems: tuple[str, ...],
@@ -371,7 +345,7 @@ def _reweighted(
     return Reweighted(
         estimator=estimator,
         value=np.asarray(value),
-        error=correlated_error(influence),
+        error=error,
         n_frames=len(u),
         n_effective=float(n_effective),
         sigma=float(u.std()),
