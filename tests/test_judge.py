@@ -137,9 +137,28 @@ def test_structure_off_the_reference_is_the_part_that_does_not_overlap():
     (found,) = judge.deviations(seen, reference).values()
     assert (found.value, found.error) == (pytest.approx(2 / 4), 0.0)
     seen.append(run("completed", 0.9) | {"rdf": {"O-H": curve([1.0, 1.0])}})  # 2 ± 1, as of both
+    # g of 2 with a scatter of 1 and no own errors: a noise of 1/√2 in each bin is taken off
     (found,) = judge.deviations(seen, reference).values()
     assert found.n_effective == 16.0
-    assert 0 < found.value < 1 / 3
+    assert found.error == pytest.approx(1 / 3)
+    assert found.value == pytest.approx(np.sqrt((1 / 3) ** 2 - 2 / np.pi * (1 / 3) ** 2 / 2))
+
+
+def test_the_error_of_a_score_leaves_out_what_the_reference_is_off_by():
+    rng = np.random.default_rng(0)
+
+    def error(own, of_reference):
+        density = {"value": 0.90, "error": own, "n_effective": 30.0}
+        seen = [run("completed", 0.9) | {"density_g_cm3": density, "time_ps": 1.0, "planned_ps": 1}]
+        truth = {"value": 0.92, "error": of_reference, "problems": []}
+        reference = {"r_A": [], "observables": {"density": truth}}
+        score = judge.liquid_score(seen, reference, rng=rng)
+        return judge.score_error(score, seen, reference)
+
+    assert error(0.0, 0.05) == pytest.approx(0.0, abs=1e-12)
+    assert error(0.01, 0.0) == error(0.01, 0.05)
+    # at Δ = τ the term 1 / (1 + (Δ/τ)²) falls by 1 / (2 τ) for each Δ
+    assert error(0.001, 0.02) == pytest.approx(0.001 / (2 * 0.02), rel=0.02)
 
 
 def test_what_is_observed_is_that_of_the_equilibrated_part():

@@ -51,13 +51,30 @@ def test_seeds_that_agree_by_chance_do_not_narrow_a_gain():
     one, other = ([Run(State.DONE, v + d, 0.04) for d in (0, 0.001)] for v in (0.6, 0.5))
     cells = {("scan", DP): one, ("base", DP): other}
     found = gain(cells, "scan", "base", DP, rng=rng())
-    assert found.error == pytest.approx(0.04) and found.lower < 0 < found.value
+    assert found.error == pytest.approx(0.04)
+    # the errors are known from the runs: their doubt is not that of two seeds
+    assert (found.value - found.lower) / found.error == pytest.approx(stats.norm.ppf(0.975))
+    assert found.p_value == pytest.approx(2 * stats.norm.sf(found.value / found.error))
     known = cell(cells, "scan", DP)
     assert found.error == pytest.approx(np.sqrt(2) * known.error)
     same = {key: [Run(State.DONE, 0.5, 0.04)] * 2 for key in cells}
     assert gain(same, "scan", "base", DP, rng=rng()).error == pytest.approx(0.04)
     factors = logarithms(cells)
     assert [run.error for run in factors["scan", DP]] == pytest.approx([0.04 / 0.6, 0.04 / 0.601])
+
+
+@pytest.mark.parametrize(("own", "n_rows"), [(0.3, 2), (1.0, 3), (2.0, 3)])
+def test_an_interval_covers_as_told_where_runs_have_errors_of_their_own(own, n_rows):
+    source, inside, n = np.random.default_rng(7), 0, 1500
+    for _ in range(n):
+        values = source.normal(size=(n_rows, 2)) + own * source.normal(size=(n_rows, 2))
+        cells = {
+            (str(row), DP): [Run(State.DONE, v, own) for v in each]
+            for row, each in enumerate(values)
+        }
+        found = gain(cells, "0", "1", DP, rng=source)
+        inside += found.lower < 0 < found.upper
+    assert 0.93 < inside / n < 0.995
 
 
 def test_a_cell_scatters_at_least_as_those_of_its_architecture_do_on_average():

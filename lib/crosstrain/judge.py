@@ -11,6 +11,7 @@ from ase import Atoms
 from crosstrain.data import frames as fr
 from crosstrain.measure import observables, reweighting, score, statistics
 from crosstrain.measure.molecules import centres_of_mass
+from crosstrain.measure.score import LiquidScore, own_error
 from crosstrain.measure.statistics import Estimate
 from crosstrain.simulate.trajectory import Trajectory
 
@@ -294,6 +295,26 @@ def deviations(
     }
 
 
+def score_error(
+    score: LiquidScore, observed: Sequence[Mapping[str, Any]], reference: Mapping[str, Any]
+) -> float:
+    """Return the standard error of a score from the model's own runs alone; NaN without terms.
+
+    Parameters
+    ----------
+    score : LiquidScore
+        What `liquid_score` returned for the other two.
+    observed, reference
+        As for `liquid_score`.
+    """
+    exact = {
+        name: value | {"error": np.zeros_like(value["error"], dtype=float)}
+        for name, value in reference["observables"].items()
+    }
+    own = deviations(observed, {**reference, "observables": exact})
+    return own_error(score, {name: deviation.error for name, deviation in own.items()})
+
+
 def mean_density(observed: Sequence[Mapping[str, Any]]) -> Estimate | None:
     """Return the density (g/cm³) over the replicas that gave one, or None."""
     known = [Estimate(**run["density_g_cm3"]) for run in observed if run["density_g_cm3"]]
@@ -301,20 +322,24 @@ def mean_density(observed: Sequence[Mapping[str, Any]]) -> Estimate | None:
 
 
 def mean_rdf(observed: Sequence[Mapping[str, Any]], pair: str) -> dict[str, np.ndarray] | None:
-    """Return r (Å), g, its standard error and independent samples over the replicas, or None."""
+    """Return a radial distribution function over the replicas, or None.
+
+    By name: r (Å), g, its standard error, its noise (see `statistics.replica_noise`) and its
+    independent samples.
+    """
     known = [run["rdf"][pair] for run in observed if run["rdf"][pair]]
     if not known:
         return None
-    merged = [
-        statistics.combine_replicas(
-            [Estimate(run["g"][k], run["error"][k], run["n_effective"]) for run in known]
-        )
+    bins = [
+        [Estimate(run["g"][k], run["error"][k], run["n_effective"]) for run in known]
         for k in range(len(known[0]["g"]))
     ]
+    merged = [statistics.combine_replicas(each) for each in bins]
     return {
         "r_A": np.array(known[0]["r_A"]),
         "g": np.array([m.value for m in merged]),
         "error": np.array([m.error for m in merged]),
+        "noise": np.array([statistics.replica_noise(each) for each in bins]),
         "n_effective": np.array([m.n_effective for m in merged]),
     }
 
@@ -334,7 +359,12 @@ def _deviation(
     if curve is None:
         return NOTHING_TO_MEASURE
     deviation = score.rdf_deviation(
-        grid, curve["g"], curve["error"], value["value"], value["error"]
+        grid,
+        curve["g"],
+        curve["error"],
+        value["value"],
+        value["error"],
+        g_noise=curve["noise"],
     )
     return deviation._replace(n_effective=float(curve["n_effective"].min()))
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
-from scipy.special import ndtri
 
 from crosstrain import judge
 from crosstrain.data import summaries
@@ -339,8 +338,8 @@ def _runs(
     runs["survival"] = Run(ended, score.survival, is_best=score.survival == 1)
     runs["score"] = Run(State.NOT_RUN)
     if score.terms:
-        within = (score.upper - score.lower) / (2 * ndtri(0.975))  # as if normal
-        runs["score"] = replace(_run(ended, score.value, within), is_best=score.value == 1)
+        noise = judge.score_error(score, seen, values.reference)
+        runs["score"] = replace(_run(ended, score.value, noise), is_best=score.value == 1)
     if not is_stable:
         return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | _deviation(score, ended)
     density = judge.mean_density(seen)

@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from crosstrain.measure.molecules import Floats
 from crosstrain.measure.statistics import Estimate
@@ -116,6 +117,8 @@ def rdf_deviation(
     g_error: ArrayLike,
     g_reference: ArrayLike,
     g_reference_error: ArrayLike,
+    *,
+    g_noise: ArrayLike | None = None,
 ) -> Estimate:
     """Overlap error of two noisy radial distribution functions, without the share of the noise.
 
@@ -129,6 +132,9 @@ def rdf_deviation(
         As in `rdf_overlap_error`.
     g_error, g_reference_error
         Standard errors of the two functions, shape (n_bins,).
+    g_noise
+        What is removed as noise of g, shape (n_bins,): its error as it is on average, where
+        `g_error` is a cautious one. Too much of it would hide deviations.
 
     Returns
     -------
@@ -142,15 +148,17 @@ def rdf_deviation(
         As `rdf_overlap_error`, or if an error is negative.
     """
     raw = rdf_overlap_error(r, g, g_reference)
-    one, other, *errors = _check_curves(
-        r, g=g, g_reference=g_reference, g_error=g_error, g_reference_error=g_reference_error
-    )
-    for name, error in (("g_error", g_error), ("g_reference_error", g_reference_error)):
+    given = {"g_error": g_error, "g_reference_error": g_reference_error}
+    given["g_noise"] = g_error if g_noise is None else g_noise
+    one, other, *errors = _check_curves(r, g=g, g_reference=g_reference, **given)
+    for name, error in given.items():
         if np.min(error) < 0:
             raise ValueError(f"{name} has the minimum {np.min(error)}, allowed are values from 0")
-    noise = float(np.hypot(*errors).sum() / (one + other).sum())
-    floor = np.sqrt(2 / np.pi) * noise
-    return Estimate(float(np.sqrt(max(raw**2 - floor**2, 0.0))), noise, np.inf)
+    own, of_reference, noise = errors
+    both = (one + other).sum()
+    floor = np.sqrt(2 / np.pi) * np.hypot(noise, of_reference).sum() / both
+    error = float(np.hypot(own, of_reference).sum() / both)
+    return Estimate(float(np.sqrt(max(raw**2 - floor**2, 0.0))), error, np.inf)
 
 
 def density_deviation(model: Estimate, reference: Estimate) -> Estimate:
@@ -244,7 +252,7 @@ def liquid_score(
         0: noise alone makes Δ too large, never too small, so the interval may reach far above
         the value. All terms come from the same runs, so their limits are added, as of errors that
         are fully correlated. Replicas that all lived equally long add no width, so look at
-        ``n_replicas``: with n of n alive, failure rates up to 3/n remain possible.
+        ``n_replicas``: with n of n alive, failure rates up to 1 - 0.05^(1/n) remain possible.
 
     Raises
     ------
@@ -278,6 +286,41 @@ def liquid_score(
     )
 
 
+def own_error(score: LiquidScore, errors: Mapping[str, float], *, n_points: int = 200) -> float:
+    """Standard error of a score from the noise of its own runs, where the reference is exact.
+
+    What the reference is off by moves all models together, so it must not count as noise of each
+    when models are compared.
+
+    Parameters
+    ----------
+    score
+        What `liquid_score` returned.
+    errors
+        Standard error of each term's Δ from the model's own runs alone.
+    n_points
+        Of the normal distribution of Δ, at equal probabilities.
+
+    Returns
+    -------
+    float
+        Survival times the sum of the standard deviations of the weighted terms, for the terms come
+        from the same runs, and in quadrature agreement times the standard error of the survival.
+        NaN without any term.
+    """
+    if not score.terms:
+        return np.nan
+    normal = ndtri((np.arange(n_points) + 0.5) / n_points)
+    spread = {
+        name: np.std(_closeness(term.deviation + errors[name] * normal, term.tolerance))
+        for name, term in score.terms.items()
+        if np.isfinite(term.deviation)
+    }
+    of_terms = sum(score.terms[name].weight * value for name, value in spread.items())
+    of_survival = score.agreement * np.nan_to_num(score.survival_error)
+    return float(np.hypot(score.survival * of_terms, of_survival))
+
+
 def _terms(
     deviations: Mapping[str, Estimate],
     tolerances: Mapping[str, float],
@@ -308,7 +351,7 @@ def _term(deviation: Estimate, tolerance: float, weight: float, confidence: floa
     )
 
 
-def _closeness(deviation: float, tolerance: float) -> float:
+def _closeness(deviation: float | Floats, tolerance: float) -> float | Floats:
     return 1.0 / (1.0 + (deviation / tolerance) ** 2)
 
 

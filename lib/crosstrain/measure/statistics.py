@@ -232,6 +232,20 @@ def combine_replicas(estimates: Sequence[Estimate]) -> Estimate:
     return Estimate(float(values.mean()), float(np.fmax(scatter, own)), float(n_effective))
 
 
+def replica_noise(estimates: Sequence[Estimate]) -> float:
+    """Standard error of the mean over replicas as it is on average, neither cautious nor bold.
+
+    Of two replicas the root mean square of their scatter and of their own errors propagated, where
+    `combine_replicas` takes the larger; else the same.
+    """
+    combined = combine_replicas(estimates)
+    if len(estimates) != 2:
+        return combined.error
+    one, other = estimates
+    scatter, own = (one.value - other.value) / 2, np.hypot(one.error, other.error) / 2
+    return float(np.sqrt((scatter**2 + own**2) / 2))
+
+
 def kaplan_meier(times: ArrayLike, events: ArrayLike, *, confidence: float = 0.95) -> SurvivalCurve:
     """Survival curve of censored life times with Greenwood's log-log band.
 
