@@ -292,30 +292,40 @@ def test_a_third_architecture_is_tried_briefly_on_some_rows():
     assert Study(without, announce=False).third() is None
 
 
-def test_the_reference_liquid_is_sampled_by_runs_that_judge_no_model():
+def test_the_reference_liquid_is_sampled_by_models_that_are_not_judged():
     study = Study("laptop", announce=False)
-    asked = study.profile.liquid.states["hot"].reference_runs
-    reference = study.reference("hot")
-    assert set(reference.params["samplers"].values()) == set(asked.models)
-    models = [study.named_model(name) for name in asked.models]
-    judged = {run.key: run for model in models for run in study.liquids(model, "hot")}
-    starts = {run.inputs["start"].key for run in judged.values()}
-    relabelled = [own for own in reference.inputs.values() if own.kind == "relabel"]
-    sampling = {own.inputs["trajectory"].key: own for own in relabelled}
-    assert len(sampling) == len(judged) and not sampling.keys() & judged.keys()
-    for own in sampling.values():
-        run = own.inputs["trajectory"]
+    at = study.profile.liquid.states["hot"]
+    asked, reference = at.reference_runs, study.reference("hot")
+    samplers = {f"mace-hot_reference-s{seed}" for seed in asked.seeds}
+    assert set(reference.params["samplers"].values()) == samplers
+    assert not samplers & {model.name for model in study.models()}
+    relabelled = [step for step in reference.inputs.values() if step.kind == "relabel"]
+    assert len(relabelled) == len(samplers) * len(at.replicas)
+    scouts = [study.named_model(name) for name in asked.scouts]
+    judged = [run for scout in scouts for run in study.liquids(scout, "hot")]
+    starts = {run.inputs["start"].key for run in judged}
+    scouting = set()
+    for frames in relabelled:
+        run = frames.inputs["trajectory"]
         assert run.inputs["start"].key in starts
         assert run.params["dynamics"]["n_steps"] == 1e3 * asked.duration_ps
-        assert own.params["frames"] == asked.relabelled_frames
-    runs = [*judged.values(), *(own.inputs["trajectory"] for own in sampling.values())]
-    velocities = {(run.inputs["model"].name, run.params["dynamics"]["seed"]) for run in runs}
-    assert len(velocities) == len(runs)
-    campaign = {step.key for step in study.campaign()}
-    assert reference.key in campaign
-    changed = asked.model_copy(update={"models": ["mace-nowhere-s1"]})
-    state = study.profile.liquid.states["hot"].model_copy(update={"reference_runs": changed})
-    liquid = study.profile.liquid.model_copy(update={"states": {"hot": state}})
+        assert frames.params["frames"] == asked.relabelled_frames
+        learnt = [step for step in run.inputs["model"].inputs.values() if step.kind == "relabel"]
+        assert len(learnt) == len(judged)
+        scouting |= {step.inputs["trajectory"] for step in learnt}
+    assert not scouting & set(judged)
+    seeds = [(run.inputs["model"].name, run.params["dynamics"]["seed"]) for run in judged]
+    seeds += [(run.inputs["model"].name, run.params["dynamics"]["seed"]) for run in scouting]
+    assert len(set(seeds)) == 2 * len(judged)  # the same models and boxes, other velocities
+    assert reference.key in {step.key for step in study.campaign()}
+
+
+def test_a_scout_that_the_profile_does_not_train_is_named():
+    study = Study("laptop", announce=False)
+    at = study.profile.liquid.states["hot"]
+    asked = at.reference_runs.model_copy(update={"scouts": ["mace-nowhere-s1"]})
+    states = {"hot": at.model_copy(update={"reference_runs": asked})}
+    liquid = study.profile.liquid.model_copy(update={"states": states})
     wrong = Study(study.profile.model_copy(update={"liquid": liquid}), announce=False)
     with pytest.raises(ValueError, match="model 'mace-nowhere-s1'; the profile has deep_potential"):
         wrong.reference("hot")

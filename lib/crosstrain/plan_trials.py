@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from crosstrain.data.profiles import State
 from crosstrain.plan import Plan, atoms_in, declared, label_estimate_s, machine, set_of
+from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step
 
 REFERENCE_SEED = 50  # beyond the replicas
@@ -233,14 +234,47 @@ def _sampling(plan: Plan, state: str) -> list[tuple[Step, Step]]:
         runs = [run for model in plan.models(allowed) for run in liquids(plan, model, state)]
         return [(run, relabelled(plan, run)) for run in runs]
     asked = at.reference_runs
-    dynamics = plan.profile.dynamics.model_copy(update=asked.model_dump(exclude={"models"}))
+    times = {"duration_ps": asked.duration_ps, "relabelled_frames": asked.relabelled_frames}
+    dynamics = plan.profile.dynamics.model_copy(update=times)
     longer = Plan(plan.profile.model_copy(update={"dynamics": dynamics}))
-    runs = [
-        liquid(longer, plan.named_model(name), state, replica, is_reference=True)
-        for name in asked.models
-        for replica in at.replicas
-    ]
-    return [(run, relabelled(longer, run)) for run in runs]
+
+    def sampled(models: Iterable[Step]) -> list[tuple[Step, Step]]:
+        runs = [
+            liquid(longer, model, state, replica, is_reference=True)
+            for model in models
+            for replica in at.replicas
+        ]
+        return [(run, relabelled(longer, run)) for run in runs]
+
+    scouted = [frames for _, frames in sampled(map(plan.named_model, asked.scouts))]
+    return sampled(_sampler(plan, state, scouted, seed) for seed in asked.seeds)
+
+
+def _sampler(plan: Plan, state: str, scouted: Iterable[Step], seed: int) -> Step:
+    """A model that only samples the reference liquid, trained on frames of it."""
+    asked = plan.profile.liquid.states[state].reference_runs
+    module = potentials.architecture(asked.architecture)
+    settings = potentials.settings(asked.architecture, asked.settings)
+    params = {
+        "architecture": asked.architecture,
+        "architecture_version": module.VERSION,
+        "settings": settings.model_dump(),
+        "seed": seed,
+        "validate_every": plan.profile.training.validate_every,
+        "device": plan.profile.compute.device,
+        "precision": plan.profile.compute.precision,
+    }
+    frames = {step.name: step for step in scouted}
+    n_frames = sum(step.params["frames"] for step in frames.values())
+    n_atoms = atoms_in(plan.profile.liquid.composition)
+    frame_s = plan.model_s("frame", asked.architecture, settings.model_dump(), n_atoms)
+    return declared(
+        "train",
+        f"{asked.architecture}-{state}_reference-s{seed}",
+        params,
+        {**frames, "atoms": plan.atoms()},
+        estimate_s=module.samples(settings, n_frames) * frame_s,
+    )
 
 
 def elsewhere(
