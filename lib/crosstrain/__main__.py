@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         "--engine", help="serial, local, slurm, slurm_gpu, or a Python file with a Parsl config"
     )
     study.add_argument("--workers", type=int, metavar="N", help="steps at a time (the profile's)")
-    study.add_argument("--dry-run", action="store_true", help="only list what would be computed")
+    study.add_argument("--dry-run", action="store_true", help="only tell what would be computed")
     run = command("run", _run, "fill the store, then execute the notebooks of notebooks/runs.yml")
     run.add_argument("notebooks", nargs="*", help="only these (default: all of runs.yml)")
     run.add_argument("-p", "--parameter", action="append", default=[], metavar="NAME=VALUE")
@@ -194,9 +194,12 @@ def _build(options: argparse.Namespace) -> int:
 def _inspect(options: argparse.Namespace) -> int:
     from crosstrain.data import cards, frames, intake
 
+    output = options.output
+    if output and output.resolve() == options.file.resolve():
+        raise ValueError(f"--output {output}: would overwrite the file itself; give another name")
     found = intake.examine(
         options.file,
-        keys=dict(_assignment(text) for text in options.key),
+        keys=_keys(options.key),
         periodic=options.periodic or None,
         method=options.method,
     )
@@ -207,8 +210,10 @@ def _inspect(options: argparse.Namespace) -> int:
     if found.frames:
         for heading, text in cards.contents(found.frames).items():
             print(f"{heading}: {text}")
-    if options.output and not found.problems:
-        frames.write(options.output, found.frames)
+    if output and not found.problems:
+        frames.write(output, found.frames)
+        if atoms := ", ".join(found.atom_energies_eV):
+            print(f"note: isolated atoms are not written: {atoms}")
     print(f"{len(found.problems)} problem(s), {len(found.frames)} sound frame(s)")
     return EXIT_BAD_INPUT if found.problems else 0
 
@@ -229,6 +234,7 @@ def _run(options: argparse.Namespace) -> int:
     if "profile" in extra:
         raise ValueError(f"parameter profile = {extra['profile']!r}; say it with --profile")
     extra["profile"] = _absolute(options)
+    notebooks.check_once(options.notebooks)
     wanted = [notebooks.Run(name) for name in options.notebooks] or notebooks.matrix()
     for run in wanted:
         notebooks.check_parameters(run.notebook, {**run.parameters, **extra})
@@ -256,6 +262,7 @@ def _render(options: argparse.Namespace) -> int:
     from crosstrain.run import notebooks
     from crosstrain.study import Study
 
+    notebooks.check_once(options.notebooks)
     wanted = options.notebooks or notebooks.names()
     for name in wanted:
         notebooks.check_parameters(name, {})
@@ -317,6 +324,19 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ValueError(f"parameter {text!r}: the value is not YAML") from None
 
 
+def _keys(texts: list[str]) -> dict[str, str]:
+    """Return the file's names of labels, each from LABEL=NAME."""
+    keys: dict[str, str] = {}
+    for text in texts:
+        label, _, name = text.partition("=")
+        if not label or not name:
+            raise ValueError(f"key {text!r}; allowed is LABEL=NAME, such as energy=dft_energy")
+        if label in keys:
+            raise ValueError(f"key {text!r}: {label} is {keys[label]!r} already; give each once")
+        keys[label] = name
+    return keys
+
+
 def _score(options: argparse.Namespace) -> int:
     from crosstrain import report
     from crosstrain.build.boxes import composition_counts
@@ -364,7 +384,7 @@ def _new(options: argparse.Namespace) -> int:
         base=profiles.load(options.profile),
         architectures=options.architecture,
         data=options.data,
-        keys=dict(_assignment(text) for text in options.key),
+        keys=_keys(options.key),
     )
     if path.exists() and own.load(options.name) != profile:
         raise ValueError(f"{path} is of another liquid, or improved: choose another name")

@@ -22,8 +22,8 @@ from crosstrain.data.profiles import Block, Profile, State
 from crosstrain.measure.reweighting import MIN_EFFECTIVE
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.measure.transfer import Contrast, Effect
-from crosstrain.paths import write_atomically
-from crosstrain.run.store import Step, sha256, upstream
+from crosstrain.paths import sha256, write_atomically
+from crosstrain.run.store import Step, upstream
 from crosstrain.study import Study
 
 STATE = "own"
@@ -125,6 +125,7 @@ def profile_for(
             f"density_g_cm3 {density_g_cm3:g}, temperature_K {temperature_K:g}; "
             "allowed are finite values above 0"
         )
+    _check_base(base)
     factor = density_g_cm3 / base.liquid.start_density_g_cm3
     boxes = training_boxes(composition)
     blocks = {block: _adapted(base.blocks[block], boxes, factor, temperature_K) for block in BLOCKS}
@@ -156,6 +157,16 @@ def profile_for(
             "blocks": {makers.get(a, f"{a}_{ITERATED}"): a for a in chosen},
         }
     return Profile.model_validate(values)
+
+
+def _check_base(base: Profile) -> None:
+    lacking = [f"block {block}" for block in BLOCKS if block not in base.blocks]
+    lacking += [] if TEST in base.tests else [f"test {TEST}"]
+    if lacking:
+        raise ValueError(
+            f"profile {base.name!r} has no {', '.join(lacking)}; allowed is one with blocks "
+            f"{', '.join(BLOCKS)} and test {TEST}"
+        )
 
 
 def training_boxes(composition: Mapping[str, int]) -> list[dict[str, int]]:

@@ -6,8 +6,11 @@ line and the kernel of a notebook, which work in different folders, mean the sam
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILES = Path(__file__).resolve().parent / "data" / "profiles"
@@ -41,24 +44,29 @@ def notebooks() -> Path:
 
 def runs() -> Path:
     """Return the folder for everything that is not shipped (ignored by git)."""
-    return root() / os.environ.get("CROSSTRAIN_RUNS", "runs")
+    return root() / (os.environ.get("CROSSTRAIN_RUNS") or "runs")
 
 
 def figures() -> Path:
     """Return where figures go: named by the run that executes a notebook, else a scratch folder."""
-    return root() / os.environ.get("CROSSTRAIN_FIGURES", runs() / "interactive" / "figures")
+    return root() / (os.environ.get("CROSSTRAIN_FIGURES") or runs() / "interactive" / "figures")
 
 
 def published() -> Path | None:
     """Return the user's folder of published data (``CROSSTRAIN_PUBLISHED``), if one is named."""
-    folder = os.environ.get("CROSSTRAIN_PUBLISHED")
-    return root() / folder if folder else None
+    return _of_user("CROSSTRAIN_PUBLISHED")
 
 
 def weights() -> Path | None:
     """Return the user's folder of weights of models (``CROSSTRAIN_WEIGHTS``), if one is named."""
-    folder = os.environ.get("CROSSTRAIN_WEIGHTS")
-    return root() / folder if folder else None
+    return _of_user("CROSSTRAIN_WEIGHTS")
+
+
+def _of_user(variable: str) -> Path | None:
+    name = os.environ.get(variable)
+    if name and not (root() / name).is_dir():
+        raise ValueError(f"{variable} {name!r}: no such folder; name one that is there, or none")
+    return root() / name if name else None
 
 
 def inside(parent: Path, name: str) -> Path:
@@ -73,6 +81,17 @@ def inside(parent: Path, name: str) -> Path:
     if parent.resolve() not in path.parents:
         raise ValueError(f"{name!r} leads out of {parent.name}/; give a plain name")
     return path
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 hex digest of a file."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON that people can read: the same text for the same value, atomically."""
+    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -341,7 +341,7 @@ class Plan:
             "settings": chosen.model_dump(),
             "seed": seed,
             "validate_every": training.validate_every,
-            "device": compute.device,
+            "device": self.device(architecture),
             "precision": compute.precision,
         }
         if n_samples and is_open:
@@ -449,13 +449,18 @@ class Plan:
         """A model file under a name; `digest` is its SHA-256."""
         params = {
             "architecture": architecture,
-            "device": self.profile.compute.device,
+            "device": self.device(architecture),
             "precision": self.profile.compute.precision,
             "file": str(file),
             "sha256": digest,
             "seed": 0,
         }
         return declared("given", re.sub(r"[^A-Za-z0-9._+-]", "_", name), params)
+
+    def device(self, architecture: str) -> str:
+        """Where models of an architecture compute: on the profile's device, if they can use it."""
+        module = potentials.architecture(architecture)
+        return "cpu" if getattr(module, "ON_CPU_ONLY", False) else self.profile.compute.device
 
     def model_s(
         self, what: str, architecture: str, settings: Mapping[str, Any], n_atoms: float

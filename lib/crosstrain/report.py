@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from crosstrain.data import figures, foundation, plots, summaries
 from crosstrain.data.profiles import Liquid, State
 from crosstrain.measure.statistics import Estimate
 from crosstrain.potentials import protocol as potentials
-from crosstrain.run.store import Step, sha256
+from crosstrain.run.store import Step
 from crosstrain.study import Study
 
 NO_REFERENCE: Mapping[str, Any] = {"observables": {}, "r_A": [], "left_out": {}, "failures": {}}
@@ -75,7 +76,7 @@ def study_of(
     if fault := potentials.architecture(architecture).file_fault(file):
         raise ValueError(f"{file.name}: {fault}; give a model file as it was saved")
     study = base.with_liquid(composition, state)
-    return study, study.given_model(name, file.resolve(), architecture, sha256(file))
+    return study, study.given_model(name, file.resolve(), architecture, paths.sha256(file))
 
 
 def _architecture_of(file: Path) -> str:
@@ -188,6 +189,7 @@ def picture(base: Study, study: Study, model: Step) -> Path:
     figures.use_style()
     pairs = study.profile.liquid.rdf.pairs
     states = {name: study.profile.liquid.states[name] for name in study.states_of(model)}
+    first = study.liquids(model, next(iter(states)))[0]  # its key is of model, liquid and state
     shade = figures.colour(model.params["architecture"])
     shape = (len(states), 2 + len(pairs))
     fig, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3.4 * shape[0]), squeeze=False)
@@ -217,8 +219,9 @@ def picture(base: Study, study: Study, model: Step) -> Path:
             if reference is not NO_REFERENCE:
                 plots.reference_rdf(ax, reference, pair)
             ax.set_title(f"{pair}, {at}")
-    target = paths.runs() / "own" / f"score-{model.name}.png"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(target, metadata={"Software": None})
+    content = io.BytesIO()
+    fig.savefig(content, format="png", metadata={"Software": None})
     plt.close(fig)
+    target = paths.runs() / "own" / f"score-{model.name}-{first.key[:10]}.png"
+    paths.write_atomically(target, content.getvalue())
     return target

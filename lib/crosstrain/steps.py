@@ -25,7 +25,7 @@ import numpy as np
 from ase import Atoms
 
 from crosstrain.data import frames as fr
-from crosstrain.paths import write_atomically
+from crosstrain.paths import sha256, write_atomically, write_json
 from crosstrain.run.store import Step, Store
 
 FRAMES = "frames.extxyz.gz"
@@ -146,10 +146,6 @@ def _die_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _write_json(path: Path, value: Any) -> None:
-    write_atomically(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
-
-
 # --- data -------------------------------------------------------------------------------------
 
 
@@ -173,7 +169,6 @@ def _build(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 def _brought(options: Mapping[str, Any]) -> list[Atoms]:
     """Frames of a file that its owner has named: sound ones, without the labels they came with."""
     from crosstrain.data import intake
-    from crosstrain.run.store import sha256
 
     file = Path(options["file"])
     if sha256(file) != options["sha256"]:
@@ -218,7 +213,7 @@ def _relabel(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 def _label_frames(frames: list[Atoms], method: str, out: Path, work: Path) -> None:
     """Label frames one by one and keep what succeeded apart from what failed."""
     labelled, failures = _labels(frames, method, work)
-    _write_json(out / "failures.json", failures)
+    write_json(out / "failures.json", failures)
     if labelled:
         fr.write(out / FRAMES, labelled)
 
@@ -239,7 +234,7 @@ def _labels(
                 fr.check(frame)
                 fr.write(done, [reference.label(frame, method)])
             except (ValueError, reference.LabelError) as error:
-                _write_json(failed, {"frame": frame.info.get("seed", number), "reason": str(error)})
+                write_json(failed, {"frame": frame.info.get("seed", number), "reason": str(error)})
         if done.exists():
             labelled += fr.read(done, labelled=True)
         else:
@@ -294,7 +289,7 @@ def _stand_in(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
                 f"force_{part}_relative": deviation.relative,
             }
         rows.append(row)
-    _write_json(out / "stand_in.json", {"frames": rows, "failures": failures})
+    write_json(out / "stand_in.json", {"frames": rows, "failures": failures})
 
 
 def _published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -305,7 +300,7 @@ def _published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     if inputs:
         frames = published.with_labels(frames, [_labels_of(part) for part in inputs.values()])
     else:
-        _write_json(out / "energies_eV.json", published.atom_energies_eV(params["file"]))
+        write_json(out / "energies_eV.json", published.atom_energies_eV(params["file"]))
     if not frames:
         raise ValueError("none of the asked frames could be labelled")
     fr.write(out / FRAMES, frames)
@@ -326,7 +321,7 @@ def _published_frames(params: Params) -> list[Atoms]:
 def _label_published(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """Reference labels of published frames: the numbers alone, for the frames are not ours."""
     labelled, failures = _labels(_published_frames(params), params["method"], work)
-    _write_json(out / "failures.json", failures)
+    write_json(out / "failures.json", failures)
     np.savez(
         out / "labels.npz",
         number=np.array([int(frame.info["seed"]) for frame in labelled], dtype=int),
@@ -357,7 +352,7 @@ def _set(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     failures = [f for folder in parts for f in json.loads((folder / "failures.json").read_text())]
     if frames:
         fr.write(out / FRAMES, frames)
-    _write_json(out / "failures.json", failures)
+    write_json(out / "failures.json", failures)
 
 
 def _label_cost(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -373,7 +368,7 @@ def _label_cost(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         begun = time.process_time()
         reference.label(box, params["method"])
         rows.append({"atoms": len(box), "core_s": round(time.process_time() - begun, 2)})
-    _write_json(out / "label_cost.json", rows)
+    write_json(out / "label_cost.json", rows)
 
 
 def _atoms(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -381,7 +376,7 @@ def _atoms(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     from crosstrain.data import reference
 
     energies = reference.isolated_atom_energies(params["elements"], params["method"])
-    _write_json(out / "energies_eV.json", energies)
+    write_json(out / "energies_eV.json", energies)
 
 
 # --- models -----------------------------------------------------------------------------------
@@ -419,7 +414,7 @@ def _train(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         "n_validation": len(validation),
         "learning_curve": [point.to_json() for point in curve],
     }
-    _write_json(out / "training.json", summary)
+    write_json(out / "training.json", summary)
 
 
 def _split(params: Params, inputs: Inputs) -> tuple[list[Atoms], list[Atoms]]:
@@ -439,7 +434,6 @@ def _split(params: Params, inputs: Inputs) -> tuple[list[Atoms], list[Atoms]]:
 def _given(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A model file that the project did not make, as its owner named and trusted it."""
     from crosstrain.potentials.protocol import architecture
-    from crosstrain.run.store import sha256
 
     file = Path(params["file"])
     copy = out / architecture(params["architecture"]).MODEL_FILE
@@ -457,7 +451,7 @@ def _pretrained(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     module = protocol.architecture(params["architecture"])
     shutil.copyfile(file, out / module.MODEL_FILE)
     about = {"name": params["name"], "level_of_theory": model.level_of_theory, "sha256": sha256}
-    _write_json(out / protocol.RECORD, about | {"file": file.name})
+    write_json(out / protocol.RECORD, about | {"file": file.name})
 
 
 def _calculator(params: Params, model: Path) -> Any:
@@ -528,7 +522,7 @@ def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     np.savez(out / "disagreement.npz", **disagreement._asdict())
     record = asdict(result) | {"start": params["start"], "engine": committee[0].engine}
     del record["wall_s"]
-    _write_json(out / RUN, record)
+    write_json(out / RUN, record)
     (out / "candidates.extxyz").write_bytes(fr.dumps(frames))
 
 
@@ -564,7 +558,7 @@ def _select(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
         "deviation_eV_A": [round(float(d), 5) if np.isfinite(d) else None for d in deviation],
         "reasons": list(chosen.reasons),
     }
-    _write_json(out / "selection.json", record)
+    write_json(out / "selection.json", record)
     if len(chosen.chosen):
         fr.write(out / FRAMES, [candidates[i] for i in chosen.chosen])
 
@@ -632,7 +626,7 @@ def _simulate(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     pack_trajectory(folder / TRAJECTORY, out / TRAJECTORY)
     record = asdict(result) | {"engine": calculator.engine}
     del record["wall_s"]  # equal runs leave equal files; the time is in the provenance
-    _write_json(out / RUN, record)
+    write_json(out / RUN, record)
 
 
 def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -650,7 +644,7 @@ def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     elif any(map(len, bond_events(last, last.info["bonds"]))):
         reason = "the run at constant pressure ended with a bond formed or broken"
     if reason:
-        _write_json(out / "diffusion.json", {"D_cm2_s": {}, "missing": {"self-diffusion": reason}})
+        write_json(out / "diffusion.json", {"D_cm2_s": {}, "missing": {"self-diffusion": reason}})
         return
     start = boxes.scaled(last, seen["density_g_cm3"]["value"])
     folder = work / "dynamics"
@@ -661,7 +655,7 @@ def _diffuse(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     del record["wall_s"]
     window = params["fit_window_ps"]
     found = judge.diffusion(read_trajectory(folder), record, fit_window_ps=(window[0], window[1]))
-    _write_json(out / "diffusion.json", found)
+    write_json(out / "diffusion.json", found)
 
 
 def _observe(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -671,7 +665,7 @@ def _observe(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
 
     run = json.loads((inputs["trajectory"] / RUN).read_text())
     seen = judge.observe(read_trajectory(inputs["trajectory"]), run, rdf=params["rdf"])
-    _write_json(out / "observed.json", seen)
+    write_json(out / "observed.json", seen)
 
 
 def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
@@ -700,7 +694,7 @@ def _reference(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     liquid = judge.reference_liquid(
         joined, temperature_K=params["temperature_K"], rdf=params["rdf"]
     )
-    _write_json(out / "reference.json", liquid | {"left_out": left_out})
+    write_json(out / "reference.json", liquid | {"left_out": left_out})
 
 
 KINDS = {

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from crosstrain import paths
 
 MANIFEST = "manifest.json"
+SUFFIXES = ("png", "pdf")
 
 # Okabe and Ito's palette, readable with any colour vision.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
@@ -133,42 +134,31 @@ def save(
         files[suffix] = target
     entry = {"notebook": notebook, "parameters": dict(parameters), "inputs": dict(inputs)}
     manifest = read_manifest(folder) | {stem: entry}
-    text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-    paths.write_atomically(folder / MANIFEST, text.encode())
+    paths.write_json(folder / MANIFEST, manifest)
     return list(files.values())
 
 
-def stamps(folder: Path) -> dict[str, tuple[int, int]]:
-    """Return what changes of each PNG of a folder when it is made anew, whatever clocks say."""
-    found = {path.stem: path.stat() for path in folder.glob("*.png")}
-    return {stem: (stat.st_ino, stat.st_mtime_ns) for stem, stat in found.items()}
-
-
-def prune(folder: Path, notebook: str, before: Mapping[str, tuple[int, int]]) -> None:
-    """Delete figures of a notebook that its last run did not make.
+def take_over(made: Path, folder: Path, notebook: str) -> None:
+    """Move the figures that a run of a notebook made into the place of those it made before.
 
     Parameters
     ----------
+    made : Path
+        Folder that the run wrote its figures into; there is none if it made none.
     folder : Path
+        Folder of the figures of all notebooks.
     notebook : str
-    before : mapping
-        The `stamps` of the folder before the run.
     """
-    now = stamps(folder)
-    manifest = read_manifest(folder)
-    files = {
-        stem: [folder / f"{stem}.{suffix}" for suffix in ("png", "pdf")]
-        for stem, entry in manifest.items()
-        if entry["notebook"] == notebook
-    }
-    old = {s: made for s, made in files.items() if now.get(s) == before.get(s)}
-    for stem, made in old.items():
-        del manifest[stem]
-        for file in made:
-            file.unlink(missing_ok=True)
-    if old:
-        text = json.dumps(manifest, indent=1, sort_keys=True) + "\n"
-        paths.write_atomically(folder / MANIFEST, text.encode())
+    new, known = read_manifest(made), read_manifest(folder)
+    others = {stem: entry for stem, entry in known.items() if entry["notebook"] != notebook}
+    if not new and others == known:
+        return
+    for file in (made / f"{stem}.{suffix}" for stem in new for suffix in SUFFIXES):
+        paths.write_atomically(folder / file.name, file.read_bytes())
+    paths.write_json(folder / MANIFEST, others | new)
+    for stem in known.keys() - others.keys() - new.keys():
+        for suffix in SUFFIXES:
+            (folder / f"{stem}.{suffix}").unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

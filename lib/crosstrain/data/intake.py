@@ -29,6 +29,7 @@ from crosstrain.data.intake_units import check_energy_gap, check_length_unit, ch
 Floats = NDArray[np.float64]
 
 KEYS = {"energy": ENERGY, "forces": FORCES, "stress": STRESS, "virial": None}
+KEPT_ARRAYS = {"numbers", "positions", "molecule"}  # of each frame, with the labels
 # Names under which files tell the level of theory.
 LEVEL_TAGS = ("method", "level_of_theory", "level", "theory", "functional", "xc")
 SAME_A = 1e-3  # two frames are the same structure
@@ -133,6 +134,7 @@ def examine(
             _take_atom(frame, number, atoms_eV, findings)
         else:
             sound[number] = frame
+    _note_dropped(raw, keys, findings)
     if not sound and not findings.found:
         findings.add("holds no frame with molecules; give a file that does")
     _check_levels(sound, method, findings)
@@ -249,6 +251,13 @@ def _value(label: str, key: str, present: Mapping[str, object]) -> Floats:
         return np.asarray(present[key], dtype=float)
     except (TypeError, ValueError):
         raise ValueError(f"{key!r} is not numbers; write the {label} there") from None
+
+
+def _note_dropped(raw: Sequence[Atoms], keys: Mapping[str, str], findings: Findings) -> None:
+    """Note what each frame has, beside labels, that the project's form has no place for."""
+    there = {name for f in raw for name in (*f.arrays, *(f.calc.results if f.calc else ()))}
+    if dropped := sorted(there - KEPT_ARRAYS - set(keys.values())):
+        findings.notes.append(f"{findings.file}: not kept: {', '.join(dropped)}")
 
 
 def _may_be(label: str, name: str) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
@@ -367,8 +368,6 @@ def architecture_legend(
     reference : str, optional
         Name of what is drawn as a black line.
     """
-    from matplotlib.lines import Line2D
-
     handles = [
         Line2D([], [], color=colour(name), marker="o", linestyle="", label=label)
         for name, label in labels.items()
@@ -388,8 +387,6 @@ def set_legend(figure: Figure, colours: Mapping[str, str]) -> None:
     colours : mapping of str to str
         Colour by what it stands for.
     """
-    from matplotlib.lines import Line2D
-
     handles = [
         Line2D([], [], color=shade, marker="o", label=name) for name, shade in colours.items()
     ]

@@ -636,6 +636,19 @@ def densities_g_cm3(trajectory: Trajectory) -> NDArray[np.float64]:
     return observables.density_g_cm3(masses, trajectory.thermo["volume_A3"])
 
 
+def states_in_words(frames: Sequence[Atoms]) -> str:
+    """Return at which temperatures and densities frames were met, and how these go together."""
+    temperatures = np.array([frame.info["temperature_K"] for frame in frames], dtype=float)
+    densities = [
+        float(observables.density_g_cm3(frame.get_masses(), [frame.get_volume()])[0])
+        for frame in frames
+    ]
+    middle = f"medians {np.median(temperatures):.0f} K and {np.median(densities):.2f} g/cm³"
+    if np.ptp(temperatures) == 0 or np.ptp(densities) == 0:
+        return middle
+    return f"{middle}, correlation of the two {np.corrcoef(temperatures, densities)[0, 1]:.2f}"
+
+
 def reference_density(reference: Mapping[str, Any]) -> pd.DataFrame:
     """Return what each sampling model says about the reference's density, and the verdict.
 

@@ -100,7 +100,7 @@ def train(
     write_atomically(folder / "input.json", json.dumps(inputs, indent=1).encode())
     if done < settings.steps:  # else deepmd-kit would take one step more
         _run_deepmd(arguments, folder)
-    _check_curve(folder)
+    _check_curve(folder, has_stress=all(frame.pbc.all() for frame in validation))
     _run_deepmd(["--pt", "freeze", "-c", ".", "-o", "frozen.pth"], folder)
     target = folder / MODEL_FILE
     without_origins(folder / "frozen.pth", target)
@@ -261,16 +261,27 @@ def _read_curve(folder: Path) -> np.ndarray:
     return np.atleast_1d(np.genfromtxt(folder / "lcurve.out", names=True))
 
 
-def _check_curve(folder: Path) -> None:
-    """Labels that were not read show as missing columns; a diverged training as NaN."""
+def _check_curve(folder: Path, *, has_stress: bool) -> None:
+    """Errors of labels that were not read are NaN throughout, those of a diverged training all.
+
+    A single frame without a stress makes its error NaN, hence `has_stress`.
+    """
     curve = _read_curve(folder)
-    needed = ("rmse_e_val", "rmse_f_val")
-    missing = [name for name in needed if name not in (curve.dtype.names or ())]
+    names = curve.dtype.names or ()
+    needed = {"energy": "rmse_e_val", "forces": "rmse_f_val"}
+    if has_stress and "rmse_v_val" in names:  # it is not if its weight is zero
+        needed["stress"] = "rmse_v_val"
+    missing = [name for name in needed.values() if name not in names]
     if missing:
         raise TrainingError(f"deepmd-kit reported no {missing[0]}: labels were not read")
-    last = curve[-1]
-    if not all(np.isfinite(last[name]) for name in needed):
-        raise TrainingError(f"the training diverged: errors at step {last['step']:.0f} are NaN")
+    is_known = {label: np.isfinite(curve[name]) for label, name in needed.items()}
+    unseen = [label for label, known in is_known.items() if not known.any()]
+    if 0 < len(unseen) < len(needed):
+        raise TrainingError(f"deepmd-kit read no labels of {', '.join(unseen)}")
+    if not all(known[-1] for known in is_known.values()):
+        raise TrainingError(
+            f"the training diverged: errors at step {curve['step'][-1]:.0f} are NaN"
+        )
 
 
 def calculator(

@@ -39,6 +39,7 @@ from crosstrain.potentials.protocol import LearningPoint, TrainingError
 LABEL = "GAP"
 VERSION = 1
 MODEL_FILE = "gap.xml"
+ON_CPU_ONLY = True
 IS_LARGE = True  # the sparse points are written out as text
 IS_SIZED_ONCE = True  # `sized` takes a share of what there is, so twice is too little
 SECONDS_PER_ATOM = (5e-3, 1.5e-3)
@@ -61,9 +62,9 @@ class Settings(BaseModel):
     pair_delta: float = Field(5.0, gt=0, description="of the pair kernel / eV")
     pair_theta: float = Field(0.6, gt=0, description="its length scale / Å")
     pair_n_sparse: int = Field(20, ge=1, description="its sparse points for each pair of elements")
-    energy_sigma: float = Field(1e-3, gt=0, description="eV per atom")
+    energy_sigma: float = Field(1e-3, gt=0, description="eV, times √N for N atoms")
     force_sigma: float = Field(0.05, gt=0, description="eV/Å")
-    virial_sigma: float = Field(0.02, gt=0, description="eV per atom")
+    virial_sigma: float = Field(0.02, gt=0, description="eV, times √N for N atoms")
 
 
 def train(

@@ -9,7 +9,6 @@ frames, so that less is forgotten.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -183,8 +182,7 @@ def hashes_of_files(settings: Settings) -> dict[str, str]:
     """
     if not settings.replay_file:
         return {}
-    file = _replay_file(settings)
-    return {"replay_sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+    return {"replay_sha256": paths.sha256(_replay_file(settings))}
 
 
 def _replay_file(settings: Settings) -> Path:
@@ -193,7 +191,7 @@ def _replay_file(settings: Settings) -> Path:
         raise WeightsNotFound(
             f"frames to replay not found (put {name} into the folder named in CROSSTRAIN_WEIGHTS)"
         )
-    found = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    found = paths.sha256(folder / name)
     if settings.replay_sha256 and found != settings.replay_sha256:
         raise ValueError(f"{name} has SHA-256 {found}; expected is {settings.replay_sha256}")
     return folder / name

@@ -8,7 +8,6 @@ trained here has the names of `Potential` only.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 import zipfile
@@ -25,6 +24,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from pydantic import BaseModel, ValidationError
+
+from crosstrain import paths
 
 # What reading a damaged archive can raise.
 UNREADABLE_ARCHIVE = (
@@ -97,6 +98,12 @@ def without_repeats(points: Iterable[LearningPoint]) -> list[LearningPoint]:
     return list({point.samples: point for point in points}.values())
 
 
+def refuse_diverged(last: LearningPoint) -> None:
+    """Raise `TrainingError` if the last errors of a training are not finite."""
+    if not np.isfinite([last.energy_rmse_eV_atom, last.forces_rmse_eV_A]).all():
+        raise TrainingError(f"the training diverged: errors after {last.samples} frames are NaN")
+
+
 class Potential(Protocol):
     """The names that every module in this folder defines."""
 
@@ -129,8 +136,9 @@ class Architecture(Potential, Protocol):
     """Hyperparameters with their defaults; an unknown or impossible one is refused.
 
     A module whose models are over 4 MiB also says ``IS_LARGE = True``: they are not shipped, and
-    trained again where they are needed. One whose models have weights in the sense of a network
-    also has ``n_weights(model: Path) -> int``, how many numbers a training fits.
+    trained again where they are needed. One that cannot use a GPU says ``ON_CPU_ONLY = True``. One
+    whose models have weights in the sense of a network also has ``n_weights(model: Path) -> int``,
+    how many numbers a training fits.
     """
 
     def samples(self, settings: Any, n_training: int) -> int:
@@ -308,8 +316,7 @@ def checked_weights(model: Pretrained, sha256: str | None = None) -> tuple[Path,
         If it is another file.
     """
     path = model.file()
-    with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = paths.sha256(path)
     expected = sha256 or model.sha256
     if expected and found != expected:
         raise ValueError(

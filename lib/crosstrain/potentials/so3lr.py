@@ -28,6 +28,7 @@ from crosstrain.potentials.protocol import (
     archive_fault,
     checked_weights,
     packaged_weights,
+    whole_checkpoints,
     without_repeats,
 )
 
@@ -106,6 +107,7 @@ def train(
         with _as_it_was(), contextlib.chdir(folder):
             if not Path(BASE).is_file():
                 _write_shifted(weights, training, Path(BASE), device, precision)
+            whole_checkpoints(Path("checkpoints").glob("*.pt"))
             config = _config(settings, seed, device, precision)
             run_training(TrainConfig.model_validate(config).model_dump())
             _write_weights(Path("model.model"), weights, Path(MODEL_FILE), device, precision)

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from crosstrain.run.store import Step, Store, upstream
 
+MOST_LISTED = 50  # steps to do that are listed one by one
+
 
 class Status(StrEnum):
     """How a step stands."""
@@ -112,13 +114,20 @@ def overall(parts: Sequence[Standing]) -> Status:
 
 
 def lines(found: Sequence[Standing]) -> list[str]:
-    """Return what is not done, a line each, and a table of all kinds of step."""
+    """Return what is not done, a line each, and a table of all kinds of step.
+
+    Of more than `MOST_LISTED` steps to do the table alone tells.
+    """
+    n_to_do = sum(at.status == Status.TO_DO for at in found)
+    hidden = {Status.DONE} | ({Status.TO_DO} if n_to_do > MOST_LISTED else set())
     listed = [
         f"  {at.status:8s}{at.step.kind:16s}{at.step.name:50s}{at.core_s / 3600:7.2f} h"
         + f"  {at.reason}".rstrip()
         for at in found
-        if at.status != Status.DONE
+        if at.status not in hidden
     ]
+    if Status.TO_DO in hidden:
+        listed.append(f"  {Status.TO_DO:8s}{n_to_do} steps, by kind:")
     counts: dict[str, Counter[Status]] = defaultdict(Counter)
     left_s: dict[str, float] = defaultdict(float)
     for at in found:

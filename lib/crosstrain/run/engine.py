@@ -375,6 +375,8 @@ def described(settings: Compute) -> list[str]:
         if getattr(at, "available_accelerators", None):
             line += ", a GPU for each"
         if walltime := getattr(provider, "walltime", None):
-            line += f", jobs of {walltime}, partition {provider.partition or 'of sbatch'}"
+            place = getattr(provider, "partition", None) or getattr(provider, "queue", None)
+            default = "of sbatch" if hasattr(provider, "partition") else "of the scheduler"
+            line += f", jobs of {walltime}, partition {place or default}"
         lines.append(line)
     return lines

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ast
 import base64
-import hashlib
 import io
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +67,21 @@ def matrix(path: Path | None = None) -> list[Run]:
     if not isinstance(entries, list):
         raise ValueError(f"{path.name}: {LINE_OF_MATRIX}; found {_shown(entries)}")
     try:
-        return [_run_of(entry) for entry in entries]
+        runs = [_run_of(entry) for entry in entries]
+        check_once([run.notebook for run in runs])
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
+    return runs
+
+
+def check_once(names: Sequence[str]) -> None:
+    """Raise `ValueError` for a notebook that is there twice, whose second run hid the first."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(
+                f"notebook {name!r} is there twice; allowed is once, and another run with an "
+                "--output of its own"
+            )
 
 
 def _run_of(entry: Any) -> Run:
@@ -125,7 +136,7 @@ def _opening(name: str) -> tuple[str, str]:
 
 def source_hash(name: str) -> str:
     """Return the SHA-256 hex digest of a notebook's text twin."""
-    return hashlib.sha256(twin(name).read_bytes()).hexdigest()
+    return paths.sha256(twin(name))
 
 
 def is_stale(name: str) -> bool:
@@ -168,8 +179,8 @@ def check_parameters(name: str, given: Mapping[str, Any]) -> None:
 def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: Path) -> None:
     """Execute a notebook and write it normalised; a failed one is kept beside, as `.failed.ipynb`.
 
-    One that had to leave out published data does not take the place of a page that has them, nor
-    are figures of that page deleted; a line on the error stream says so.
+    Its figures are kept only if its page is. One that had to leave out published data does not take
+    the place of a page that has them; a line on the error stream says so.
 
     Parameters
     ----------
@@ -192,15 +203,14 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from crosstrain.data.figures import prune, stamps
+    from crosstrain.data.figures import take_over
 
     check_parameters(name, parameters)
-    before = stamps(figures)
     notebook = jupytext.read(twin(name), fmt="py:percent")
     target.parent.mkdir(parents=True, exist_ok=True)
     failed = target.with_suffix(".failed.ipynb")
     failed.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder, _environment(figures):
+    with tempfile.TemporaryDirectory() as folder, _environment(drawn := Path(folder) / "figures"):
         source, output = Path(folder) / "source.ipynb", Path(folder) / "output.ipynb"
         nbformat.write(notebook, source)
         try:
@@ -219,17 +229,17 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
             )
             raise NotebookFailed(reason) from error
         executed = nbformat.read(output, as_version=4)
-    normalise(executed)
-    if _lacks_data(executed) and _has_data(target):
-        kept = "published data not available; the stored page and its figures are kept"
-        print(f"{name}: {kept}", file=sys.stderr)
-        return
-    executed.metadata["crosstrain"] = {
-        "source_sha256": source_hash(name),
-        "parameters": dict(parameters),
-    }
-    paths.write_atomically(target, (nbformat.writes(executed) + "\n").encode())
-    prune(figures, name, before)
+        normalise(executed)
+        if _lacks_data(executed) and _has_data(target):
+            kept = "published data not available; the stored page and its figures are kept"
+            print(f"{name}: {kept}", file=sys.stderr)
+            return
+        executed.metadata["crosstrain"] = {
+            "source_sha256": source_hash(name),
+            "parameters": dict(parameters),
+        }
+        paths.write_atomically(target, (nbformat.writes(executed) + "\n").encode())
+        take_over(drawn, figures, name)
 
 
 def _lacks_data(notebook: NotebookNode) -> bool:

@@ -36,7 +36,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
-from crosstrain.paths import write_atomically
+from crosstrain.paths import sha256, write_json
 from crosstrain.run.versions import versions
 
 PROVENANCE = "provenance.json"
@@ -71,12 +71,6 @@ def canonical(value: Any) -> str:
         If the value is not made of plain JSON types.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 hex digest of a file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,7 +372,7 @@ class Store:
                 shutil.copytree(folder, staging, dirs_exist_ok=True)
                 change(record, staging)
                 record["files"] = _hashes(staging)
-                _write_record(staging, record)
+                write_json(staging / PROVENANCE, record)
             (self.work(step) / LOCK).unlink(missing_ok=True)
             with suppress(OSError):  # another run has put its order there
                 self.work(step).rmdir()
@@ -433,7 +427,7 @@ class Store:
             "cost": cost,
             "code": versions(),
         }
-        _write_record(staging, record)
+        write_json(staging / PROVENANCE, record)
 
 
 def _behind(step: Step) -> Iterator[Step]:
@@ -494,11 +488,6 @@ def _hashes(folder: Path) -> dict[str, dict[str, Any]]:
         p.relative_to(folder).as_posix(): {"sha256": sha256(p), "bytes": p.stat().st_size}
         for p in paths
     }
-
-
-def _write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-    write_atomically(folder / PROVENANCE, text.encode())
 
 
 def _locked(path: Path) -> IO[str] | None:

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 
 from crosstrain import paths
 
 PACKAGES = ("crosstrain", "ase", "deepmd-kit", "mace-torch", "tblite", "rdkit", "numpy", "torch")
+MORE = (  # which results depend on where a step uses them
+    *("openmm", "packmol", "dpdata", "chgnet", "so3krates-torch", "quippy-ase", "symmetrix-xl"),
+    *("torch-dftd", "freud-analysis", "pymbar", "quests", "tidynamics"),
+)
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the version of each of `PACKAGES`, and ``commit``: '' where there is no git.
+    """Return the versions of `PACKAGES`, of `MORE` where installed, and ``commit``: '' without git.
 
     The commit ends in ``-dirty`` if files of the library were changed.
     """
-    return {"commit": _commit()} | {package: metadata.version(package) for package in PACKAGES}
+    found = {"commit": _commit()} | {package: metadata.version(package) for package in PACKAGES}
+    for package in MORE:
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def _commit() -> str:

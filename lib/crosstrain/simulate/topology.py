@@ -8,14 +8,13 @@ after it has lasted for a persistence time, so that a hot vibration raises no al
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii
+from ase.data import atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike, NDArray
 
 BOND_CUTOFFS_A: dict[tuple[str, str], tuple[float, float]] = {
@@ -375,9 +374,7 @@ def _molecule_label(atoms: Atoms, index: int) -> str:
 
 
 def _formula(atoms: Atoms, molecule: int) -> str:
-    counts = Counter(atoms.numbers[atoms.arrays["molecule"] == molecule].tolist())
-    order = sorted(counts, key=lambda number: (number != 6, chemical_symbols[number]))
-    return "".join(f"{chemical_symbols[n]}{counts[n] if counts[n] > 1 else ''}" for n in order)
+    return atoms.symbols[atoms.arrays["molecule"] == molecule].get_chemical_formula()
 
 
 def _molecule_names(atoms: Atoms) -> dict[int, str]:
