@@ -576,7 +576,7 @@ COMMANDS = {
     "new a --composition EC:1 --temperature inf --density 1": "temperature_K inf; allowed",
     "new a --composition EC:1 --temperature 300 --density inf": "density_g_cm3 inf",
     "inspect": "required: file",
-    "inspect nowhere.extxyz --key energy": "'energy'; allowed is NAME=VALUE",
+    "inspect nowhere.extxyz --key energy": "key 'energy'; allowed is LABEL=NAME",
     "score nowhere --profile smoke": "model 'nowhere'; allowed",
     "score mace-classical-s1 --temperature -1 --profile smoke": "--temperature -1; allowed",
     "score so3lr --temperature 300 --pressure nan": "pressure_bar: Input should be a finite number",

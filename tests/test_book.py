@@ -127,6 +127,7 @@ def test_the_walk_through_an_architecture_is_that_of_its_file():
     """Every excerpt is there, in the order of the file, and no part of it is passed over."""
     source = Path(gap.__file__).read_text()
     places = [source.find(excerpt) for excerpt in excerpts("python")]
+    assert len(places) > 3
     assert -1 not in places
     assert places == sorted(places)
     text = (paths.notebooks() / book.ARCHITECTURE).read_text()
@@ -136,12 +137,12 @@ def test_the_walk_through_an_architecture_is_that_of_its_file():
 
 
 def test_what_else_the_change_touches_is_there():
-    for change in excerpts("diff"):
-        for file, lines in re.findall(
-            r"^\+\+\+ b/(.+)\n((?:\+(?!\+\+ ).*\n)+)", change, re.MULTILINE
-        ):
-            there = (paths.root() / file).read_text().splitlines()
-            assert {line[1:] for line in lines.splitlines()} <= set(there), file
+    added = re.compile(r"^\+\+\+ b/(.+)\n((?:\+(?!\+\+ ).*\n)+)", re.MULTILINE)
+    changes = [change for excerpt in excerpts("diff") for change in added.findall(excerpt)]
+    assert changes
+    for file, lines in changes:
+        there = (paths.root() / file).read_text().splitlines()
+        assert {line[1:] for line in lines.splitlines()} <= set(there), file
 
 
 def test_the_tests_that_the_walk_names_are_there():

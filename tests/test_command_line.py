@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ase.io
+import numpy as np
 import pytest
+from ase import Atoms
+from crosstrain.__main__ import _keys
 from crosstrain.data import frames as fr
 from crosstrain.potentials import protocol
 
@@ -91,6 +95,14 @@ def test_unknown_notebook(crosstrain, tiny, command):
     assert_one_line(crosstrain(command, "99_fly", *options), "'99_fly'", "allowed are")
 
 
+@pytest.mark.parametrize("command", ["run", "render"])
+def test_a_notebook_given_twice(crosstrain, tiny, command):
+    options = ["--profile", tiny] if command == "run" else []
+    names = ["00_start_here", "01_build_liquids", "00_start_here"]
+    done = crosstrain(command, *names, *options)
+    assert_one_line(done, "'00_start_here' is there twice", "--output")
+
+
 @pytest.mark.parametrize("text", ["width", "=3", "width=[1,"])
 def test_malformed_parameter(crosstrain, tiny, text):
     assert_one_line(crosstrain("run", "--profile", tiny, "-p", text), repr(text))
@@ -169,6 +181,45 @@ def test_inspect_names_file_frames_and_remedy(crosstrain, tmp_path):
     assert not output.exists()
     assert crosstrain("inspect", file, "--key", "energy=dft_energy").returncode == 0
     assert_one_line(crosstrain("inspect", tmp_path / "none.xyz"), "none.xyz: no such file")
+
+
+def test_inspect_does_not_write_over_its_own_file(crosstrain, tmp_path):
+    file = tmp_path / "mine.extxyz.gz"
+    file.write_bytes(FRAMES.read_bytes())
+    done = crosstrain("inspect", file, "--output", tmp_path / "." / "x" / ".." / file.name)
+    assert_one_line(done, "--output", file.name, "would overwrite the file itself")
+    assert file.read_bytes() == FRAMES.read_bytes()
+
+
+def test_inspect_says_what_it_does_not_write(crosstrain, tmp_path):
+    frames = fr.read(FRAMES)
+    for frame in frames:
+        frame.arrays |= {"charge": np.zeros(len(frame)), "spin": np.ones(len(frame))}
+    atom = Atoms("O", info={fr.ENERGY: -100.0})
+    file, output = tmp_path / "theirs.extxyz", tmp_path / "out.extxyz"
+    ase.io.write(file, [atom, *frames], format="extxyz")
+    said = crosstrain("inspect", file, "--output", output).stdout
+    assert "note: theirs.extxyz: not kept: charges, spin\n" in said
+    assert "note: isolated atoms are not written: O\n" in said
+    assert "charge" not in output.read_text() and "spin" not in output.read_text()
+    assert len(fr.read(output)) == len(frames)
+
+
+def test_keys_are_plain_names_and_given_once():
+    given = ["energy=1", "forces=a=b", "stress=[x"]  # no numbers, no lists
+    assert _keys(given) == {"energy": "1", "forces": "a=b", "stress": "[x"}
+    for texts, message in (
+        (["energy="], "key 'energy='; allowed is LABEL=NAME"),
+        (["energy"], "key 'energy'; allowed is LABEL=NAME"),
+        (["=energy"], "key '=energy'; allowed is LABEL=NAME"),
+        (["energy=1", "energy=2"], "key 'energy=2': energy is '1' already"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            _keys(texts)
+
+
+def test_a_malformed_key_is_refused(crosstrain):
+    assert_one_line(crosstrain("inspect", FRAMES, "--key", "energy="), "key 'energy='")
 
 
 @pytest.mark.slow

@@ -70,6 +70,59 @@ def test_liquid_pools_the_replicas():
     assert {point.state for point in found.values()} == {State.DONE}
 
 
+# Observed, and the error of the forces between molecules on frames of the run: of two models "a"
+# has two replicas and "b" one that ended early; "c" was not run.
+RUNS = {
+    "a-1": (observed(4.0, 1.0), 0.1),
+    "a-2": (observed(4.0, 1.1), 0.3),
+    "b-1": (observed(1.0, 0.7, "unstable"), 0.2),
+}
+
+
+class TwoLiquids:
+    """A study with these runs."""
+
+    def liquids(self, model, state):
+        assert state == "hot"
+        return [Step("simulate", name) for name in RUNS if name.startswith(model.name)]
+
+    def observed(self, run):
+        return Step("observe", run.name)
+
+    def relabelled(self, run):
+        return Step("relabel", run.name)
+
+    def evaluated(self, model, frames):
+        assert frames.kind == "relabel" and frames.name.startswith(model.name)
+        return Step("evaluate", f"{model.name}-on-{frames.name}")
+
+    def each(self, steps, read):
+        return {step.name: read(step) for step in steps}
+
+    def read(self, step, file):
+        assert (step.kind, file) == ("observe", "observed.json")
+        return RUNS[step.name][0]
+
+    def predicted(self, step):
+        return visited(RUNS[step.name.partition("-on-")[2]][1])
+
+
+def test_every_model_gets_the_numbers_of_its_own_runs():
+    models = {"old": [model("a"), model("c")], "new": [model("b", "deep_potential")]}
+    found = compare.liquids(TwoLiquids(), models, "hot")
+    assert list(found) == ["lived", "own_force", "density"]
+    assert {frozenset(cells) for cells in found.values()} == {
+        frozenset([("old", "mace"), ("new", "deep_potential")])
+    }
+    (lived,), (ended,) = found["lived"].values()
+    assert (lived[0], lived[2]) == (1.0, State.DONE)
+    assert (ended[0], ended[2]) == (0.25, State.UNSTABLE)
+    densities = [points[0].value for points in found["density"].values()]
+    assert densities == pytest.approx([1.05, 0.7])
+    mine, other = (points[0].value for points in found["own_force"].values())
+    assert mine / other == pytest.approx(np.sqrt((1**2 + 3**2) / 2) / 2, rel=1e-4)
+
+
 def test_one_early_end_makes_a_model_unstable_and_a_missing_value_is_no_number():
     nothing = {"frames": [], "forces_eV_A": []}
     found = compare.liquid([observed(1.0, None, "unstable"), observed(4.0, None)], [nothing])

@@ -56,6 +56,7 @@ def test_a_measurement_is_of_the_settings_that_it_names():
 
 def test_measurements_that_are_shipped_are_of_settings_that_exist(tmp_path):
     assert costs.measured(tmp_path / "none.json") == []
+    assert costs.measured()
     for entry in costs.measured():
         assert entry["machine"] and len(entry["core_s_per_step"]) >= 3
         json.dumps(entry)

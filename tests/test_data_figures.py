@@ -1,6 +1,5 @@
 """Figures: the same content is the same file, and its origin is on record."""
 
-import os
 import subprocess
 import sys
 
@@ -8,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from crosstrain.data import figures
+from matplotlib.figure import Figure
 
 ORIGIN = {"notebook": "01_test_things", "parameters": {"profile": "smoke"}, "inputs": {"a": "0f"}}
 
@@ -61,17 +61,22 @@ def test_manifest_grows_and_is_replaced(tmp_path):
     assert figures.read_manifest(tmp_path)["01_test_things__b"] == ORIGIN
 
 
-@pytest.mark.parametrize("modified_s", [1e9, 4e9])
-def test_figures_that_a_notebook_no_longer_makes_go_whatever_the_clock_says(tmp_path, modified_s):
-    origin = {"parameters": {}, "inputs": {}, "folder": tmp_path}
+def test_figures_of_a_new_run_take_the_place_of_those_before(tmp_path):
+    made, folder = tmp_path / "made", tmp_path / "all"
+    origin = {"parameters": {}, "inputs": {}}
     for notebook, name in (("01_a", "old"), ("01_a", "kept"), ("02_b", "old")):
-        for file in figures.save(draw(), name, notebook=notebook, **origin):
-            os.utime(file, (modified_s, modified_s))
-    before = figures.stamps(tmp_path)
-    figures.save(draw(), "kept", notebook="01_a", **origin)
-    figures.prune(tmp_path, "01_a", before)
-    assert set(figures.read_manifest(tmp_path)) == {"01_a__kept", "02_b__old"}
-    assert sorted(path.stem for path in tmp_path.glob("*.pdf")) == ["01_a__kept", "02_b__old"]
+        figures.save(draw(), name, notebook=notebook, **origin, folder=folder)
+    figures.save(Figure(), "kept", notebook="01_a", **origin, folder=made)
+    figures.take_over(made, folder, "01_a")
+    assert set(figures.read_manifest(folder)) == {"01_a__kept", "02_b__old"}
+    assert sorted(path.stem for path in folder.glob("*.pdf")) == ["01_a__kept", "02_b__old"]
+    for suffix in figures.SUFFIXES:
+        name = f"01_a__kept.{suffix}"
+        assert (folder / name).read_bytes() == (made / name).read_bytes()
+    figures.take_over(tmp_path / "nothing", folder, "02_b")
+    assert set(figures.read_manifest(folder)) == {"01_a__kept"}
+    figures.take_over(tmp_path / "nothing", tmp_path / "none", "02_b")
+    assert not (tmp_path / "none").exists()
 
 
 def test_no_manifest_and_a_damaged_one(tmp_path):

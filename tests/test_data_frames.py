@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
+from crosstrain import paths
 from crosstrain.data import frames as fr
 
 
@@ -205,12 +206,19 @@ def test_unknown_element_is_named(tmp_path):
         fr.read(path)
 
 
-def test_failed_write_leaves_the_old_file(tmp_path):
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch, call):
+    """The disk is full when the new file is written out, or when it takes the old one's place."""
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
     path = tmp_path / "f.extxyz"
     fr.write(path, [labelled_frame()])
     before = path.read_bytes()
-    with pytest.raises(AttributeError):
-        fr.write(path, [None])
+    monkeypatch.setattr(paths.os, call, fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        fr.write(path, [labelled_frame(), labelled_frame()])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -60,6 +60,11 @@ def test_own_frames_pass(frames):
     assert [note for note in found.notes if "unit of energy not checked" in note]
 
 
+def test_there_are_shipped_sets():
+    """Without any, the test below is not run."""
+    assert SETS
+
+
 @pytest.mark.parametrize("path", SETS, ids=lambda path: path.parent.name)
 def test_no_false_alarm_on_shipped_sets(path, tmp_path):
     chosen = fr.read(path)[::5]

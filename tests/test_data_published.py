@@ -9,9 +9,11 @@ from threading import Thread
 import ase.io
 import numpy as np
 import pytest
+from ase import Atoms
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain import steps
 from crosstrain.build import boxes
+from crosstrain.build.molecules import molecule
 from crosstrain.data import frames as fr
 from crosstrain.data import published
 
@@ -81,6 +83,83 @@ def test_unknown_names():
         published.atom_energies_eV("x")
     with pytest.raises(ValueError, match=r"published file 'x'; allowed are ECEMC\.xyz"):
         published.read("x")
+
+
+ATOMS_eV = {"H": -12.0, "C": -148.0, "O": -431.0}
+
+
+@pytest.fixture
+def stand_in(tmp_path, monkeypatch):
+    """Write frames, after isolated atoms, in the place of a published file."""
+    monkeypatch.setenv("CROSSTRAIN_PUBLISHED", str(tmp_path))
+
+    def write(name, frames, energy_key):
+        atoms = [Atoms(e, info={energy_key: energy}) for e, energy in ATOMS_eV.items()]
+        ase.io.write(tmp_path / name, [*atoms, *frames], format="extxyz")
+        sha256 = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        monkeypatch.setitem(published.FILES, name, ("nowhere", sha256))
+
+    return write
+
+
+def made_up(name, rng):
+    """A molecule in a form of its own, with an energy and forces that could be its labels."""
+    frame = molecule(name, 0)
+    frame = Atoms(frame.symbols, frame.positions)
+    frame.rattle(0.02, rng=rng)
+    energy = sum(ATOMS_eV[symbol] for symbol in frame.symbols) - 4.0 * len(frame)
+    forces = rng.normal(0, 0.5, (len(frame), 3))
+    return frame, energy + rng.normal(0, 0.1), forces - forces.mean(axis=0)
+
+
+def test_dft_frames_get_their_labels_and_the_place_in_the_set(stand_in):
+    """Two blocks of which the second has a single frame."""
+    rng, given = np.random.default_rng(0), []
+    for number in range(published.BLOCK_FRAMES + 1):
+        frame, energy, forces = made_up("EC", rng)
+        virial = np.array([[1, 4, 5], [4, 2, 6], [5, 6, 3]]) * rng.uniform(0.1, 0.2)
+        frame.info = {"energy": energy, "virial": virial, "density": 0.28}
+        frame.info["temperature"] = 300 if number < published.BLOCK_FRAMES else 350
+        frame.arrays["forces"] = forces
+        frame.set_cell([8.0, 8.0, 9.0])
+        frame.pbc = True
+        given.append(frame)
+    stand_in("ECEMC.xyz", given, "energy")
+    frames = published.read("ECEMC.xyz", download=False)
+    assert [frame.info["block"] for frame in frames] == [0] * published.BLOCK_FRAMES + [1]
+    assert [frame.info["temperature_K"] for frame in frames[-2:]] == [300.0, 350.0]
+    for frame, raw in zip(frames, given, strict=True):
+        fr.check(frame, labelled=True)
+        assert frame.info[fr.ENERGY] == pytest.approx(raw.info["energy"])
+        assert frame.arrays[fr.FORCES] == pytest.approx(raw.arrays["forces"], abs=1e-7)
+        scale = raw.info["virial"][0, 0] / 576.0  # 8 Å · 8 Å · 9 Å; yz, xz, xy come last
+        assert frame.info[fr.STRESS] == pytest.approx(-scale * np.array([1, 2, 3, 6, 5, 4]))
+        assert (frame.info["composition"], frame.info["method"]) == ("EC:1", published.DFT_METHOD)
+        assert "density" not in frame.info and "temperature" not in frame.info
+    assert published.atom_energies_eV("ECEMC.xyz", download=False) == ATOMS_eV
+
+
+def test_clusters_get_their_labels_and_broken_ones_are_left_out(stand_in):
+    rng, given = np.random.default_rng(0), []
+    for name in ("EC", "DMC", "DMC"):
+        frame, energy, forces = made_up(name, rng)
+        frame.info = {"energy_xtb": energy, "Nmols": 1, "Comp": f"{name}(1)"}
+        frame.arrays["forces_xtb"] = forces
+        given.append(frame)
+    hydrogen = int(np.flatnonzero(given[2].numbers == 1)[0])
+    given[2].positions[hydrogen] += 3 * (given[2].positions[hydrogen] - given[2].positions.mean(0))
+    stand_in("solvent_xtb_train_200.xyz", given, "energy_xtb")
+    frames = published.read("solvent_xtb_train_200.xyz", download=False)
+    assert [frame.info["composition"] for frame in frames] == ["EC:1", "DMC:1"]
+    for frame, raw in zip(frames, given[:2], strict=True):
+        fr.check(frame, labelled=True)
+        assert not frame.pbc.any() and fr.STRESS not in frame.info
+        assert frame.info[fr.ENERGY] == pytest.approx(raw.info["energy_xtb"])
+        assert frame.arrays[fr.FORCES] == pytest.approx(raw.arrays["forces_xtb"], abs=1e-7)
+        assert frame.info["method"] == "GFN2-xTB"
+        assert not {"Nmols", "Comp"} & set(frame.info)
+    energies = published.atom_energies_eV("solvent_xtb_train_200.xyz", download=False)
+    assert energies == ATOMS_eV
 
 
 def test_dft_set(published_file):

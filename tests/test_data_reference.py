@@ -7,12 +7,14 @@ import itertools
 import json
 import shutil
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.stress import full_3x3_to_voigt_6_stress
 from crosstrain.data import frames as fr
 from crosstrain.data import reference
@@ -179,6 +181,18 @@ def test_trouble_of_the_machine_is_not_a_failed_label(monkeypatch, trouble):
         reference.label(LIQUID[0], "GFN2-xTB")
 
 
+@pytest.mark.parametrize("label", ["energy", "forces", "stress"])
+def test_a_label_that_is_not_finite_is_a_label_error(monkeypatch, label):
+    frame = LIQUID[0]
+    found = {"energy": -1.0, "forces": np.zeros((len(frame), 3)), "stress": np.zeros(6)}
+    saying = SinglePointCalculator  # what it is given it says of the frame
+    monkeypatch.setattr(reference, "calculator", lambda *_: saying(frame, **found))
+    assert reference.label(frame, "GFN2-xTB").info[fr.ENERGY] == -1.0
+    found[label] = found[label] * np.nan
+    with pytest.raises(reference.LabelError, match="GFN2-xTB returned a label that is not finite"):
+        reference.label(frame, "GFN2-xTB")
+
+
 def test_unknown_method_lists_what_there_is():
     message = r"reference method 'PBE'; allowed are GFN2-xTB, GFN1-xTB, PBE-D3"
     with pytest.raises(ValueError, match=message):
@@ -277,6 +291,32 @@ def test_a_cp2k_that_ends_early_is_a_label_error(monkeypatch, tmp_path):
     shell.chmod(0o755)
     monkeypatch.setenv("ASE_CP2K_COMMAND", str(shell))
     with pytest.raises(reference.LabelError, match="PBE-D3 failed: CP2K ended early"):
+        reference.label(LIQUID[0], "PBE-D3")
+
+
+def test_a_cycle_of_cp2k_that_does_not_converge_is_a_label_error(monkeypatch):
+    """CP2K warns in its output, and gives numbers all the same."""
+
+    class Unconverged(reference._Cp2k):
+        def __init__(self) -> None:
+            Calculator.__init__(self)
+            self._shell, self._folder = None, TemporaryDirectory()
+            self.label = f"{self._folder.name}/cp2k"
+            self.said = " *** SCF run converged in 9 steps ***"
+
+        def check_state(self, atoms, tol=1e-15):
+            return ["positions"]
+
+    def numbers(self, atoms, *_):
+        Path(f"{self.label}.out").write_text(self.said)
+        self.results = {"energy": -1.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
+
+    monkeypatch.setattr(reference.CP2K, "calculate", numbers)
+    method = Unconverged()
+    monkeypatch.setattr(reference, "calculator", lambda *_: method)
+    assert reference.label(LIQUID[0], "PBE-D3").info[fr.ENERGY] == -1.0
+    method.said = " *** WARNING in qs_scf.F:598 :: SCF run NOT converged ***"
+    with pytest.raises(reference.LabelError, match="PBE-D3 failed: SCF not converged"):
         reference.label(LIQUID[0], "PBE-D3")
 
 

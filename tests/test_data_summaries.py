@@ -83,6 +83,31 @@ def test_model_errors_of_exact_predictions_vanish():
     assert row["energy, offset removed / meV atom⁻¹"] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_pressure_that_is_too_high_is_a_positive_bias(side):
+    """Pressure is minus the mean of the normal stress; shear is an error of stress only."""
+    frames = [two_waters(2.5), two_waters(3.0)]
+    off = 1e3 * bar * np.array([-side, -side, -side, 0, 0, 2])
+    said = {
+        "energy_eV": [frame.info[ENERGY] for frame in frames],
+        "forces_eV_A": [frame.arrays[FORCES] for frame in frames],
+        "stress_eV_A3": [frame.info[STRESS] + off for frame in frames],
+    }
+    row = summaries.model_errors(frames, said)
+    assert row["pressure bias / kbar"] == pytest.approx(side)
+    # 1 eV/Å³ is 1602.18 kbar
+    assert row["stress / meV Å⁻³"] == pytest.approx(
+        1e3 / 1602.18 * np.sqrt((3 + 2**2) / 6), rel=1e-5
+    )
+    assert row["stress / %"] == pytest.approx(100 * np.sqrt((3 + 2**2) / 3))
+    assert row["force / meV Å⁻¹"] == 0
+
+
+def test_a_diffusion_coefficient_is_said_in_a_millionth_with_its_doubt():
+    known = {"value": 1e-5, "error": 1e-6, "n_effective": 6}
+    assert summaries.diffusion(known) == "10.0 ± 1.0 (n = 6)"
+
+
 def test_model_errors_without_frames_has_no_numbers():
     assert summaries.model_errors([], {}) == {"frames": 0}
 

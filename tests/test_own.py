@@ -110,6 +110,15 @@ def test_what_cannot_be_is_refused(changes, message):
         made(**changes)
 
 
+def test_a_base_without_what_is_needed_is_refused():
+    smoke = profiles.load("smoke")
+    blocks = {name: block for name, block in smoke.blocks.items() if name != "scan"}
+    base = smoke.model_copy(update={"name": "thin", "blocks": blocks, "tests": {}})
+    message = "profile 'thin' has no block scan, test classical_test; allowed is one with blocks "
+    with pytest.raises(ValueError, match=f"^{message}classical, scan, molecules and test"):
+        own.profile_for("mine", composition={"EC": 2}, base=base, **ASKED)
+
+
 def test_a_third_architecture_takes_the_main_rows():
     laptop = profiles.load("laptop")
     architectures = laptop.training.architectures | {"gap": {"n_sparse": 100}}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from crosstrain.run.versions import MORE, PACKAGES
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -14,6 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "lib" / "crosstrain"
 BENCHMARKS = sorted((ROOT / "tests" / "benchmarks").glob("bench_*.py"))
 PROJECT = tomllib.loads((ROOT / "lib" / "pyproject.toml").read_text())["project"]
+LINUX = {"platform_system": "Linux", "sys_platform": "linux", "platform_machine": "x86_64"}
+MAC = {"platform_system": "Darwin", "sys_platform": "darwin", "platform_machine": "arm64"}
 NAMED = ("jupyterlab", "papermill", "ase", "mace-torch", "deepmd-kit", "nglview", "seaborn")
 
 
@@ -48,9 +51,12 @@ def test_the_lock_satisfies_what_the_library_asks_for(requirement):
     assert requirement.specifier.contains(versions()[canonicalize_name(requirement.name)])
 
 
-def test_the_lock_holds_all_that_its_packages_need():
+@pytest.mark.parametrize("platform", [LINUX, MAC], ids=["Linux", "macOS"])
+def test_the_lock_holds_all_that_its_packages_need(platform):
     """Follow the requirements of the installed packages, from those of the library."""
-    pinned, seen, todo = versions(), set(), required()
+    there = [r.name for r in locked() if not r.marker or r.marker.evaluate(platform)]
+    pinned = {name: versions()[name] for name in map(canonicalize_name, there)}
+    seen, todo = set(), [r for r in required() if not r.marker or r.marker.evaluate(platform)]
     while todo:
         requirement = todo.pop()
         name, extras = canonicalize_name(requirement.name), frozenset(requirement.extras)
@@ -64,7 +70,7 @@ def test_the_lock_holds_all_that_its_packages_need():
         except metadata.PackageNotFoundError:
             continue
         for needed in map(Requirement, lines):
-            environments = [{"extra": extra} for extra in extras | {""}]
+            environments = [platform | {"extra": extra} for extra in extras | {""}]
             if not needed.marker or any(needed.marker.evaluate(e) for e in environments):
                 todo.append(needed)
     assert len(seen) > 100
@@ -83,11 +89,9 @@ def test_packages_of_one_platform_say_so():
     cuda = [r for r in cuda if r.name != "nvidia-ml-py3"]  # pure Python
     assert len(cuda) > 10
     for requirement in cuda:
-        linux = {"platform_system": "Linux", "platform_machine": "x86_64"}
-        mac = {"platform_system": "Darwin", "platform_machine": "arm64"}
         assert requirement.marker is not None, requirement.name
-        assert requirement.marker.evaluate(linux)
-        assert not requirement.marker.evaluate(mac)
+        assert requirement.marker.evaluate(LINUX)
+        assert not requirement.marker.evaluate(MAC)
 
 
 def test_environment_names_the_packages_as_pyproject_does():
@@ -107,6 +111,13 @@ def test_environment_names_the_packages_as_pyproject_does():
 def test_the_extra_all_is_all_but_the_tests():
     (everything,) = map(Requirement, PROJECT["optional-dependencies"]["all"])
     assert everything.extras == set(PROJECT["optional-dependencies"]) - {"all", "test"}
+
+
+def test_results_name_the_packages_that_compute_them():
+    lists = PROJECT["optional-dependencies"]
+    computing = {"build", "reference", "potentials", "measure"}
+    asked = {Requirement(line).name for extra in computing for line in lists[extra]}
+    assert asked <= {*PACKAGES, *MORE}
 
 
 def test_profiles_are_packaged():

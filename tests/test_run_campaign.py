@@ -154,6 +154,20 @@ def test_cells_stand_as_their_steps(tiny_with, tmp_path):
         assert cells()["water"] == "to do 1; running 2"
 
 
+def test_many_steps_to_do_are_counted_but_what_runs_or_failed_is_listed():
+    def told(n_to_do):
+        parts = [(Status.FAILED, "bad", "no room"), (Status.RUNNING, "now", "")]
+        parts += [(Status.TO_DO, f"s{number}", "") for number in range(n_to_do)]
+        found = [campaign.Standing(Step("atoms", name), how, why, 1.0) for how, name, why in parts]
+        return campaign.lines(found)
+
+    few, many = told(campaign.MOST_LISTED), told(campaign.MOST_LISTED + 1)
+    assert len(few) == 2 + campaign.MOST_LISTED + 2
+    assert many[:2] == few[:2] and many[0].endswith("no room") and " now " in many[1]
+    assert [line.split() for line in many[2:3]] == [["to", "do", "51", "steps,", "by", "kind:"]]
+    assert [line.split()[:5] for line in many[4:]] == [["atoms", "0", "1", "1", "51"]]
+
+
 def test_an_empty_campaign_is_done():
     assert campaign.overall([]) == Status.DONE
     (heading,) = campaign.lines([])

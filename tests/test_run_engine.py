@@ -15,13 +15,15 @@ import numpy as np
 import pytest
 from crosstrain import paths
 from crosstrain.data import frames as fr
+from crosstrain.data import profiles
 from crosstrain.run.engine import (
     THREAD_VARIABLES,
     StepsFailed,
     _is_done_by_another,
+    described,
     run_process,
 )
-from crosstrain.run.versions import versions
+from crosstrain.run.versions import PACKAGES, versions
 from crosstrain.study import Study
 
 COUNTED = re.compile(r"(\d+) steps? computed")
@@ -249,6 +251,15 @@ def test_the_memory_of_a_step_is_not_that_of_its_driver(tiny_with):
     assert 20 < study.store.provenance(label)["cost"]["peak_memory_MB"] < 600 < ballast.nbytes / 1e6
 
 
+@pytest.mark.parametrize(("platform", "unit"), [("linux", 1), ("darwin", 1024)])
+def test_the_peak_memory_is_in_kB_whatever_getrusage_counts(platform, unit, monkeypatch):
+    from crosstrain import steps
+
+    largest = steps.resource.getrusage(steps.resource.RUSAGE_CHILDREN).ru_maxrss
+    monkeypatch.setattr(steps.sys, "platform", platform)
+    assert steps._largest_kB(steps.resource.RUSAGE_CHILDREN) == largest / unit
+
+
 def test_the_cost_of_interrupted_tries_is_counted(tmp_path, monkeypatch):
     from crosstrain import steps
 
@@ -274,6 +285,54 @@ def test_a_result_names_the_code_that_made_it(tiny_with):
     study.fill([atoms], quiet=True)
     code = study.store.provenance(atoms)["code"]
     assert code["tblite"] == metadata.version("tblite") and "commit" in code
+
+
+def test_versions_are_those_of_all_packages_that_are_installed(monkeypatch):
+    found = versions.__wrapped__()
+    assert list(found)[: 1 + len(PACKAGES)] == ["commit", *PACKAGES]
+    for name in ("so3krates-torch", "chgnet", "quippy-ase", "openmm", "pymbar"):
+        assert found[name] == metadata.version(name)
+    installed = metadata.version
+
+    def without_openmm(name: str) -> str:
+        if name == "openmm":
+            raise metadata.PackageNotFoundError(name)
+        return installed(name)
+
+    monkeypatch.setattr(metadata, "version", without_openmm)
+    assert set(found) - set(versions.__wrapped__()) == {"openmm"}
+
+
+def test_what_cannot_use_a_gpu_asks_for_none():
+    profile = profiles.load("smoke")
+    compute = profile.compute.model_copy(update={"device": "cuda"})
+    study = Study(profile.model_copy(update={"compute": compute}), announce=False)
+    third, mace = study.third(), study.model("mace", "classical", 1)
+    (gap,) = third.models()
+    given = study.given_model("mine", Path("mine.xml"), "gap", "0")
+    assert not any(step.wants_gpu for step in (gap, *third.liquids(gap, "hot"), given))
+    assert all(step.wants_gpu for step in (mace, *study.liquids(mace, "hot")))
+
+
+PBS = """
+from parsl import Config, HighThroughputExecutor
+from parsl.providers import PBSProProvider
+
+def config(settings):
+    queue = {"queue": "batch"} if settings.threads == 1 else {}
+    provider = PBSProProvider(walltime="01:00:00", **queue)
+    return Config([HighThroughputExecutor("cpu", provider, max_workers_per_node=4)])
+"""
+
+
+@pytest.mark.parametrize(("threads", "queue"), [(1, "batch"), (2, "of the scheduler")])
+def test_a_scheduler_may_have_queues(tmp_path, threads, queue):
+    file = tmp_path / "pbs.py"
+    file.write_text(PBS)
+    compute = profiles.load("smoke").compute
+    compute = compute.model_copy(update={"engine": str(file), "threads": threads})
+    (line,) = described(compute)
+    assert line.endswith(f"jobs of 01:00:00, partition {queue}")
 
 
 def test_reasons_of_a_failed_process(tmp_path):

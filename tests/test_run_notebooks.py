@@ -251,6 +251,21 @@ def test_a_failing_cell_is_kept_and_reported(folder, tmp_path):
     assert "after" in printed(nbformat.read(target, as_version=4))
 
 
+def test_a_failing_notebook_leaves_the_figures_of_the_page_that_is_there(folder, tmp_path):
+    figures, text = tmp_path / "figures", folder / "text" / "01_count.py"
+
+    def found():
+        return {path.name: path.read_bytes() for path in figures.iterdir()}
+
+    notebooks.execute("01_count", {}, target=tmp_path / "n.ipynb", figures=figures)
+    before = found()
+    assert "01_count__line.png" in before
+    text.write_text(TWIN.replace("figsize=(2, 1)", "figsize=(4, 1)") + "\n# %%\n1 / 0\n")
+    with pytest.raises(notebooks.NotebookFailed, match="ZeroDivisionError"):
+        notebooks.execute("01_count", {}, target=tmp_path / "n.ipynb", figures=figures)
+    assert found() == before
+
+
 def test_a_kernel_that_dies_is_a_failed_notebook(folder, tmp_path):
     (folder / "text" / "02_fail.py").write_text(
         FAILING.replace("raise", "import os; os._exit(9)\n# raise")
@@ -310,6 +325,7 @@ def test_the_matrix(folder, tmp_path):
         ("- notebook: 01_count\n  parameters: {1: 2}", "must be a list.*found {'notebook'"),
         ("- notebook: 01_count\n  params: {}", "unknown key 'params'; allowed are notebook, par"),
         ("- notebook: 03_fly", "notebook '03_fly'; allowed are 01_count, 02_fail"),
+        (2 * "- notebook: 01_count\n", "runs.yml: notebook '01_count' is there twice"),
     ],
 )
 def test_bad_matrices(folder, tmp_path, content, message):
@@ -354,7 +370,7 @@ from crosstrain import paths
 from crosstrain.study import Study
 
 study = Study("smoke")
-places = [paths.root(), paths.runs(), paths.figures(), study.store.root]
+places = [paths.root(), paths.runs(), study.store.root]
 print(json.dumps([str(place) for place in places]))
 """
 
@@ -375,7 +391,6 @@ def test_a_kernel_in_notebooks_and_papermill_from_the_top_see_the_same(
     assert seen[0] == seen[1]
     (folder / "text" / "03_where.py").write_text(HEAD + "# %%\n" + WHERE)
     monkeypatch.chdir("/")
-    figures = seen[0][2]
     target = tmp_path / "where.ipynb"
-    notebooks.execute("03_where", {}, target=target, figures=Path(figures))
+    notebooks.execute("03_where", {}, target=target, figures=tmp_path / "figures")
     assert json.loads(printed(nbformat.read(target, as_version=4))) == seen[0]

@@ -75,10 +75,18 @@ def test_names_that_are_no_folder_names(name):
         Step(name, "set")
 
 
-@pytest.mark.parametrize("value", [float("nan"), {1, 2}, object()])
-def test_params_must_be_plain(value):
-    with pytest.raises((TypeError, ValueError)):
-        _ = Step("set", "x", {"value": value}).key
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (float("nan"), ValueError, "not JSON compliant"),
+        ({1, 2}, TypeError, "set is not JSON serializable"),
+        (object(), TypeError, "object is not JSON serializable"),
+    ],
+)
+def test_params_must_be_plain(value, error, message):
+    step = Step("set", "x", {"value": value})
+    with pytest.raises(error, match=message):
+        _ = step.key
 
 
 def test_upstream_has_inputs_first_and_each_key_once():

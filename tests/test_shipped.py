@@ -178,11 +178,40 @@ def test_observables_chosen_at_random_are_had_again(study, redo, choice):
     if "repacked" in study.store.provenance(step.inputs["trajectory"]):
         # what was observed was not rounded yet: some pairs were in the bin beside
         for pair, known in old.get("rdf", {}).items():
-            for name in ("g", "error", "n_effective") if known else ():
-                values = (rdf.pop(name) for rdf in (new["rdf"][pair], known))
-                slack = {"rtol": 0.2, "atol": 0.1} if name != "n_effective" else {"rtol": 0.5}
-                np.testing.assert_allclose(*(np.array(v, float) for v in values), **slack)
+            if known:
+                same_rdf(new["rdf"][pair], known)
     same_json(new, old)
+
+
+def same_rdf(new, old):
+    """Take out what the bins of pairs decide, and assert that about as many neighbours are there.
+
+    Up to every distance, to 1 % of those in the whole sphere.
+    """
+    r = np.array(old["r_A"])
+    (neighbours, known), (spread, known_spread), (samples, known_samples) = (
+        [np.array(rdf.pop(name), float) for rdf in (new, old)]
+        for name in ("g", "error", "n_effective")
+    )
+    neighbours, known = (np.cumsum(r**2 * g) for g in (neighbours, known))
+    np.testing.assert_allclose(neighbours, known, rtol=0, atol=0.01 * known[-1])
+    np.testing.assert_allclose(np.linalg.norm(spread), np.linalg.norm(known_spread), rtol=0.2)
+    np.testing.assert_allclose(samples, known_samples, rtol=0.5)
+
+
+@pytest.mark.parametrize("fault", ["a bin further", "more neighbours", "no spread"])
+def test_a_fault_in_an_rdf_is_not_taken_for_rounding(fault):
+    r = np.arange(0.125, 10, 0.25)
+    g = 1 + np.exp(-((r - 4) ** 2)) - np.exp(1 - r)
+    rdf = {"r_A": r, "g": g, "error": 0.02 * np.ones(len(r)), "n_effective": np.full(len(r), 8.0)}
+    same_rdf(rdf | {"g": g + 0.005 * np.cos(40 * r)}, dict(rdf))
+    spoiled = {
+        "a bin further": {"g": np.roll(g, 1)},
+        "more neighbours": {"g": 1.02 * g},
+        "no spread": {"error": np.zeros(len(r))},
+    }
+    with pytest.raises(AssertionError):
+        same_rdf(rdf | spoiled[fault], dict(rdf))
 
 
 def same_json(new, old):
@@ -318,3 +347,12 @@ def test_the_readme_says_what_the_results_show(study):
     assert of_mace == {"completed"}
     control = [study.recipe(block).frames for block in ("mace_iterated", "dp_iterated")]
     assert control == [100, 100]
+    text = " ".join((paths.root() / "README.md").read_text().split())
+    assert study.profile.liquid.states["hot"].temperature_K == 500
+    for said in (
+        "At 500 K no liquid of Deep Potential holds on the simplest sets",
+        "all of them hold on the frames that a committee of MACE models chose",
+        "as they do on those of its own choice",
+        "MACE's liquids hold on every set",
+    ):
+        assert said in text

@@ -3,6 +3,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from crosstrain import iterate
 from crosstrain.simulate.selection import Bounds, bounds, disagreement, exploration_plan, select
 from scipy.stats import qmc
 
@@ -189,3 +192,35 @@ def test_bad_plans():
             plan(3, **changes)
     with pytest.raises(ValueError, match="n is 0"):
         plan(0)
+
+
+class Pushing(Calculator):
+    """The same force on each atom wherever it is; counts how often it is asked."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, forces_eV_A):
+        super().__init__()
+        self.forces, self.n_asked = np.array(forces_eV_A), 0
+
+    def calculate(self, *args):
+        super().calculate(*args)
+        self.n_asked += 1
+        self.results = {"energy": 0.0, "forces": self.forces}
+
+
+def test_the_first_member_explores_and_all_are_asked_about_its_frames(tmp_path):
+    places = [[0, 0, 0], [2.3, 2.3, 0], [0, 2.3, 2.3]]
+    start = Atoms("O3", places, cell=[4.6] * 3, pbc=True, info={"bonds": np.zeros((0, 2), int)})
+    first = Pushing([[0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    second = Pushing([[0.2, 0, 0], [0, 0.4, 0], [0, 0, 0.6]])
+    settings = {"ensemble": "nvt", "temperature_K": 300, "timestep_fs": 0.1, "seed": 1}
+    settings |= {"n_steps": 6, "save_every": 2, "thermo_every": 2}
+    frames, found, result = iterate.explore(start, [first, second], settings, tmp_path)
+    assert result.status == "completed"
+    assert len(frames) == 4
+    assert frames[0].positions == pytest.approx(start.positions, abs=1e-6)
+    assert second.n_asked == 4 < first.n_asked
+    # two members differ from their mean by half of what they differ by
+    assert found.largest == pytest.approx([0.3] * 4)
+    assert found.mean == pytest.approx([0.2] * 4)

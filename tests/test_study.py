@@ -292,41 +292,40 @@ def test_a_third_architecture_is_tried_briefly_on_some_rows():
     assert Study(without, announce=False).third() is None
 
 
-def test_the_reference_liquid_is_sampled_by_models_that_are_not_judged():
-    study = Study("laptop", announce=False)
+def with_samplers(study, scouts):
+    """The study with samplers of its own for the reference liquid."""
     at = study.profile.liquid.states["hot"]
-    asked, reference = at.reference_runs, study.reference("hot")
-    samplers = {f"mace-hot_reference-s{seed}" for seed in asked.seeds}
+    asked = profiles.ReferenceRuns(
+        scouts=scouts, architecture="mace", seeds=[1, 2], duration_ps=20, relabelled_frames=50
+    )
+    states = {"hot": at.model_copy(update={"reference_runs": asked})}
+    liquid = study.profile.liquid.model_copy(update={"states": states})
+    return Study(study.profile.model_copy(update={"liquid": liquid}), announce=False)
+
+
+def test_the_reference_liquid_can_be_sampled_by_models_that_are_not_judged():
+    study = with_samplers(Study("laptop", announce=False), ["mace-classical-s1", "mace-packed-s2"])
+    reference = study.reference("hot")
+    samplers = {"mace-hot_reference-s1", "mace-hot_reference-s2"}
     assert set(reference.params["samplers"].values()) == samplers
     assert not samplers & {model.name for model in study.models()}
     relabelled = [step for step in reference.inputs.values() if step.kind == "relabel"]
-    assert len(relabelled) == len(samplers) * len(at.replicas)
-    scouts = [study.named_model(name) for name in asked.scouts]
+    assert len(relabelled) == 4
+    scouts = [study.named_model(name) for name in ("mace-classical-s1", "mace-packed-s2")]
     judged = [run for scout in scouts for run in study.liquids(scout, "hot")]
-    starts = {run.inputs["start"].key for run in judged}
-    scouting = set()
     for frames in relabelled:
         run = frames.inputs["trajectory"]
-        assert run.inputs["start"].key in starts
-        assert run.params["dynamics"]["n_steps"] == 1e3 * asked.duration_ps
-        assert frames.params["frames"] == asked.relabelled_frames
-        learnt = [step for step in run.inputs["model"].inputs.values() if step.kind == "relabel"]
-        assert len(learnt) == len(judged)
-        scouting |= {step.inputs["trajectory"] for step in learnt}
-    assert not scouting & set(judged)
-    seeds = [(run.inputs["model"].name, run.params["dynamics"]["seed"]) for run in judged]
-    seeds += [(run.inputs["model"].name, run.params["dynamics"]["seed"]) for run in scouting]
-    assert len(set(seeds)) == 2 * len(judged)  # the same models and boxes, other velocities
+        assert run.inputs["start"].key in {other.inputs["start"].key for other in judged}
+        assert run.params["dynamics"]["n_steps"] == 20_000
+        assert frames.params["frames"] == 50
+        learnt = dict(run.inputs["model"].inputs)
+        assert learnt.pop("atoms").key == study.atoms().key
+        assert {step.key for step in learnt.values()} == {study.relabelled(r).key for r in judged}
     assert reference.key in {step.key for step in study.campaign()}
 
 
 def test_a_scout_that_the_profile_does_not_train_is_named():
-    study = Study("laptop", announce=False)
-    at = study.profile.liquid.states["hot"]
-    asked = at.reference_runs.model_copy(update={"scouts": ["mace-nowhere-s1"]})
-    states = {"hot": at.model_copy(update={"reference_runs": asked})}
-    liquid = study.profile.liquid.model_copy(update={"states": states})
-    wrong = Study(study.profile.model_copy(update={"liquid": liquid}), announce=False)
+    wrong = with_samplers(Study("laptop", announce=False), ["mace-nowhere-s1"])
     with pytest.raises(ValueError, match="model 'mace-nowhere-s1'; the profile has deep_potential"):
         wrong.reference("hot")
 

@@ -117,7 +117,7 @@ def dft_model(
         "architecture_version": module.VERSION,
         "settings": chosen.model_dump(),
         "seed": asked.seed,
-        "device": compute.device,
+        "device": plan.device(architecture),
         "precision": compute.precision,
     }
     estimate_s = module.samples(chosen, n_frames) * module.SECONDS_PER_ATOM[0] * n_atoms

@@ -237,21 +237,16 @@ def _sampling(plan: Plan, state: str) -> list[tuple[Step, Step]]:
     times = {"duration_ps": asked.duration_ps, "relabelled_frames": asked.relabelled_frames}
     dynamics = plan.profile.dynamics.model_copy(update=times)
     longer = Plan(plan.profile.model_copy(update={"dynamics": dynamics}))
-
-    def sampled(models: Iterable[Step]) -> list[tuple[Step, Step]]:
-        runs = [
-            liquid(longer, model, state, replica, is_reference=True)
-            for model in models
-            for replica in at.replicas
-        ]
-        return [(run, relabelled(longer, run)) for run in runs]
-
-    scouted = [frames for _, frames in sampled(map(plan.named_model, asked.scouts))]
-    return sampled(_sampler(plan, state, scouted, seed) for seed in asked.seeds)
+    runs = [
+        liquid(longer, _sampler(plan, state, seed), state, replica, is_reference=True)
+        for seed in asked.seeds
+        for replica in at.replicas
+    ]
+    return [(run, relabelled(longer, run)) for run in runs]
 
 
-def _sampler(plan: Plan, state: str, scouted: Iterable[Step], seed: int) -> Step:
-    """A model that only samples the reference liquid, trained on frames of it."""
+def _sampler(plan: Plan, state: str, seed: int) -> Step:
+    """A model that only samples the reference liquid, trained on what scouts met in it."""
     asked = plan.profile.liquid.states[state].reference_runs
     module = potentials.architecture(asked.architecture)
     settings = potentials.settings(asked.architecture, asked.settings)
@@ -261,10 +256,11 @@ def _sampler(plan: Plan, state: str, scouted: Iterable[Step], seed: int) -> Step
         "settings": settings.model_dump(),
         "seed": seed,
         "validate_every": plan.profile.training.validate_every,
-        "device": plan.profile.compute.device,
+        "device": plan.device(asked.architecture),
         "precision": plan.profile.compute.precision,
     }
-    frames = {step.name: step for step in scouted}
+    scouted = [r for name in asked.scouts for r in liquids(plan, plan.named_model(name), state)]
+    frames = {run.name: relabelled(plan, run) for run in scouted}
     n_frames = sum(step.params["frames"] for step in frames.values())
     n_atoms = atoms_in(plan.profile.liquid.composition)
     frame_s = plan.model_s("frame", asked.architecture, settings.model_dump(), n_atoms)

@@ -282,7 +282,7 @@ for label in dict.fromkeys(label for label, _ in said_of):
 # would go on improving slowly. What matters is
 # whether the findings of this study are those of a budget. Notebook
 # [07](07_improve_by_iteration.ipynb) gives twice the time to the sets on which the plainest of them
-# rests, and there they stay as they are.
+# rests, and there those of Deep Potential stay as they are.
 
 # %% [markdown]
 # ## Prediction against reference

@@ -29,6 +29,7 @@
 
 # %%
 import textwrap
+from collections import Counter
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -102,7 +103,19 @@ compare.inventory(lab, models, labels)
 # %% [markdown]
 # Frames of each set, and how many models were trained on it. The models of one set differ by their
 # seeds. *Not run* means that the result is not stored and this profile does not ask for it; it is
-# missing from the figures below and in no average.
+# missing from the figures below and in no average. The scans are of these boxes:
+
+# %%
+for name in ("scan", "scan_test"):
+    if lab.has(lab.block(name)):
+        boxes = Counter(frame.info["composition"] for frame in lab.frames(name))
+        said = ", ".join(f"{n} of {box}" for box, n in boxes.items())
+        print(f"{name}: {boxes.total()} frames, {said}")
+
+# %% [markdown]
+# Compositions come in turn in the set that is scanned. A scan of every so many of its frames may
+# pass over some of them: at the size of `laptop` every ninth frame, of six compositions, leaves two
+# in `scan`, and most of `scan_test` is of boxes that the block does not hold.
 
 # %% [markdown]
 # ## Deficiency one: pressure and density
@@ -479,7 +492,8 @@ print(f"seeds: {n_seeds}")
 # The control adds more frames than a single block and fewer than both together (first table). Where
 # a row with one block alone is not run, nothing here tells which of the two did good or harm. With
 # two or three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is
-# limited by the planned time.
+# limited by the planned time. Each block was drawn once: another draw of the same kind may be worth
+# more or less, which the seeds of the models do not tell.
 #
 # **Try it.** Set `window_kbar = 1.0`: is the pressure near zero, which decides the density, as good
 # as that of the walls? Then, where `packed` has been run, set `before` to `packed` and `control` to

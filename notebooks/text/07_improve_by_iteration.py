@@ -276,7 +276,16 @@ for block in makers:
     n_new = matrix.n_added(lab, f"{before}+{block}", before)
     said = "as many" if n_new == n_more else "not as many"
     print(f"{block} adds {n_new} frames to {before}, the control {n_more}: {said}")
+for name in (before, *makers):
+    if lab.has(lab.block(name)):
+        print(f"{name}: {summaries.states_in_words(lab.frames(name))}")
 compare.inventory(lab, models, labels)
+
+# %% [markdown]
+# The blocks differ in more than who chose their frames. Classical frames are hot where they are
+# thin: temperature and density go together. The exploring runs take both at random, so the iterated
+# frames are of other states, too, and of a model's dynamics. And the loops of the two makers
+# drew other states: who made a block, and where it was looked for, cannot be told apart here.
 
 # %%
 tests = list(lab.profile.tests)
@@ -350,8 +359,9 @@ lab.save(fig, "liquid", before=before, control=control)
 #
 # Gains as in [06](06_improve_by_intuition.ipynb): differences of the means over seeds with Welch's
 # t intervals (95 %), errors by their logarithms and shown as factors, with the scatter of all rows
-# of the matrix that are stored. Against the control they tell what the *choice* of the frames is
-# worth, if they have as many frames, which the lines above the table of sets say. *Unstable*: a run
+# of the matrix that are stored. Against the control they tell what frames from a loop are worth
+# beyond as many classical ones, if they are as many, which the lines above the table of sets say:
+# that a model chose them, and all else in which they differ. *Unstable*: a run
 # ended early, so that fewer than two seeds have an error on frames of a whole run, or a density.
 # How long they lived counts for all.
 

@@ -154,15 +154,17 @@ class Iteration(_Part):
 class ReferenceRuns(_Part):
     """Models that only sample the reference liquid, so that no model is judged by its own run.
 
-    Scouts run the liquid from the boxes that every model starts from; on frames of these runs, with
-    reference labels, the samplers are trained, which then run it again.
+    They are trained on the relabelled frames of judged runs, and run the liquid from the boxes that
+    every model starts from.
     """
 
-    scouts: list[str] = Field(min_length=1, description="of the study, such as mace-classical-s1")
+    scouts: list[str] = Field(
+        min_length=1, description="models whose judged runs are learnt from, as mace-classical-s1"
+    )
     architecture: str
     settings: dict[str, Any] = {}
     seeds: Seeds = Field(min_length=2, description="of the samplers: two have to agree")
-    duration_ps: float = Field(gt=0, description="of each run, of scouts and samplers")
+    duration_ps: float = Field(gt=0, description="of each run")
     relabelled_frames: int = Field(ge=1, description="of each run, evenly spaced")
 
 
