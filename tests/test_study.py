@@ -292,42 +292,31 @@ def test_a_third_architecture_is_tried_briefly_on_some_rows():
     assert Study(without, announce=False).third() is None
 
 
-def with_samplers(study, scouts):
-    """The study with samplers of its own for the reference liquid."""
-    at = study.profile.liquid.states["hot"]
-    asked = profiles.ReferenceRuns(
-        scouts=scouts, architecture="mace", seeds=[1, 2], duration_ps=20, relabelled_frames=50
-    )
-    states = {"hot": at.model_copy(update={"reference_runs": asked})}
-    liquid = study.profile.liquid.model_copy(update={"states": states})
+def sampled_by(names):
+    """The study with its reference liquid at the hot state from runs of some models."""
+    study = Study("laptop", announce=False)
+    at = study.profile.liquid.states["hot"].model_copy(update={"reference_models": names})
+    liquid = study.profile.liquid.model_copy(update={"states": {"hot": at}})
     return Study(study.profile.model_copy(update={"liquid": liquid}), announce=False)
 
 
-def test_the_reference_liquid_can_be_sampled_by_models_that_are_not_judged():
-    study = with_samplers(Study("laptop", announce=False), ["mace-classical-s1", "mace-packed-s2"])
-    reference = study.reference("hot")
-    samplers = {"mace-hot_reference-s1", "mace-hot_reference-s2"}
-    assert set(reference.params["samplers"].values()) == samplers
-    assert not samplers & {model.name for model in study.models()}
-    relabelled = [step for step in reference.inputs.values() if step.kind == "relabel"]
-    assert len(relabelled) == 4
-    scouts = [study.named_model(name) for name in ("mace-classical-s1", "mace-packed-s2")]
-    judged = [run for scout in scouts for run in study.liquids(scout, "hot")]
-    for frames in relabelled:
-        run = frames.inputs["trajectory"]
-        assert run.inputs["start"].key in {other.inputs["start"].key for other in judged}
-        assert run.params["dynamics"]["n_steps"] == 20_000
-        assert frames.params["frames"] == 50
-        learnt = dict(run.inputs["model"].inputs)
-        assert learnt.pop("atoms").key == study.atoms().key
-        assert {step.key for step in learnt.values()} == {study.relabelled(r).key for r in judged}
-    assert reference.key in {step.key for step in study.campaign()}
+def test_the_reference_liquid_can_be_sampled_by_models_that_the_matrix_does_not_judge():
+    study = sampled_by(["so3lr-classical.25-s1", "so3lr-classical-s1"])
+    reference, (found, _) = study.reference("hot"), study.foundation_models()
+    tuned = [found[name] for name in ("so3lr-classical.25-s1", "so3lr-classical-s1")]
+    runs = {run.name: run for model in tuned for run in study.compared_runs(model)["hot"]}
+    assert reference.params["samplers"] == {n: r.inputs["model"].name for n, r in runs.items()}
+    assert len(runs) == 4
+    for name, run in runs.items():
+        assert reference.inputs[f"{name}.frames"].key == study.relabelled(run).key
+    everyone = sampled_by(None).reference("hot").params["samplers"].values()
+    assert set(everyone) == {model.name for model in study.models()}
 
 
-def test_a_scout_that_the_profile_does_not_train_is_named():
-    wrong = with_samplers(Study("laptop", announce=False), ["mace-nowhere-s1"])
-    with pytest.raises(ValueError, match="model 'mace-nowhere-s1'; the profile has deep_potential"):
-        wrong.reference("hot")
+def test_a_sampler_that_the_profile_does_not_have_is_named():
+    said = r"hot\.reference_models: 'mace-classical-s1'; allowed are so3lr"
+    with pytest.raises(ValueError, match=said):
+        sampled_by(["mace-classical-s1"]).reference("hot")
 
 
 def test_unseen_molecules_are_pure_liquids_at_the_state_that_the_profile_names():

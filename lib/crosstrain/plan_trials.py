@@ -1,4 +1,4 @@
-"""What models are put through: labelled frames, the liquid at every state, the reference liquid."""
+"""What models are put through: labelled frames, and the liquid at every state."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from crosstrain.data.profiles import State
 from crosstrain.plan import Plan, atoms_in, declared, label_estimate_s, machine, set_of
-from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step
-
-REFERENCE_SEED = 50  # beyond the replicas
 
 
 def evaluated(model: Step, frames: Step) -> Step:
@@ -38,13 +35,8 @@ def start(plan: Plan, state: str, replica: int) -> Step:
     return declared("start", f"{state}-r{replica}", params, estimate_s=5 + estimate_s)
 
 
-def liquid(
-    plan: Plan, model: Step, state: str, replica: int, *, is_reference: bool = False
-) -> Step:
-    """A trajectory of the scoring liquid with a model at constant pressure.
-
-    One for the reference liquid starts from the same box with other velocities.
-    """
+def liquid(plan: Plan, model: Step, state: str, replica: int) -> Step:
+    """A trajectory of the scoring liquid with a model at constant pressure."""
     dynamics, at = plan.profile.dynamics, plan.profile.liquid.states[state]
     duration_ps = dynamics.duration_ps
     if model.kind == "pretrained":
@@ -61,11 +53,11 @@ def liquid(
         "n_steps": round(duration_ps * 1e3 / dynamics.timestep_fs),
         "save_every": steps_per_frame,
         "thermo_every": steps_per_frame,
-        "seed": 100 * model.params["seed"] + replica + REFERENCE_SEED * is_reference,
+        "seed": 100 * model.params["seed"] + replica,
     }
     return declared(
         "simulate",
-        f"{model.name}-{state}-{'ref' if is_reference else 'r'}{replica}",
+        f"{model.name}-{state}-r{replica}",
         machine(model) | {"dynamics": settings},
         {"model": model, "start": start(plan, state, replica)},
         estimate_s=step_s * settings["n_steps"],
@@ -202,75 +194,6 @@ def longer(plan: Plan) -> dict[tuple[str, str], Step]:
         for sets, chosen in asked.sets.items()
         for name in chosen
     }
-
-
-def reference(plan: Plan, state: str) -> Step:
-    """The reference method's own liquid at a state, from relabelled runs of models.
-
-    Of those that the profile runs for it, else of the judged runs of every model.
-    """
-    samplers, inputs = {}, {}
-    for run, own in _sampling(plan, state):
-        model = run.inputs["model"]
-        samplers[run.name] = model.name
-        inputs |= {
-            f"{run.name}.observed": observed(plan, run),
-            f"{run.name}.frames": own,
-            f"{run.name}.energies": evaluated(model, own),
-        }
-    params = {
-        "samplers": samplers,
-        "temperature_K": plan.profile.liquid.states[state].temperature_K,
-        "rdf": plan.profile.liquid.rdf.model_dump(),
-    }
-    return declared("reference", state, params, inputs)
-
-
-def _sampling(plan: Plan, state: str) -> list[tuple[Step, Step]]:
-    """The runs that sample the reference liquid, each with its relabelled frames."""
-    at = plan.profile.liquid.states[state]
-    if at.reference_runs is None:
-        allowed = plan.profile.liquid.reference_sets or plan.profile.training.sets
-        runs = [run for model in plan.models(allowed) for run in liquids(plan, model, state)]
-        return [(run, relabelled(plan, run)) for run in runs]
-    asked = at.reference_runs
-    times = {"duration_ps": asked.duration_ps, "relabelled_frames": asked.relabelled_frames}
-    dynamics = plan.profile.dynamics.model_copy(update=times)
-    longer = Plan(plan.profile.model_copy(update={"dynamics": dynamics}))
-    runs = [
-        liquid(longer, _sampler(plan, state, seed), state, replica, is_reference=True)
-        for seed in asked.seeds
-        for replica in at.replicas
-    ]
-    return [(run, relabelled(longer, run)) for run in runs]
-
-
-def _sampler(plan: Plan, state: str, seed: int) -> Step:
-    """A model that only samples the reference liquid, trained on what scouts met in it."""
-    asked = plan.profile.liquid.states[state].reference_runs
-    module = potentials.architecture(asked.architecture)
-    settings = potentials.settings(asked.architecture, asked.settings)
-    params = {
-        "architecture": asked.architecture,
-        "architecture_version": module.VERSION,
-        "settings": settings.model_dump(),
-        "seed": seed,
-        "validate_every": plan.profile.training.validate_every,
-        "device": plan.device(asked.architecture),
-        "precision": plan.profile.compute.precision,
-    }
-    scouted = [r for name in asked.scouts for r in liquids(plan, plan.named_model(name), state)]
-    frames = {run.name: relabelled(plan, run) for run in scouted}
-    n_frames = sum(step.params["frames"] for step in frames.values())
-    n_atoms = atoms_in(plan.profile.liquid.composition)
-    frame_s = plan.model_s("frame", asked.architecture, settings.model_dump(), n_atoms)
-    return declared(
-        "train",
-        f"{asked.architecture}-{state}_reference-s{seed}",
-        params,
-        {**frames, "atoms": plan.atoms()},
-        estimate_s=module.samples(settings, n_frames) * frame_s,
-    )
 
 
 def elsewhere(

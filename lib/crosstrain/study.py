@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from ase import Atoms
 
-from crosstrain import paths, plan_foundation, plan_published, plan_trials, plan_unseen
+from crosstrain import (
+    paths,
+    plan_foundation,
+    plan_published,
+    plan_reference,
+    plan_trials,
+    plan_unseen,
+)
 from crosstrain.data import frames as fr
 from crosstrain.data import profiles, published
 from crosstrain.data.profiles import OF_THE_STUDY, Block, Profile, State
@@ -160,7 +167,6 @@ class Study(Plan):
     results = plan_trials.results
     enlarged = plan_trials.enlarged
     longer = plan_trials.longer
-    reference = plan_trials.reference
 
     unseen_models = plan_unseen.unseen_models
     unseen_run = plan_unseen.unseen_run
@@ -172,6 +178,8 @@ class Study(Plan):
     compared_runs = plan_foundation.compared_runs
     level_of_theory = plan_foundation.level_of_theory
     compared = plan_foundation.compared
+
+    reference = plan_reference.reference
 
     stand_in = plan_published.stand_in
     clusters = staticmethod(plan_published.clusters)

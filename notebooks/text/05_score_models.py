@@ -31,9 +31,10 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from ase.units import kB
 from crosstrain import judge
 from crosstrain.data import controls, figures, plots, summaries, views
-from crosstrain.data.frames import FORCES
+from crosstrain.data.frames import ENERGY, FORCES
 from crosstrain.plan import set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
@@ -181,22 +182,21 @@ lab.save(fig, "worst_own_frames")
 # error, and **two different models** lead to the same value. All of these limits are ours.
 #
 # A model should not be judged by the run that the reference was had from, nor chosen for the
-# reference because its spread of βΔE came out small in one short run. So where the profile says so,
-# the reference has models of its own. *Scouts*, models of the study, run the liquid from the boxes
-# that every model starts from; frames of these runs get reference labels; and *samplers* are
-# trained on these alone, which makes them good at this one liquid and nothing else. They run it
-# again, from the same boxes, so that what a box adds (notebook
-# [08](08_read_the_transfer_matrix.ipynb)) is in both.
+# reference because its spread of βΔE came out small in one short run. So a profile can name other
+# models for it. At the size of `laptop` and 500 K they are the fine-tuned ones of notebook
+# [09](09_compare_foundation_models.ipynb), all of them, whose spreads (table) are smaller than
+# those of the models judged here (printed). They start from the same boxes as every model, so that
+# what a box adds (notebook [08](08_read_the_transfer_matrix.ipynb)) is in both.
 
 # %%
 for state, at in states.items():
-    asked = at.reference_runs
-    if asked is None:
-        print(f"{state}: sampled by the judged runs of every model")
-        continue
-    n_frames = len(asked.scouts) * len(at.replicas) * asked.relabelled_frames
-    print(f"{state}: sampled by {len(asked.seeds)} models of {asked.architecture}, trained on")
-    print(f"  {n_frames} frames from runs of {asked.duration_ps:g} ps by {', '.join(asked.scouts)}")
+    named = ", ".join(at.reference_models or ()) or "every model of the matrix"
+    print(f"{state}: sampled by the runs of {named}")
+for (_, evaluation), run in zip(own, liquids, strict=True):
+    said, kT = visited[evaluation.name], kB * run.params["dynamics"]["temperature_K"]
+    delta = np.array([frame.info[ENERGY] for frame in said["frames"]]) - said["energy_eV"]
+    if len(delta) > 1:
+        print(f"  {run.name}: σ(βΔE) {np.std(delta) / kT:.1f} in its own run")
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
 for state, reference in references.items():
     here = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
@@ -385,31 +385,19 @@ for state in states:
     print(f"from the best score at {state}: {order}")
     trusted = summaries.trusted_samplers(references[state], "density")
     print(f"density at {state}, samplers that pass: {', '.join(trusted) or 'none'} (needed are 2)")
-    sampled = references[state]["observables"].get("density", {"samplers": {}})["samplers"]
-    for architecture, label in labels.items():
-        mine = [said for name, said in sampled.items() if name.startswith(f"{architecture}-")]
-        spreads = [said["sigma_beta_delta_energy"] for said in mine]
-        if spreads:
-            span = f"{min(spreads):.1f} to {max(spreads):.1f}"
-            print(f"  {label}, σ(βΔE) of {len(spreads)}: {span}, median {np.median(spreads):.1f}")
 
 # %% [markdown]
-# At the size of `laptop` there is no score. The models are small, and their energy of a box of 80
-# atoms errs by several kT (above, where 3 is allowed): too much for the liquid of the reference to
-# be had from theirs, whatever they were trained on. One that comes out below the limit, of so many
-# that were tried, may do so by chance, which is why two are asked for. Until there are better
-# samplers, the models are compared by how long they live and by the errors on their own runs, which
-# need no reference liquid.
-#
+
+# %% [markdown]
 # ## Limits
 #
 # The score judges a small box over a short time, by density and pair structure only. Reweighting
 # gives no dynamics, so self-diffusion is not part of it. The score leans on the few samplers that
-# are trusted, named in the last lines above: where all are of one architecture, a fault that they
-# share would not show, for they would agree on a wrong value. All start from the same few boxes,
-# and the error of the reference knows nothing of what other boxes would have added. The tolerances
-# are our choice: change them and see what survives. And agreement with the reference is not
-# agreement with experiment.
+# are trusted, named in the last lines above: where all are of one architecture, or tuned from one
+# model, a fault that they share would not show, for they would agree on a wrong value. All start
+# from the same few boxes, and the error of the reference knows nothing of what other boxes would
+# have added. The tolerances are our choice: change them and see what survives. And agreement with
+# the reference is not agreement with experiment.
 #
 # **Try it.** Double `rdf_tolerance` and `density_tolerance_g_cm3`. Does the order of the models
 # change, or only the numbers?

@@ -436,9 +436,8 @@ pd.DataFrame.from_dict(longer_runs, orient="index") if cases else print("not run
 # *Unstable*: a run of that model ended early. Twice the time does not do for Deep Potential's
 # liquid what the new frames do: on `classical` and on the control its runs still end early, and on
 # the block that MACE made both runs live, as after the usual time. Its error between the molecules
-# of its own frames falls by almost a third, but its density moves away from the reference's (the
-# line above the table): time lowers an error that the new frames leave, and does not make a better
-# liquid here. It is one model of each, though, and MACE's case shows how far one may be trusted:
+# of its own frames falls by almost a third: time lowers an error that the new frames leave. It is
+# one model of each, though, and MACE's case shows how far one may be trusted:
 # its liquid lived after the usual time, and after twice that one of its two runs did not.
 
 # %% [markdown]

@@ -107,7 +107,7 @@ if lab.has(reference):
     print(f"density of the reference / g cm⁻³: {summaries.reference_verdict(found, 'density')}")
     sampled = found["observables"].get("density", {"samplers": {}})["samplers"]
     trusted = [name for name, said in sampled.items() if not said["problems"]]
-    print("sampled by the models", ", ".join(trusted) or "none that may be trusted")
+    print("samplers that pass by themselves:", ", ".join(trusted) or "none")
 else:
     print("the reference liquid is not stored: not all of its samplers have been run")
 quantity = matrix.chosen(cells, quantity)
@@ -168,8 +168,13 @@ evidence.parts_table(of_forces, rows, ".2f").rename(index=labels)
 # the whole deviation may be noise; the error says how much such runs could have seen at all.
 
 # %%
-of_pairs = {name.removeprefix("rdf:"): parts[name] for name in parts if name.startswith("rdf:")}
-evidence.parts_table(of_pairs, rows, ".2f").rename(index=labels)
+of_pairs = {
+    name.removeprefix("rdf:"): found
+    for name, found in parts.items()
+    if name.startswith("rdf:") and matrix.has_value(found)
+}
+table = evidence.parts_table(of_pairs, rows, ".2f").rename(index=labels) if of_pairs else None
+table if of_pairs else print("not to be had: no reference that may be trusted")
 
 # %% [markdown]
 # ## What the starting boxes add
@@ -649,14 +654,14 @@ for name in (name for name in names if name != base):
 # architecture's liquid does not live, an error on its own run has no value, and the comparison is
 # lost rather than won; survival sees it. A gain over a control is at equal numbers of frames only
 # where the table of frames says so: at the size of `laptop` for the iterated blocks, and not for
-# `scan` and `molecules`, alone or together. Many deviations of
-# radial distribution functions are within the noise, so the score says more of life than of
-# structure, and of the density only where this is off by much more than its errors: longer runs
-# would tell more. Each block was drawn once: the intervals are over the seeds of the training, so
-# they hold for these frames, and another draw of the same kind may be worth more or less. With the
-# seeds there are, the score sees only large gains (*half widths* above, of a number that ends at
-# 1). That a liquid lives does not single out iteration either: it lives with the blocks made by
-# hand, too. And an effect in one small liquid at one state is not one in all.
+# `scan` and `molecules`, alone or together. Without a reference liquid nothing here says whether a
+# liquid that lives is the right one; a score, where there is one, says more of life than of
+# structure, for many deviations of radial distribution functions are within the noise. Each block
+# was drawn once: the intervals are over the seeds of the training, so they hold for these frames,
+# and another draw of the same kind may be worth more or less. With the seeds there are, only large
+# gains can be seen (*half widths* above). That a liquid lives does not single out iteration either:
+# it lives with the blocks made by hand, too. And an effect in one small liquid at one state is not
+# one in all.
 #
 # **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
 # Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:

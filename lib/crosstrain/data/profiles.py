@@ -151,23 +151,6 @@ class Iteration(_Part):
         return {f"{b}{part}": n * self.frames for b in self.blocks for part, n in parts.items()}
 
 
-class ReferenceRuns(_Part):
-    """Models that only sample the reference liquid, so that no model is judged by its own run.
-
-    They are trained on the relabelled frames of judged runs, and run the liquid from the boxes that
-    every model starts from.
-    """
-
-    scouts: list[str] = Field(
-        min_length=1, description="models whose judged runs are learnt from, as mace-classical-s1"
-    )
-    architecture: str
-    settings: dict[str, Any] = {}
-    seeds: Seeds = Field(min_length=2, description="of the samplers: two have to agree")
-    duration_ps: float = Field(gt=0, description="of each run")
-    relabelled_frames: int = Field(ge=1, description="of each run, evenly spaced")
-
-
 class State(_Part):
     """A thermodynamic state."""
 
@@ -180,8 +163,11 @@ class State(_Part):
     sets: list[str] | None = Field(
         None, description="training sets whose models are run here and diffuse (all)"
     )
-    reference_runs: ReferenceRuns | None = Field(
-        None, description="what the reference liquid is sampled by (the judged runs of all models)"
+    reference_models: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="fine-tuned models whose runs sample the reference liquid, such as "
+        "so3lr-classical-s1, so that none of the matrix is judged by its own (all of the matrix)",
     )
 
 
