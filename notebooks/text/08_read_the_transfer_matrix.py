@@ -659,9 +659,11 @@ for name in (name for name in names if name != base):
 # structure, for many deviations of radial distribution functions are within the noise. Each block
 # was drawn once: the intervals are over the seeds of the training, so they hold for these frames,
 # and another draw of the same kind may be worth more or less. With the seeds there are, only large
-# gains can be seen (*half widths* above). That a liquid lives does not single out iteration either:
-# it lives with the blocks made by hand, too. And an effect in one small liquid at one state is not
-# one in all.
+# gains can be seen (*half widths* above). How runs' own noise enters the intervals, and which
+# models sample the reference, was mended after the matrix had been seen, for reasons that stand in
+# notebook [05](05_score_models.ipynb) and in the changelog, not for the verdicts. That a liquid
+# lives does not single out iteration either: it lives with the blocks made by hand, too. And an
+# effect in one small liquid at one state is not one in all.
 #
 # **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
 # Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:

@@ -238,9 +238,15 @@ foundation.table(own, not_run)
 # the mean of $1 / (1 + (\Delta/\tau)^2)$ over density and radial distribution functions, each with
 # its deviation $\Delta$ from the liquid of the method that made our labels and its tolerance
 # $\tau$. From all runs of a model at a state. The interval of a single run holds nothing of how
-# long another one would live.
+# long another one would live. Where the reference is had from fine-tuned models (the next cell says
+# so), these are compared with what their own runs were corrected to: the score of such a model
+# tells how far that correction goes, and its errors on forces tell more.
 
 # %%
+for state, at in states.items():
+    print(
+        f"{state}: the reference is had from {', '.join(at.reference_models or ()) or 'the matrix'}"
+    )
 observed = {}
 for (name, state, _), run in runs.items():
     observed.setdefault((name, state), []).append(seen[run.name])
