@@ -364,8 +364,8 @@ def test_the_readme_says_what_the_results_show(study):
         "all of them hold on the frames that a committee of MACE models chose",
         "as they do on those of its own choice, and with the blocks made by hand",
         "MACE's liquids hold on every set",
-        "Deep Potential gains clearly by either set of chosen frames, whoever chose them, and by the "
-        "blocks made by hand not clearly",
+        "Deep Potential gains clearly by either set of chosen frames, whoever chose them, and by "
+        "the blocks made by hand not clearly",
         "what its score gains is within the noise",
     ):
         assert said in text
