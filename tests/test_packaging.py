@@ -129,7 +129,7 @@ def test_profiles_are_packaged():
 # --- the one-way house ------------------------------------------------------------------------
 
 BASE = {"build", "measure", "simulate"}
-PLAN = {"plan", "plan_trials", "plan_unseen", "plan_foundation", "plan_published"}
+PLAN = {"plan", "plan_trials", "plan_unseen", "plan_foundation", "plan_published", "plan_reference"}
 TOP = PLAN | {
     *("study", "steps", "check", "judge", "compare", "iterate", "matrix", "outlook", "own"),
     *("report", "shipped", "book", "__main__"),

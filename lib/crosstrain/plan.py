@@ -1,8 +1,9 @@
 """The plan of a profile: its steps and how they hang together, from frames to trained models.
 
 Nothing is computed here and nothing is read from the store. What models are then put through is
-declared in `crosstrain.plan_trials`, and what only some profiles ask for beside it: `plan_unseen`,
-`plan_foundation` and `plan_published`. Their functions take a `Plan`.
+declared in `crosstrain.plan_trials`, what the reference liquid is had from in `plan_reference`, and
+what only some profiles ask for in `plan_unseen`, `plan_foundation` and `plan_published`. Their
+functions take a `Plan`.
 """
 
 from __future__ import annotations
