@@ -447,10 +447,10 @@ def _pretrained(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     from crosstrain.potentials import protocol
 
     model = protocol.published(params["name"])
-    file, sha256 = protocol.checked_weights(model, params["sha256"])
+    file, digest = protocol.checked_weights(model, params["sha256"])
     module = protocol.architecture(params["architecture"])
     shutil.copyfile(file, out / module.MODEL_FILE)
-    about = {"name": params["name"], "level_of_theory": model.level_of_theory, "sha256": sha256}
+    about = {"name": params["name"], "level_of_theory": model.level_of_theory, "sha256": digest}
     write_json(out / protocol.RECORD, about | {"file": file.name})
 
 
