@@ -4,7 +4,8 @@ TEST_WORKERS ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-# The lock is complete, so nothing is resolved; uv installs it ten times faster than pip.
+# The lock is complete, so nothing is resolved; uv installs it ten times faster than pip. Compiled
+# once: without, where Python may not write bytecode, every process compiles torch and sympy anew.
 PACKAGES := --no-deps -r lib/requirements.lock -e ./lib
 
 .PHONY: study test lab render book archive bench clean
@@ -44,6 +45,6 @@ $(READY): lib/requirements.lock lib/pyproject.toml
 	  || { echo "crosstrain needs Python 3.11 with venv, and '$(PYTHON)' is not that: install it (for example 'apt-get install python3.11 python3.11-venv', 'pyenv install 3.11' or 'conda create -n py311 python=3.11'), or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) install uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python $(PACKAGES) || $(PIP) install $(PACKAGES)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python $(PACKAGES) || $(PIP) install $(PACKAGES)
 	$(PIP) check
 	touch $(READY)

@@ -683,16 +683,8 @@ def check_two_labels_and_a_failure(out: Path, known: list[Atoms]) -> None:
     ("name", "values"),
     [("deep_potential", {"start_lr": 1e30, "stop_lr": 1e29}), ("mace", {"lr": 1e30})],
 )
-def test_a_training_that_diverges_leaves_no_model(name, values, tmp_path):
-    done = train(name, tmp_path, **values)
-    assert done.returncode == 1
-    assert "TrainingError" in done.stderr.splitlines()[-1]
-    assert not (tmp_path / protocol.architecture(name).MODEL_FILE).exists()
-
-
-def test_a_training_of_the_study_that_diverges_is_told_and_stores_nothing(study):
-    wild = SMALL_MODEL | {"start_lr": 1e30, "stop_lr": 1e29}
-    model = study.trained("deep_potential", wild, "water", 1)
+def test_a_training_that_diverges_is_told_and_stores_nothing(study, name, values):
+    model = study.trained(name, MODELS[name] | values, "water", 1)
     reader = study.evaluated(model, study.block("water"))
     with pytest.raises(StepsFailed, match="TrainingError") as error:
         study.fill([reader], quiet=True)
