@@ -23,7 +23,7 @@ def points(**values: list[float]) -> dict:
 
 
 def gain(found, better, row="new", base="old"):
-    options = {"better": better, "rng": np.random.default_rng(0)}
+    options = {"better": better}
     return compare.gains(found, [(row, base)], ["mace"], **options)[row, base, "mace"]
 
 
@@ -190,7 +190,7 @@ def test_a_density_is_said_with_its_side_and_its_doubt():
 
 def test_contradictions_are_the_clear_harms_and_then_what_leans_so():
     found = points(old=[80.0, 82.0, 84.0], bad=[160.0, 165.0, 170.0], vague=[60.0, 90.0, 120.0])
-    options = {"better": "lower", "rng": np.random.default_rng(0)}
+    options = {"better": "lower"}
     pairs = [("bad", "old"), ("vague", "old"), ("lost", "old")]
     gained = {"force": compare.gains(found, pairs, ["mace"], **options)}
     labels, better = {"mace": "MACE"}, {"force": "lower"}
@@ -235,7 +235,7 @@ def test_values_of_models_that_ended_early_say_so():
 
 
 def test_table_has_a_row_for_each_pair_and_a_column_for_each_architecture():
-    options = {"better": "lower", "rng": np.random.default_rng(0)}
+    options = {"better": "lower"}
     gained = compare.gains(points(a=[1, 2], b=[1, 2]), [("a", "b"), ("c", "b")], BOTH, **options)
     table = compare.table(gained, "lower", {"mace": "MACE", "deep_potential": "DP"})
     assert list(table.index) == [("a", "b"), ("c", "b")]
@@ -260,7 +260,7 @@ FLAT = [1.0, 1.0, 1.0]
 )
 def test_verdict_on_serving_the_maker_only(maker, receiver, verdict):
     effects = [
-        attempt(contrast, terms, rng=np.random.default_rng(0))
+        attempt(contrast, terms)
         for terms in ([(1, maker)], [(1, receiver)], [(1, maker), (-1, receiver)])
     ]
     assert compare.serves_maker_only(*effects) == verdict
@@ -272,7 +272,7 @@ def test_what_is_handed_on_fully_has_efficiency_one():
     none = compare.cells(same | {("new", "mace"): old})
     same = compare.cells(same)
     measured = {"same": same, "none": none, "not run": {}}
-    roles = {"maker": "deep_potential", "receiver": "mace", "rng": np.random.default_rng(0)}
+    roles = {"maker": "deep_potential", "receiver": "mace"}
     table = compare.handed_on(measured, dict.fromkeys(measured, "lower"), "new", "old", **roles)
     assert table.loc["same", "efficiency"].startswith("1.00 (")
     assert table.loc["none", "efficiency"].startswith("0.00 (")

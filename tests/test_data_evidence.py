@@ -36,7 +36,7 @@ TRUE = [
     (0.9, 0.66),
     (0.3, 0.95),
 ]
-OPTIONS = {"better": "higher", "seed": 0}
+OPTIONS = {"better": "higher"}
 
 
 def runs(mean, scatter=0.004):
@@ -59,9 +59,7 @@ def errors(own=50.0, fixed=30.0):
 
 
 def verdicts(cells, errors_of=None, better="higher", **changes):
-    found = evidence.claims(
-        cells, errors_of or errors(), ROWS, DESIGN, better=better, seed=0, **changes
-    )
+    found = evidence.claims(cells, errors_of or errors(), ROWS, DESIGN, better=better, **changes)
     return {claim.number: str(claim.finding) for claim in found}
 
 
@@ -100,7 +98,7 @@ def test_rows_that_were_not_run_leave_claims_undecided():
 def test_a_profile_without_iteration_cannot_decide_about_it():
     controls = "base+more", "base+more.100"
     design = evidence.Design("base", *controls, ["base"], "base+scan", {}, DP, MACE)
-    found = evidence.claims(world(TRUE), errors(), ROWS, design, better="higher", seed=0)
+    found = evidence.claims(world(TRUE), errors(), ROWS, design, better="higher")
     table = evidence.claims_table(found, {DP: "Deep Potential", MACE: "MACE"}).set_index("claim")
     by_number = {claim.split(".")[0]: row for claim, row in table.iterrows()}
     assert by_number["5b"]["verdict"] == "undecided: not run"
@@ -164,7 +162,7 @@ def test_noise_supports_claims_seldom():
 
 def test_gains_and_differences():
     cells = world(TRUE) | {("packed", DP): [Run(State.FAILED)], ("base+scan", DP): runs(0.4)[:1]}
-    gains = evidence.gains(cells, ROWS, "base", [DP, MACE], better="higher", seed=0)
+    gains = evidence.gains(cells, ROWS, "base", [DP, MACE], better="higher")
     assert len(gains) == 2 * (len(ROWS) - 1)
     assert gains["base+more", MACE].value == pytest.approx(0.05)
     assert isinstance(gains["packed", DP], NotComparable)
@@ -172,7 +170,7 @@ def test_gains_and_differences():
     assert plain["base+more", MACE] == pytest.approx(-0.05)
     assert plain["base+scan", DP] == pytest.approx(0.2 - 0.396)  # one seed is enough
     assert ("packed", DP) not in plain and ("base", DP) not in plain
-    differ = evidence.interactions(cells, ROWS, "base", (MACE, DP), better="higher", seed=0)
+    differ = evidence.interactions(cells, ROWS, "base", (MACE, DP), better="higher")
     assert differ["base+scan+molecules"].value == pytest.approx(0.3 - 0.4)
     table = evidence.effects(gains)
     assert table.loc[("packed", DP), "effect (interval)"] == "failed"
@@ -188,7 +186,6 @@ def test_efficiencies_show_gains_or_the_reason():
             "base+more",
             maker=maker,
             receiver=receiver,
-            rng=np.random.default_rng(0),
         )
 
     noisy = world(TRUE) | {("base+dp_iterated", MACE): runs(0.66, scatter=0.1)}

@@ -14,7 +14,7 @@ def rng():
 
 def effect(mean):
     """An effect whose interval is the mean ± 0.9 or so."""
-    return contrast([(1.0, mean + np.array([-0.1, 0.0, 0.1, 0.2]))], rng=rng())
+    return contrast([(1.0, mean + np.array([-0.1, 0.0, 0.1, 0.2]))])
 
 
 ABOVE, HOLDS, BELOW = effect(1.0), effect(0.0), effect(-1.0)
@@ -73,8 +73,7 @@ def test_a_claim_about_any_of_several_effects_is_seldom_supported_by_chance():
     confidence = verdicts.bonferroni(0.95, n_effects)
     for _ in range(n_trials):
         effects = [
-            contrast([(1, x)], rng=source, confidence=confidence, n_resamples=1)
-            for x in source.normal(size=(n_effects, 3))
+            contrast([(1, x)], confidence=confidence) for x in source.normal(size=(n_effects, 3))
         ]
         wrong += verdicts.of_any(effects).verdict is Verdict.SUPPORTED
     # one side of a 5 % error, and three standard errors of the count

@@ -351,9 +351,7 @@ def test_the_readme_says_what_the_results_show(study):
     assert control == [100, 100]
     rows = (*simple, *chosen)
     scores = matrix.read(study, "hot", seed=0, rows=rows)["score"]
-    gained = evidence.gains(
-        scores, rows, "classical", ["deep_potential", "mace"], better="higher", seed=0
-    )
+    gained = evidence.gains(scores, rows, "classical", ["deep_potential", "mace"], better="higher")
     clear = {key for key, effect in gained.items() if verdicts.of_one(effect).is_clear}
     assert clear == {(row, "deep_potential") for row in chosen[:2]}
     assert all(gained[key].value > 0 for key in clear)

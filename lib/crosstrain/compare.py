@@ -236,7 +236,6 @@ def gains(
     architectures: Sequence[str],
     *,
     better: Better,
-    rng: np.random.Generator,
 ) -> dict[tuple[str, str, str], Effect]:
     """Return the gain of rows over others, or why there is none, by (row, base, architecture).
 
@@ -248,13 +247,11 @@ def gains(
     architectures : sequence of str
     better : str
         ``higher``, or ``lower`` for errors, which are compared by their logarithms.
-    rng : Generator
-        Of the bootstrap.
     """
-    values, options = comparable(found, better), {"better": better, "rng": rng}
+    values = comparable(found, better)
     return {
         (*pair, architecture): transfer.attempt(
-            transfer.gain, values, *pair, architecture, **options
+            transfer.gain, values, *pair, architecture, better=better
         )
         for pair in pairs
         for architecture in architectures
@@ -395,7 +392,6 @@ def handed_on(
     *,
     maker: str,
     receiver: str,
-    rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Return what a block that one architecture made is worth to another, a row per quantity.
 
@@ -409,8 +405,6 @@ def handed_on(
         Training sets with the block, and with as many more frames of the old kind.
     maker, receiver : str
         Architectures.
-    rng : Generator
-        Of the bootstrap.
 
     Returns
     -------
@@ -419,7 +413,7 @@ def handed_on(
     """
     rows = {}
     for name, found in measured.items():
-        values, options = comparable(found, better[name]), {"better": better[name], "rng": rng}
+        values, options = comparable(found, better[name]), {"better": better[name]}
         both = (maker, receiver)
         own, others = gains(found, [(row, control)], both, **options).values()
         worth = transfer.efficiency(values, row, control, maker=maker, receiver=receiver, **options)

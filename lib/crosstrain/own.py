@@ -436,7 +436,7 @@ def guidance(
     known : Matrix, optional
         From `crosstrain.matrix.read`, of all rows (default: it is read).
     seed : int
-        Of the bootstraps.
+        Of the bootstrap of scores.
     """
     known = known or matrix.read(study, state, seed=seed)
     lines, has_gain = [], False
@@ -446,7 +446,7 @@ def guidance(
             others = " and ".join(other for other in added if other != block)
             lines.append(f"{block} alone is not stored; what follows has {others} in it, too")
         for base in _bases(study, row, architecture, known):
-            gains = _gains(known, row, base, architecture, SEEN_IN[block], seed)
+            gains = _gains(known, row, base, architecture, SEEN_IN[block])
             has_gain |= any(isinstance(gain, Contrast) for gain in gains.values())
             said = "; ".join(f"{IN_WORDS[q]}: {_words(q, gain)}" for q, gain in gains.items())
             lines.append(f"{_compared(study, row, base)} on {architecture}: {said}")
@@ -475,7 +475,7 @@ def guidance_table(
         rows = [row for block in SEEN_IN for row in _rows_with(study, block, architecture, known)]
         for row in dict.fromkeys(rows):
             for base in _bases(study, row, architecture, known):
-                gains = _gains(known, row, base, architecture, IN_WORDS, seed)
+                gains = _gains(known, row, base, architecture, IN_WORDS)
                 found[_compared(study, row, base), architecture] = {
                     IN_WORDS[quantity]: _words(quantity, gain) for quantity, gain in gains.items()
                 }
@@ -520,14 +520,12 @@ def _gains(
     base: str,
     architecture: str,
     quantities: Iterable[str],
-    seed: int,
 ) -> dict[str, Effect]:
     """Return the gain of a row over another in some quantities."""
     found = {}
     for quantity in quantities:
         better = matrix.QUANTITIES[quantity].better
-        options = {"better": better, "rng": np.random.default_rng(seed)}
-        gains = compare.gains(known[quantity], [(row, base)], [architecture], **options)
+        gains = compare.gains(known[quantity], [(row, base)], [architecture], better=better)
         found[quantity] = gains[row, base, architecture]
     return found
 

@@ -52,7 +52,7 @@ after: str = "classical+scan+molecules"  # against both
 simplest: str = "packed"  # no dynamics at all, for comparison
 window_kbar: float = 10.0  # pressures that a liquid may meet, for the error along the scans
 scans_drawn: int = 3  # how many scans are drawn as curves
-seed: int = 0  # of the bootstrap behind the gains
+seed: int = 0  # of the bootstrap behind the scores
 
 # %%
 figures.use_style()
@@ -406,9 +406,8 @@ better = {name: "higher" if name.startswith("lived") else "lower" for name in me
 # %%
 pairs = [(row, base) for row in (with_scan, with_molecules, after) for base in (before, control)]
 pairs.insert(0, (control, before))
-rng = np.random.default_rng(seed)
 gained = {
-    name: compare.gains(values, pairs, architectures, better=better[name], rng=rng)
+    name: compare.gains(values, pairs, architectures, better=better[name])
     for name, values in measured.items()
 }
 pd.concat({name: compare.table(gained[name], better[name], labels) for name in gained})

@@ -29,7 +29,6 @@
 
 # %%
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from crosstrain import compare, matrix
 from crosstrain.data import charts, figures, plots, summaries, views
@@ -41,7 +40,7 @@ from crosstrain.study import Study
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
 before: str = "classical"  # training set that the iteration starts from
 control: str = "classical+classical_more.100"  # more of the same, as many frames as a block adds
-seed: int = 0  # of the bootstrap behind the gains
+seed: int = 0  # of the bootstrap behind the scores
 
 # %%
 figures.use_style()
@@ -372,11 +371,8 @@ measured = {f"force on {test}": compare.cells(tested[test]) for test in tests}
 measured |= compare.of_matrix(held, state=main, test=tests[0])
 better = {name: "higher" if name.startswith("lived") else "lower" for name in measured}
 pairs = [(f"{before}+{block}", base) for block in makers for base in (before, control)]
-rng = np.random.default_rng(seed)
 gained = {
-    name: compare.gains(
-        values, [(control, before), *pairs], architectures, better=better[name], rng=rng
-    )
+    name: compare.gains(values, [(control, before), *pairs], architectures, better=better[name])
     for name, values in measured.items()
 }
 pd.concat({name: compare.table(gained[name], better[name], labels) for name in gained})
@@ -393,7 +389,7 @@ pd.concat({name: compare.table(gained[name], better[name], labels) for name in g
 # %%
 passed = {
     (block, labels[receiver]): compare.handed_on(
-        measured, better, f"{before}+{block}", control, maker=maker, receiver=receiver, rng=rng
+        measured, better, f"{before}+{block}", control, maker=maker, receiver=receiver
     )
     for block, maker in makers.items()
     for receiver in architectures

@@ -236,7 +236,7 @@ def comparable(found, quantity):
 
 values = comparable(cells, quantity)
 unit = f"{'logarithm of ' if measured.better == 'lower' else ''}{measured.label}"
-options = {"better": measured.better, "seed": seed, "confidence": confidence}
+options = {"better": measured.better, "confidence": confidence}
 gains = evidence.gains(values, rows, base, architectures, **options)
 differ = evidence.interactions(values, rows, base, ("mace", "deep_potential"), **options)
 plain = evidence.differences(values, rows, base, architectures, better=measured.better)
@@ -325,16 +325,9 @@ own_and_others = [intuition, iterated_control, *(row for row, *_ in pairs)]
 by_hand = [r for r in others if set(matrix.added_blocks(lab, r, base)) <= {"scan", "molecules"}]
 pairs += [(row, *pair) for row in by_hand for pair in permutations(architectures, 2)]
 against = {row: design.control_of(row) for row, *_ in pairs}
-bootstrap = {"better": measured.better, "confidence": confidence}
 efficiencies = {
     (row, against[row], maker, receiver): transfer.efficiency(
-        values,
-        row,
-        against[row],
-        maker=maker,
-        receiver=receiver,
-        rng=np.random.default_rng(seed),
-        **bootstrap,
+        values, row, against[row], maker=maker, receiver=receiver, **options
     )
     for row, maker, receiver in pairs
 }

@@ -486,7 +486,7 @@ unseen.rank_table(ranks)
 # liquids it would tell of these.
 
 # %%
-judged, passed = unseen.judge_models(lived, groups, margin=margin, seed=seed, **options)
+judged, passed = unseen.judge_models(lived, groups, margin=margin, **options)
 for label in labels.values():
     print(f"{label} pooled: {', '.join(passed.get(label, [])) or 'none'}")
 unseen.claim_table(judged)

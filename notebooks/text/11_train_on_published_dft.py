@@ -43,7 +43,6 @@ from crosstrain.study import DFT, DFT_LABELS, Study
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
 component: str = "total"  # force error that decides who wins: total, translation, rotation, ...
 confidence: float = 0.95  # of all intervals and verdicts
-seed: int = 0  # of the random choices behind intervals
 
 # %%
 figures.use_style()
@@ -259,13 +258,12 @@ lab.save(fig, "labels", component=component)
 
 # %%
 one, other = labels
-options = {"rng": np.random.default_rng(seed), "confidence": confidence}
 winners, findings = {}, {}
 for split in asked.splits:
     for kind in DFT_LABELS:
         pair = [tables[name, kind, split, None] for name in (one, other)]
         ratios = dft.log_ratios(*pair, component)
-        effect = dft.mean_effect(ratios, **options)
+        effect = dft.mean_effect(ratios, confidence=confidence)
         winners[split, kind] = dft.winner(effect, labels[one], labels[other])
         factor = f"error of {labels[one]} / {labels[other]} {np.exp(ratios.mean()):.2f}"
         print(f"{split}, {methods[kind]}: {factor}, winner {winners[split, kind]}")

@@ -182,11 +182,9 @@ def log_ratios(table: DataFrame, other: DataFrame, column: str) -> np.ndarray:
     return np.log(mine.to_numpy() / others.to_numpy())
 
 
-def mean_effect(
-    values: Sequence[float], *, rng: np.random.Generator, confidence: float = 0.95
-) -> Effect:
+def mean_effect(values: Sequence[float], *, confidence: float = 0.95) -> Effect:
     """Return the mean over blocks with its interval (Student's t), or why there is none."""
-    return attempt(contrast, [(1.0, values)], rng=rng, confidence=confidence)
+    return attempt(contrast, [(1.0, values)], confidence=confidence)
 
 
 def winner(effect: Effect, mine: str, other: str) -> str:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
 import pandas as pd
 
 from crosstrain.measure import transfer, verdicts
@@ -97,7 +96,6 @@ def gains(
     architectures: Sequence[str],
     *,
     better: Better,
-    seed: int,
     confidence: float = 0.95,
 ) -> dict[tuple[str, str], Effect]:
     """Return the gain of each row over the base by (row, architecture); the base has none.
@@ -106,8 +104,6 @@ def gains(
     ----------
     cells, rows, base, architectures, better, confidence
         As for `crosstrain.measure.transfer.gain`.
-    seed : int
-        Of the bootstrap.
     """
     return {
         (row, architecture): transfer.attempt(
@@ -116,7 +112,6 @@ def gains(
             row,
             base,
             architecture,
-            rng=np.random.default_rng(seed),
             better=better,
             confidence=confidence,
         )
@@ -133,14 +128,13 @@ def interactions(
     architectures: tuple[str, str],
     *,
     better: Better,
-    seed: int,
     confidence: float = 0.95,
 ) -> dict[str, Effect]:
     """Return by row how much more the first architecture gains over the base than the second.
 
     Parameters
     ----------
-    cells, rows, base, architectures, better, seed, confidence
+    cells, rows, base, architectures, better, confidence
         As for `gains`.
     """
     return {
@@ -150,7 +144,6 @@ def interactions(
             row,
             base,
             architectures,
-            rng=np.random.default_rng(seed),
             better=better,
             confidence=confidence,
         )
@@ -276,7 +269,6 @@ def claims(
     design: Design,
     *,
     better: Better,
-    seed: int,
     confidence: float = 0.95,
 ) -> list[Claim]:
     """Judge the paper's claims that the matrix can speak about.
@@ -292,13 +284,11 @@ def claims(
     design : Design
     better : str
         Whether more of the quantity is better.
-    seed : int
-        Of the bootstrap.
     confidence : float
         Of each verdict: where one effect among several is enough, their intervals are widened.
     """
     simpler, other, more = design.simpler, design.other, design.iterated_control
-    effect = partial(_effect, cells=cells, better=better, seed=seed)
+    effect = partial(_effect, cells=cells, better=better)
     types = [row for row in rows if row not in (design.base, design.control, more)]
     # the sign of a difference between architectures is free, so either may be the larger
     wide = verdicts.bonferroni(confidence, len(types))
@@ -338,7 +328,7 @@ def claims(
     }
     harder = {
         f"{design.base} by {architecture}": _harder(
-            *(each.get((design.base, architecture), ()) for each in errors), seed, confidence
+            *(each.get((design.base, architecture), ()) for each in errors), confidence
         )
         for architecture in (simpler, other)
     }
@@ -421,29 +411,20 @@ def claims_table(found: Sequence[Claim], labels: Mapping[str, str]) -> pd.DataFr
     return pd.DataFrame(rows)
 
 
-def _effect(function, *args, cells: Cells, better: Better, seed: int) -> Effect:
+def _effect(function, *args, cells: Cells, better: Better) -> Effect:
     """Call a function of `transfer`; the last argument is the confidence."""
     *rest, confidence = args
-    rng = np.random.default_rng(seed)
-    options = {"rng": rng, "better": better, "confidence": confidence}
-    return transfer.attempt(function, cells, *rest, **options)
+    return transfer.attempt(function, cells, *rest, better=better, confidence=confidence)
 
 
 def _magnitude(effect: Effect) -> Effect:
     """An effect without its sign: a difference of either sign is a difference."""
     if isinstance(effect, NotComparable) or effect.value >= 0:
         return effect
-    turned = {
-        "value": -effect.value,
-        "lower": -effect.upper,
-        "upper": -effect.lower,
-        "bootstrap_lower": -effect.bootstrap_upper,
-        "bootstrap_upper": -effect.bootstrap_lower,
-    }
-    return Contrast(**(vars(effect) | turned))
+    return replace(effect, value=-effect.value, lower=-effect.upper, upper=-effect.lower)
 
 
-def _harder(own: Sequence[Run], fixed: Sequence[Run], seed: int, confidence: float) -> Effect:
+def _harder(own: Sequence[Run], fixed: Sequence[Run], confidence: float) -> Effect:
     """Error on a model's own run minus that on the fixed set, over the seeds that have both."""
     runs = list(zip(own, fixed, strict=True))
     both = [a.value - b.value for a, b in runs if a.value is not None and b.value is not None]
@@ -451,6 +432,4 @@ def _harder(own: Sequence[Run], fixed: Sequence[Run], seed: int, confidence: flo
         reasons = [a.state.value for a, b in runs if a.value is None or b.value is None]
         cause = reasons[0] if reasons else "too few seeds" if runs else "not run"
         return NotComparable(f"{len(both)} seeds have both errors, allowed are at least 2", cause)
-    terms = [(1.0, both)]
-    rng = np.random.default_rng(seed)
-    return transfer.attempt(transfer.contrast, terms, rng=rng, confidence=confidence)
+    return transfer.attempt(transfer.contrast, [(1.0, both)], confidence=confidence)

@@ -566,7 +566,6 @@ def generalisation(
     survival: Mapping[str, Sequence[float]],
     *,
     margin: float,
-    rng: np.random.Generator,
     confidence: float = 0.95,
 ) -> Generalisation:
     r"""Judge the claim that stability is kept for other shapes and lost for other chemistry.
@@ -592,8 +591,6 @@ def generalisation(
         over the models of one architecture.
     margin : float
         Difference of survival that counts as none, in (0, 1).
-    rng : Generator
-        As for `crosstrain.measure.transfer.contrast`.
     confidence : float
 
     Raises
@@ -615,9 +612,9 @@ def generalisation(
     kept = lost = Finding(Verdict.UNDECIDED, CEILING)
     kept_by = lost_by = None
     if not _all_lived(known, chemistry):
-        lost, lost_by = _is_longer(known - margin, chemistry, rng, confidence)
+        lost, lost_by = _is_longer(known - margin, chemistry, confidence)
     if not _all_lived(known, shape, chemistry):
-        kept, kept_by = _is_longer(shape + margin, known, rng, confidence)
+        kept, kept_by = _is_longer(shape + margin, known, confidence)
     return Generalisation(means, kept, lost, all_hold([kept, lost]), kept_by, lost_by)
 
 
@@ -626,7 +623,6 @@ def judge_models(
     groups: Mapping[str, str],
     *,
     margin: float,
-    seed: int,
     confidence: float = 0.95,
 ) -> tuple[dict[tuple[str, str], Generalisation], dict[str, list[str]]]:
     """Judge the claim for the models of each training set, and for those sets together that pass.
@@ -642,8 +638,6 @@ def judge_models(
         The group of each molecule.
     margin, confidence : float
         As for `generalisation`.
-    seed : int
-        Of each verdict's generator.
 
     Returns
     -------
@@ -654,8 +648,8 @@ def judge_models(
     """
 
     def judge(runs: DataFrame) -> Generalisation:
-        rng, survival = np.random.default_rng(seed), _survival_by_group(runs, groups)
-        return generalisation(survival, margin=margin, rng=rng, confidence=confidence)
+        survival = _survival_by_group(runs, groups)
+        return generalisation(survival, margin=margin, confidence=confidence)
 
     keys = ["training set", "architecture"]
     judged = {key: judge(runs) for key, runs in lived.groupby(keys, sort=False)}
@@ -685,14 +679,11 @@ def _all_lived(*groups: NDArray[np.float64]) -> bool:
 
 
 def _is_longer(
-    one: NDArray[np.float64],
-    other: NDArray[np.float64],
-    rng: np.random.Generator,
-    confidence: float,
+    one: NDArray[np.float64], other: NDArray[np.float64], confidence: float
 ) -> tuple[Finding, Contrast | float | None]:
     """Return whether one lives longer than the other, and by how much."""
     try:
-        effect = contrast([(1.0, one), (-1.0, other)], rng=rng, confidence=confidence)
+        effect = contrast([(1.0, one), (-1.0, other)], confidence=confidence)
         return of_one(effect), effect
     except NotComparable as error:
         if error.cause != "no scatter":
