@@ -94,7 +94,7 @@ def tiny_profile() -> dict:
     for section in profiles.OF_THE_STUDY:
         values.pop(section, None)
     values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
-    values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.3}
+    values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.15}
     return values
 
 

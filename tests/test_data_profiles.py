@@ -86,6 +86,10 @@ def test_unknown_name_lists_what_there_is():
         ("dynamics", "relabelled_frames", 1, "dynamics.relabelled_frames"),
         ("liquid", "start_density_g_cm3", 0, "liquid.start_density_g_cm3"),
         ("liquid", "composition", {"EC": "some"}, "liquid.composition.EC"),
+        (
+            *("liquid", "rdf", {"pairs": ["O-H"], "r_max_A": 9, "n_bins": 10}),
+            r"liquid.rdf.r_max_A: 9.0; allowed is up to half the edge of the box .*, 4\.\d\d$",
+        ),
         ("liquid", "states", {"hot": {"temperature_K": -5, "pressure_bar": 1}}, "temperature_K"),
     ],
 )

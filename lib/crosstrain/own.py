@@ -16,6 +16,7 @@ import pandas as pd
 import yaml
 
 from crosstrain import compare, judge, matrix, paths
+from crosstrain.build.boxes import edge_A
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import intake, profiles, summaries
 from crosstrain.data.profiles import Block, Profile, State
@@ -219,9 +220,9 @@ def _liquid(
 ) -> dict[str, Any]:
     """The liquid, with radial distribution functions that fit its box as those of `base` do."""
     liquid = base.liquid
-    edge = _edge_A(composition, density_g_cm3)
+    edge = edge_A(composition, density_g_cm3)
     r_max = liquid.rdf.r_max_A * min(
-        1.0, edge / _edge_A(liquid.composition, liquid.start_density_g_cm3)
+        1.0, edge / edge_A(liquid.composition, liquid.start_density_g_cm3)
     )
     there = {a.GetSymbol() for name in composition for a in rdkit_molecule(name).GetAtoms()}
     pairs = [pair for pair in liquid.rdf.pairs if set(pair.split("-")) <= there]
@@ -240,16 +241,6 @@ def _liquid(
             "n_bins": liquid.rdf.n_bins,
         },
     }
-
-
-def _edge_A(composition: Mapping[str, int], density_g_cm3: float) -> float:
-    """Edge of the cube that holds some molecules at a density."""
-    from ase import units
-    from rdkit.Chem.Descriptors import MolWt
-
-    mass = sum(MolWt(rdkit_molecule(name)) * count for name, count in composition.items())
-    gram, cm = units.kg / 1e3, 1e8
-    return float(np.cbrt(mass / (density_g_cm3 * gram / cm**3)))
 
 
 def _brought(data: Path, keys: Mapping[str, str] | None, composition: Mapping[str, int]) -> Block:

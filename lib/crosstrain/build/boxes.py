@@ -17,12 +17,20 @@ from ase import Atoms, units
 from ase.neighborlist import neighbor_list
 from numpy.typing import NDArray
 
-from crosstrain.build.molecules import BOND_CUTOFFS_A, _check, conformers, intact, label
+from crosstrain.build.molecules import (
+    BOND_CUTOFFS_A,
+    _check,
+    conformers,
+    intact,
+    label,
+    rdkit_molecule,
+)
 
 __all__ = [
     "clashes",
     "composition_counts",
     "density_g_cm3",
+    "edge_A",
     "intact",
     "mixture",
     "ordered",
@@ -114,6 +122,14 @@ def composition_counts(composition: str) -> dict[str, int]:
 def density_g_cm3(atoms: Atoms) -> float:
     """Mass density of a periodic frame, g/cm³."""
     return float(atoms.get_masses().sum() / atoms.get_volume() * _AMU_PER_A3)
+
+
+def edge_A(counts: Mapping[str, int], density_g_cm3: float) -> float:
+    """Return the edge of the cube that some molecules, by name or SMILES, fill at a density."""
+    from rdkit.Chem.Descriptors import MolWt
+
+    mass_amu = sum(MolWt(rdkit_molecule(name)) * count for name, count in counts.items())
+    return float(np.cbrt(mass_amu * _AMU_PER_A3 / density_g_cm3))
 
 
 def _volume(atoms: Atoms, density: float) -> float:

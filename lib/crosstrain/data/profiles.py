@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from crosstrain import paths
+from crosstrain.build.boxes import edge_A
 from crosstrain.build.sets import options_of
 from crosstrain.data.reference import METHODS
 
@@ -177,7 +178,9 @@ class RadialDistributions(_Part):
     pairs: list[Annotated[str, Field(pattern="^[HCO]-[HCO]$")]] = Field(
         description="pairs of elements, for example O-H"
     )
-    r_max_A: float = Field(gt=0, description="at most half the smallest box")
+    r_max_A: float = Field(
+        gt=0, description="at most half the box, also where a run makes it denser than its start"
+    )
     n_bins: int = Field(ge=2)
 
 
@@ -451,6 +454,17 @@ class Profile(_Part):
         return self
 
     @model_validator(mode="after")
+    def _radial_distributions_fit_the_box(self) -> Profile:
+        liquid = self.liquid
+        half = edge_A(liquid.composition, liquid.start_density_g_cm3) / 2
+        if liquid.rdf.r_max_A > half:
+            raise ValueError(
+                f"liquid.rdf.r_max_A: {liquid.rdf.r_max_A}; allowed is up to half the edge of the "
+                f"box at start_density_g_cm3, {half:.2f}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _sets_are_known(self) -> Profile:
         sizes = {name: block.frames for name, block in self.blocks.items()} | self._iterated()
         for place, named in self._sets().items():
@@ -616,8 +630,10 @@ def _over(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 def first_fault(error: ValidationError) -> str:
     """Return the place, the fault and the value of the first of pydantic's errors, in a line."""
     first = error.errors()[0]
-    place = ".".join(map(str, first["loc"])) or "as a whole"
-    return f"{place}: {first['msg']} (found {error_value(first)})"
+    place, said = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+    if not place and first["type"] == "value_error":  # of settings beside each other: it names them
+        return said
+    return f"{place or 'as a whole'}: {said} (found {error_value(first)})"
 
 
 def error_value(error: Any) -> str:
