@@ -34,6 +34,8 @@ from crosstrain.run.engine import StepsFailed
 from crosstrain.run.store import LOCK, PROVENANCE, Step, Store, StoreError, sha256, upstream
 from crosstrain.study import Study
 
+pytestmark = pytest.mark.timeout(2700)  # the first test that runs waits for the whole campaign
+
 SMALL_MODEL = {
     "rcut": 3.0,
     "rcut_smth": 0.5,
@@ -229,7 +231,6 @@ def study(killed, tmp_path, monkeypatch) -> Study:
     return Study(str(profile), announce=False)
 
 
-@pytest.mark.timeout(2700)
 @pytest.mark.parametrize("kind", steps.KINDS)
 def test_sigkill_of_worker_and_driver_in_a_step_of_kind(killed, kind):
     _, folder, codes = killed
