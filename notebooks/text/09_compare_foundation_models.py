@@ -410,6 +410,26 @@ for tuned, way in product(tuned_ways, (way for way in learnt if way not in tuned
     print(f"{labels[tuned]} and {labels[way]}, on {test}: {said}")
 
 # %% [markdown]
+# How large must such a gain be to mean something? Of the bespoke models there are other seeds, so
+# this much the same error varies where nothing but the seed does:
+
+# %%
+seeds, n_sets = lab.profile.training.seeds, len(lab.profile.training.sets)
+for way in lab.profile.training.architectures:
+    every = [lab.model(way, *of) for of in product(lab.profile.training.sets, seeds)]
+    said = lab.each([lab.evaluated(model, lab.block(test)) for model in every], lab.predicted)
+    errors = [foundation.error_row(each, method)[foundation.INTER] for each in said.values()]
+    scatter = "not known, there is one seed"
+    if len(seeds) > 1:
+        variances = np.var(np.reshape(errors, (n_sets, len(seeds))), axis=1, ddof=1)
+        scatter = f"standard deviation {np.sqrt(variances.mean()):.1f} percentage points"
+    print(f"{labels[way]}, seeds of one set, on {test}: {scatter} (mean over {n_sets} sets)")
+
+# %% [markdown]
+# A gain is the difference of two trainings and scatters by $\sqrt 2$ times as much. How much
+# fine-tuning scatters is not known: all start from the same weights, so it may well be less.
+
+# %% [markdown]
 # ## What we found
 #
 # The paper's abstract [5] says that system-specific data are usually needed. Our rule: a published
