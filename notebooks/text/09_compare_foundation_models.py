@@ -426,7 +426,7 @@ for way in lab.profile.training.architectures:
     print(f"{labels[way]}, seeds of one set, on {test}: {scatter} (mean over {n_sets} sets)")
 
 # %% [markdown]
-# A gain is the difference of two trainings and scatters by $\sqrt 2$ times as much. How much
+# A gain is the difference of two trainings and scatters by $\sqrt{2}$ times as much. How much
 # fine-tuning scatters is not known: all start from the same weights, so it may well be less.
 
 # %% [markdown]
