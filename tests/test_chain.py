@@ -23,7 +23,7 @@ def work_tree() -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)  # against hanging; a slow core takes half of it
+@pytest.mark.timeout(3600)  # against hanging; 40 minutes of one slow core
 def test_the_smoke_profile_from_an_empty_store(crosstrain, tmp_path):
     environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
     before = work_tree()
