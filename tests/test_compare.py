@@ -23,8 +23,7 @@ def points(**values: list[float]) -> dict:
 
 
 def gain(found, better, row="new", base="old"):
-    options = {"better": better}
-    return compare.gains(found, [(row, base)], ["mace"], **options)[row, base, "mace"]
+    return compare.gains(found, [(row, base)], ["mace"], better=better)[row, base, "mace"]
 
 
 def test_points_are_grouped_and_a_model_that_was_not_run_has_none():
@@ -190,9 +189,8 @@ def test_a_density_is_said_with_its_side_and_its_doubt():
 
 def test_contradictions_are_the_clear_harms_and_then_what_leans_so():
     found = points(old=[80.0, 82.0, 84.0], bad=[160.0, 165.0, 170.0], vague=[60.0, 90.0, 120.0])
-    options = {"better": "lower"}
     pairs = [("bad", "old"), ("vague", "old"), ("lost", "old")]
-    gained = {"force": compare.gains(found, pairs, ["mace"], **options)}
+    gained = {"force": compare.gains(found, pairs, ["mace"], better="lower")}
     labels, better = {"mace": "MACE"}, {"force": "lower"}
     harm, lean, total = compare.contradictions(gained, better, labels)
     assert harm.startswith("contradicts the claim: force, MACE, bad over old: error × 2")
@@ -235,8 +233,8 @@ def test_values_of_models_that_ended_early_say_so():
 
 
 def test_table_has_a_row_for_each_pair_and_a_column_for_each_architecture():
-    options = {"better": "lower"}
-    gained = compare.gains(points(a=[1, 2], b=[1, 2]), [("a", "b"), ("c", "b")], BOTH, **options)
+    found, pairs = points(a=[1, 2], b=[1, 2]), [("a", "b"), ("c", "b")]
+    gained = compare.gains(found, pairs, BOTH, better="lower")
     table = compare.table(gained, "lower", {"mace": "MACE", "deep_potential": "DP"})
     assert list(table.index) == [("a", "b"), ("c", "b")]
     assert list(table.columns) == ["DP", "MACE"]

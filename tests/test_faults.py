@@ -680,10 +680,18 @@ def check_two_labels_and_a_failure(out: Path, known: list[Atoms]) -> None:
         np.testing.assert_allclose(frame.info[fr.STRESS], same.info[fr.STRESS], atol=1e-8)
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [("deep_potential", {"start_lr": 1e30, "stop_lr": 1e29}), ("mace", {"lr": 1e30})],
-)
+WILD = {"deep_potential": {"start_lr": 1e30, "stop_lr": 1e29}, "mace": {"lr": 1e30}}
+
+
+def test_a_diverged_deep_potential_leaves_no_model(tmp_path):
+    """Nor does its own module; mace-torch does not tell, the study has to."""
+    done = train("deep_potential", tmp_path, **WILD["deep_potential"])
+    assert done.returncode == 1
+    assert "TrainingError" in done.stderr.splitlines()[-1]
+    assert not (tmp_path / protocol.architecture("deep_potential").MODEL_FILE).exists()
+
+
+@pytest.mark.parametrize(("name", "values"), WILD.items())
 def test_a_training_that_diverges_is_told_and_stores_nothing(study, name, values):
     model = study.trained(name, MODELS[name] | values, "water", 1)
     reader = study.evaluated(model, study.block("water"))
