@@ -79,11 +79,14 @@ def test_models_that_were_not_run_are_rows_without_numbers():
 
 def test_a_figure_names_what_is_not_in_it():
     fig, _ = plt.subplots(figsize=(12, 4))
-    foundation.footnote(fig, {"mace_off23": "a long reason", "mace_mp_0": "another"})
-    missing = "mace_off23; mace_mp_0: not run, see the table of the models"
+    why = "not run: weights not found"
+    foundation.footnote(fig, {"mace_off23": why, "mace_mp_0": why})
+    missing = f"mace_off23; mace_mp_0: {why}, see the table of the models"
     assert fig.get_supxlabel() == f"{foundation.MIXED}\n{missing}"
-    foundation.footnote(fig, ["gap"], starred=False)
-    assert fig.get_supxlabel() == "gap: not run, see the table of the models"
+    foundation.footnote(fig, {"gap": "not run", "mace_off23": why}, starred=False)
+    each = ("gap: not run", f"mace_off23: {why}")
+    said = "\n".join(f"{one}, see the table of the models" for one in each)
+    assert fig.get_supxlabel() == said
     foundation.footnote(fig, {})
     assert fig.get_supxlabel() == foundation.MIXED
     plt.close(fig)
@@ -92,7 +95,7 @@ def test_a_figure_names_what_is_not_in_it():
 @pytest.mark.parametrize("width_in", [4, 6.4, 14])
 def test_a_footnote_is_not_clipped(width_in):
     fig, _ = plt.subplots(figsize=(width_in, 4))
-    foundation.footnote(fig, [f"a_published_model_{n}" for n in range(9)])
+    foundation.footnote(fig, {f"a_published_model_{n}": "not run" for n in range(9)})
     reach = fig._supxlabel.get_window_extent(fig.canvas.get_renderer())
     assert reach.x0 >= 0 and reach.x1 <= fig.bbox.width
     plt.close(fig)

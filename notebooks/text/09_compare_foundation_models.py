@@ -68,7 +68,7 @@ published = {name: step for name, step in found.items() if step.kind == "pretrai
 bespoke = {step.name: step for step in lab.bespoke_models()}
 models = found | bespoke
 trained_on = {n: set_of(n) for n, s in models.items() if s.kind == "train"}
-not_run = dict.fromkeys(reasons, foundation.NOT_RUN)
+not_run = {name: why.partition(" (")[0] for name, why in reasons.items()}  # how to help: below
 absent = {name: word for name, word in not_run.items() if name in lab.profile.foundation.models}
 untuned = {name: word for name, word in not_run.items() if name not in absent}
 

@@ -133,20 +133,21 @@ def seconds_per_step(
     return found["step"].at(atoms) if "step" in found else float("nan")
 
 
-def footnote(fig: Figure, not_run: Iterable[str], *, starred: bool = True) -> None:
+def footnote(fig: Figure, not_run: Mapping[str, str], *, starred: bool = True) -> None:
     """Say below a figure what a star means, and which models are not in it.
 
     Parameters
     ----------
     fig : Figure
-    not_run : iterable of str
-        Names; the reasons stand in the table of the models.
+    not_run : mapping of str to str
+        Why, by name; what helps stands in the table of the models.
     starred : bool
         Whether the figure has names with a star.
     """
     texts = [MIXED] if starred else []
-    if names := "; ".join(not_run):
-        texts.append(f"{names}: not run, see the table of the models")
+    for reason in dict.fromkeys(not_run.values()):
+        names = "; ".join(name for name, why in not_run.items() if why == reason)
+        texts.append(f"{names}: {reason}, see the table of the models")
     width = int(12 * fig.get_figwidth())  # letters, at this size of the font
     lines = [line for text in texts for line in wrap(text, width)]
     fig.supxlabel("\n".join(lines), fontsize=9)
