@@ -139,6 +139,19 @@ def test_a_third_architecture_takes_the_main_rows():
 # --- frames of one's own ----------------------------------------------------------------------
 
 
+def test_the_reference_liquid_is_sampled_as_that_of_the_base():
+    laptop = profiles.load("laptop")
+    profile = made(base="laptop")
+    (state,) = profile.liquid.states.values()
+    known = laptop.liquid.states["hot"]
+    assert (state.replicas, state.reference_models) == (known.replicas, known.reference_models)
+    study = Study(profile, announce=False)
+    sampled = {step.name for step in study.reference(own.STATE).inputs.values()}
+    for name in known.reference_models:
+        assert any(step.startswith(f"{name}-{own.STATE}-r") for step in sampled), (name, sampled)
+    assert made().foundation is None  # `smoke` has no such models
+
+
 def test_frames_of_ones_own_are_labelled_anew(tmp_path):
     profile = made(composition={"EC": 1, "EMC": 1}, data=FRAMES)
     assert profile.training.sets == ["classical+own"]
@@ -156,6 +169,21 @@ def test_frames_of_ones_own_are_labelled_anew(tmp_path):
         assert fr.ENERGY not in frame.info
         assert fr.FORCES not in frame.arrays
     assert study.model("mace", "classical+own", 1).estimate_s > 0
+
+
+def test_frames_of_ones_own_need_no_labels(tmp_path):
+    frames = fr.read(FRAMES)
+    for frame in frames:
+        del frame.info[fr.ENERGY]
+        frame.arrays[fr.FORCES] *= np.nan
+    fr.write(file := tmp_path / "bare.extxyz", frames)
+    profile = made(composition={"EC": 1, "EMC": 1}, data=file)
+    (tmp_path / "out").mkdir()
+    build = Study(profile, announce=False).block("own").inputs["part000"].inputs["frames"]
+    steps.KINDS["build"].function(build.params, {}, tmp_path / "out", tmp_path)
+    for frame, given in zip(fr.read(tmp_path / "out" / steps.FRAMES), frames, strict=False):
+        assert np.array_equal(frame.positions, given.positions)
+        assert fr.FORCES not in frame.arrays
 
 
 def test_an_unsound_file_is_refused_and_a_changed_one_too(tmp_path):
@@ -180,7 +208,23 @@ def put(study, step, file, value):
         (out / file).write_text(json.dumps(value))
 
 
-def put_runs(study, runs, density=NO_MODEL_AGREES, sets="classical"):
+def put_visit(study, visit, factor):
+    """Relabelled frames of a run, and forces that are `factor` times those of the labels."""
+    frames = [frame for frame in fr.read(FRAMES) if frame.pbc.all()][:3]
+    labels = visit.inputs["frames"]
+    if not study.has(labels):
+        with study.store.lock(labels), study.store.publish(labels, {}) as out:
+            fr.write(out / steps.FRAMES, frames)
+    with study.store.lock(visit), study.store.publish(visit, {}) as out:
+        np.savez(
+            out / "predictions.npz",
+            energy_eV=[frame.info[fr.ENERGY] for frame in frames],
+            forces_eV_A=factor * np.concatenate([frame.arrays[fr.FORCES] for frame in frames]),
+            stress_eV_A3=[frame.info[fr.STRESS] for frame in frames],
+        )
+
+
+def put_runs(study, runs, density=NO_MODEL_AGREES, sets="classical", factor=1.1):
     """Runs of each architecture (density, or the reason of an early end), and the reference."""
     for architecture, seen in runs.items():
         whole = isinstance(seen, float)
@@ -194,8 +238,10 @@ def put_runs(study, runs, density=NO_MODEL_AGREES, sets="classical"):
                 "n_effective": 9,
             },
         }
-        liquid = study.liquid(study.model(architecture, sets, 1), own.STATE, 1)
+        model = study.model(architecture, sets, 1)
+        liquid = study.liquid(model, own.STATE, 1)
         put(study, study.observed(liquid), "observed.json", record)
+        put_visit(study, study.evaluated(model, study.relabelled(liquid)), factor)
     reference = {"observables": {"density": density} if density else {}, "r_A": []}
     put(study, study.reference(own.STATE), "reference.json", reference)
 
@@ -245,11 +291,40 @@ def test_what_is_in_the_set_already_did_not_help(study):
     assert found["mace-classical+scan-s1"].block == own.ITERATED
 
 
-def test_what_most_models_lack_comes_first():
-    scan, molecules = own.Lack("scan", ""), own.Lack("molecules", "")
-    assert own.most_wanted({"a": scan, "b": scan, "c": molecules}) == "scan"
-    assert own.most_wanted({"a": scan, "b": molecules}) == "molecules"
-    assert own.most_wanted({}) is None
+@pytest.mark.parametrize(("factor", "is_lost"), [(1.9, False), (2.1, True), (-0.1, True)])
+def test_forces_that_are_no_better_than_none_are_a_lack(study, factor, is_lost):
+    put_runs(study, {"mace": 0.9, "deep_potential": 0.9}, TRUSTED, factor=factor)
+    found = own.lacks(study, "classical")
+    assert set(found) == (
+        {"mace-classical-s1", "deep_potential-classical-s1"} if is_lost else set()
+    )
+    for lack in found.values():
+        assert lack.block == own.ITERATED
+        assert lack.why == "force between molecules 110 % wrong on frames of its own run"
+
+
+@pytest.mark.parametrize(
+    ("runs", "wanted"),
+    [
+        ({"mace": "boil-off", "deep_potential": "collapse"}, "scan"),
+        ({"mace": "boil-off", "deep_potential": "bond broken"}, "molecules"),
+        ({"mace": 0.9, "deep_potential": 0.9}, None),
+    ],
+)
+def test_what_most_models_lack_is_added_and_what_keeps_them_whole_first(study, runs, wanted):
+    put_runs(study, runs, TRUSTED)
+    assert own.to_add(study, "classical") == wanted
+
+
+def test_what_was_added_is_not_added_again(study, monkeypatch):
+    monkeypatch.setattr(Study, "fill", lambda *_: 0)
+    monkeypatch.setattr(Study, "has", lambda *_: True)
+    profile = own.with_block(study.profile, own.ITERATED)
+    own.write(profile, own.path_of("mine"))
+    monkeypatch.setattr(own, "lacks", lambda *_: {"a": own.Lack(own.ITERATED, "still wrong")})
+    assert own.to_add(Study(profile, announce=False), profile.training.sets[-1]) is None
+    with pytest.raises(ValueError, match="mine lacks nothing that is known of and not in its set"):
+        __main__._improve(Namespace(name="mine", add=None))
 
 
 def test_blocks_are_added_to_the_last_set():

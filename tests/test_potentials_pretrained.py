@@ -16,6 +16,7 @@ from crosstrain.build.boxes import whole
 from crosstrain.data import frames as fr
 from crosstrain.potentials import chgnet, mace, mace_foundation, protocol, so3lr
 from crosstrain.potentials.protocol import TrainingError, WeightsNotFound
+from crosstrain.study import Study
 
 DATA = Path(__file__).parent / "data"
 ATOM_ENERGIES = json.loads((DATA / "energies_eV.json").read_text())
@@ -210,8 +211,16 @@ def test_a_file_that_only_has_the_published_name_is_refused(weights, name):
     assert re.fullmatch("[0-9a-f]{64}", model.sha256)
     for file in (mace_foundation.MP_SMALL, mace_foundation.OFF_SMALL):
         (weights / file).write_text("an error page")
-    with pytest.raises(ValueError, match=rf"\.model, have SHA-256 .*; expected is {model.sha256}"):
+    said = rf"\.model, have SHA-256 .*; expected is {model.sha256}: get the file again"
+    with pytest.raises(protocol.WeightsNotFound, match=said):
         protocol.checked_weights(model)
+    study = Study("smoke", announce=False)
+    assert study.reference("hot")  # what does not need them goes on
+    if name in study.profile.foundation.models:
+        found, lacking = study.foundation_models()
+        assert name not in found
+        assert "get the file again" in lacking[name]
+        assert any(line.startswith(f"{name}: not run: ") for line in study.left_out())
 
 
 def test_the_step_of_a_published_model_records_what_it_is(tmp_path):
@@ -390,6 +399,20 @@ def test_mace_replays_other_frames_in_a_second_head(weights, stand_ins, small_ma
     values = TUNING | {"replay_file": "replay.extxyz", "replay_labels": "model"}
     model = tune(mace_foundation, tmp_path / "replayed", values=values)
     check_tuned(tmp_path / "replayed", model, mace_foundation.Settings(**values))
+
+
+def test_replayed_frames_are_in_the_budget(weights):
+    fr.write(weights / "replay.extxyz", frames()[:8])
+    n_replayed, values = 8, {"batch_size": 1}
+    alone = mace_foundation.Settings(**values)
+    replayed = mace_foundation.Settings(replay_file="replay.extxyz", **values)
+    assert mace_foundation.sized(alone, 120, 4).max_num_epochs == 30
+    assert mace_foundation.sized(replayed, 120, 4).max_num_epochs == 10  # 4 + 8 frames in each
+    assert mace_foundation.samples(replayed, 4) == replayed.max_num_epochs * (4 + n_replayed)
+    with (weights / "replay.extxyz").open("a") as file:
+        file.write("1\n\nH 0 0 0\n" * 32)
+    # 40 for each 1: mace-torch repeats that 0.1 * 40 times more
+    assert mace_foundation.samples(replayed, 1) == replayed.max_num_epochs * (1 + 4 + 40)
 
 
 def test_mace_is_asked_for_a_second_head_only_with_frames_to_replay(weights):

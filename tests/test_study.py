@@ -474,8 +474,11 @@ def test_the_hash_of_replayed_frames_is_in_the_key(no_weights, monkeypatch, tmp_
     found, not_run = Study("paper").foundation_models()
     assert "mace_off23-classical-s1" in found
     assert "frames to replay not found" in not_run["mace_off23_replay, fine-tuned"]
+    (tmp_path / "replay.extxyz").write_text("an error page")
+    _, not_run = Study("paper").foundation_models()
+    assert "replay.extxyz is no extended XYZ file" in not_run["mace_off23_replay, fine-tuned"]
     keys = set()
-    for content in (b"one", b"other"):
+    for content in (b"1\n\nH 0 0 0\n", b"1\n\nC 0 0 0\n"):
         (tmp_path / "replay.extxyz").write_bytes(content)
         step = Study("paper").fine_tuned("mace_off23_replay", "classical")
         sha256 = hashlib.sha256(content).hexdigest()

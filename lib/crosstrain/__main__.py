@@ -121,7 +121,6 @@ def _parser() -> argparse.ArgumentParser:
         "--architecture", action="append", default=[], help="may be given again (the profile's)"
     )
     new.add_argument("--data", type=Path, help="an extxyz of your own, to train on its frames too")
-    new.add_argument("--key", action="append", default=[], metavar="LABEL=NAME", help="of --data")
     improve = command(
         "improve", _improve, "add what a liquid of your own lacks, and score again", profile=False
     )
@@ -142,7 +141,7 @@ def _plan(options: argparse.Namespace) -> int:
         raise ValueError(f"--gpu-cores {options.gpu_cores:g}; allowed are values above 0")
     study = Study(options.profile)
     study.use_engine(workers=options.workers)
-    print("\n".join(outlook.lines(study, options.gpu_cores)))
+    print("\n".join([*outlook.lines(study, options.gpu_cores), *study.left_out()]))
     return 0
 
 
@@ -159,12 +158,11 @@ def _study(options: argparse.Namespace) -> int:
     if options.dry_run:
         asked = outlook.part(study, steps) if options.only else outlook.lines(study)
         warning = engine.without_gpu(study.store.to_compute(steps), study.profile.compute)
-        print("\n".join([*asked, *study.places(), *warning]))
+        print("\n".join([*asked, *study.left_out(), *study.places(), *warning]))
         return 0
     done = study.fill(steps)
     print(f"{done} steps computed; {len(steps)} results are up to date")
-    for line in study.costs():
-        print(line)
+    print("\n".join([*study.left_out(), *study.costs()]))
     return 0
 
 
@@ -384,7 +382,6 @@ def _new(options: argparse.Namespace) -> int:
         base=profiles.load(options.profile),
         architectures=options.architecture,
         data=options.data,
-        keys=_keys(options.key),
     )
     if path.exists() and own.load(options.name) != profile:
         raise ValueError(f"{path} is of another liquid, or improved: choose another name")
@@ -404,10 +401,11 @@ def _improve(options: argparse.Namespace) -> int:
         if len(profile.training.sets) > 1 and not all(map(study.has, needed)):
             return _judged(options.name)  # what was interrupted goes on, and nothing is added
         study.fill(needed)
-        block = own.most_wanted(own.lacks(study, profile.training.sets[-1]))
+        block = own.to_add(study, profile.training.sets[-1])
         if block is None:
             raise ValueError(
-                f"{options.name} lacks nothing that is known of; --add says what to add"
+                f"{options.name} lacks nothing that is known of and not in its set; --add says "
+                "what to add"
             )
     if options.add is None or not own.was_added(profile, block):
         own.write(own.with_block(profile, block), own.path_of(options.name))

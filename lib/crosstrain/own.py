@@ -19,12 +19,15 @@ from crosstrain import compare, judge, matrix, paths
 from crosstrain.build.boxes import edge_A
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import intake, profiles, summaries
+from crosstrain.data.foundation import INTER
 from crosstrain.data.profiles import Block, Profile, State
 from crosstrain.measure.reweighting import MIN_EFFECTIVE
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.measure.transfer import Contrast, Effect
 from crosstrain.paths import sha256, write_atomically
+from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, upstream
+from crosstrain.simulate.dynamics import DENSITY_LIMITS_G_CM3
 from crosstrain.study import Study
 
 STATE = "own"
@@ -43,6 +46,8 @@ CURES = {
     "boil-off": "scan",
     "collapse": "scan",
 }
+# Forces between molecules that are this far off are no better than none.
+LOST_PERCENT = 100.0
 # Where the study would show what a block is worth, the quantity that it is made for first.
 SEEN_IN = {
     "scan": ("density_deviation", "own_error"),
@@ -85,12 +90,12 @@ def profile_for(
     base: Profile,
     architectures: Sequence[str] = (),
     data: Path | None = None,
-    keys: Mapping[str, str] | None = None,
 ) -> Profile:
     """Return the profile of a liquid of one's own, with the sizes of another profile.
 
     Ranges of density are those of `base`, moved in proportion to the density of its liquid; ranges
-    of temperature are widened to hold the one asked for.
+    of temperature are widened to hold the one asked for. Replicas, and the models that sample the
+    reference liquid, are as in the first state of `base`.
 
     Parameters
     ----------
@@ -109,30 +114,34 @@ def profile_for(
     data : Path, optional
         An extended XYZ file of one's own, examined as `crosstrain.data.intake` does; its frames
         join the first training set and are labelled by the reference method as all others are.
-    keys : mapping, optional
-        Of its labels, as for `crosstrain.data.intake.examine`.
+        Labels that they bring are not read.
 
     Raises
     ------
     ValueError
         If a molecule is not supported, a number out of range, or the file not sound.
+    WeightsNotFound
+        If an architecture starts from published weights that are not here.
     """
     if not name.replace("_", "").isalnum():
         raise ValueError(f"name {name!r}; allowed are letters, digits and _")
     if not composition or min(composition.values()) < 1:
         raise ValueError(f"composition {dict(composition)}; allowed are 1 or more of each molecule")
-    if not 0 < density_g_cm3 < np.inf or not 0 < temperature_K < np.inf:
+    least, most = DENSITY_LIMITS_G_CM3
+    if not least <= density_g_cm3 <= most:
         raise ValueError(
-            f"density_g_cm3 {density_g_cm3:g}, temperature_K {temperature_K:g}; "
-            "allowed are finite values above 0"
+            f"density_g_cm3 {density_g_cm3:g}; allowed are {least:g} to {most:g}, what "
+            "dynamics takes for a liquid"
         )
+    if not 0 < temperature_K < np.inf:
+        raise ValueError(f"temperature_K {temperature_K:g}; allowed are finite values above 0")
     _check_base(base)
     factor = density_g_cm3 / base.liquid.start_density_g_cm3
     boxes = training_boxes(composition)
     blocks = {block: _adapted(base.blocks[block], boxes, factor, temperature_K) for block in BLOCKS}
     first = FIRST
     if data is not None:
-        blocks[OWN] = _brought(data, keys, composition)
+        blocks[OWN] = _brought(data, composition)
         first = f"{FIRST}+{OWN}"
     known = base.training.architectures
     chosen = {a: known.get(a, {}) for a in (architectures or known)}
@@ -150,6 +159,7 @@ def profile_for(
     values["reference"].pop("stand_in_every", None)
     for section in profiles.OF_THE_STUDY:
         values.pop(section, None)
+    values |= _reference_models(base)
     if base.iteration:
         makers = {maker: block for block, maker in base.iteration.blocks.items()}
         values["iteration"] = _ranges(values["iteration"], factor, temperature_K) | {
@@ -157,7 +167,11 @@ def profile_for(
             "start": FIRST,
             "blocks": {makers.get(a, f"{a}_{ITERATED}"): a for a in chosen},
         }
-    return Profile.model_validate(values)
+    profile = Profile.model_validate(values)
+    for architecture, settings in profile.training.architectures.items():
+        if base_model := getattr(potentials.settings(architecture, settings), "base", ""):
+            potentials.checked_weights(potentials.published(base_model))
+    return profile
 
 
 def _check_base(base: Profile) -> None:
@@ -211,6 +225,22 @@ def _ranges(values: Mapping[str, Any], factor: float, temperature_K: float) -> d
     return moved
 
 
+def _reference_models(base: Profile) -> dict[str, Any]:
+    """What samples the reference liquid of `base`, to be fine-tuned on frames of one's own."""
+    named = _first_state(base).reference_models
+    if not named or base.foundation is None or base.foundation.fine_tuning is None:
+        return {}
+    tuning = base.foundation.fine_tuning.model_dump(exclude_none=True)
+    sampling = {name.partition("-")[0] for name in named}
+    variants = {name: about for name, about in tuning["variants"].items() if name in sampling}
+    tuning |= {"variants": variants, "sets": [], "states": [STATE]}
+    return {"foundation": {"models": {}, "fine_tuning": tuning}}
+
+
+def _first_state(base: Profile) -> State:
+    return next(iter(base.liquid.states.values()))
+
+
 def _liquid(
     base: Profile,
     composition: Mapping[str, int],
@@ -229,9 +259,12 @@ def _liquid(
     return {
         "composition": dict(composition),
         "states": {
-            STATE: State(temperature_K=temperature_K, pressure_bar=pressure_bar).model_dump(
-                exclude_none=True
-            )
+            STATE: State(
+                temperature_K=temperature_K,
+                pressure_bar=pressure_bar,
+                replicas=_first_state(base).replicas,
+                reference_models=_first_state(base).reference_models,
+            ).model_dump(exclude_none=True)
         },
         "start_density_g_cm3": density_g_cm3,
         "start_ps": liquid.start_ps,
@@ -243,14 +276,13 @@ def _liquid(
     }
 
 
-def _brought(data: Path, keys: Mapping[str, str] | None, composition: Mapping[str, int]) -> Block:
+def _brought(data: Path, composition: Mapping[str, int]) -> Block:
     options = {
         "file": str(data.resolve()),
         "sha256": sha256(data),
-        "keys": dict(keys or {}),
         "molecules": sorted(composition),
     }
-    frames = intake.read(data, keys=keys, molecules=options["molecules"]).frames
+    frames = intake.read(data, molecules=options["molecules"], labelled=False).frames
     options["atoms_per_frame"] = round(float(np.mean([len(frame) for frame in frames])), 1)
     return Block(kind=OWN, frames=len(frames), seed=0, options=options)
 
@@ -322,7 +354,8 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
 
     A run that ended early tells by its reason. A density further than `tolerance` (g/cm³) and two
     standard errors from the reference, or without a trusted one from that of another model of the
-    set, asks for scans. What is in the training set already did not help: then iterate.
+    set, asks for scans. What is in the training set already did not help: then iterate. So does a
+    run that shows neither, if the forces between molecules are no better than none on its frames.
 
     Parameters
     ----------
@@ -332,12 +365,10 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
     tolerance : float
     """
     (state,) = study.profile.liquid.states
-    models = study.models([sets])
+    runs_of = {model: study.liquids(model, state) for model in study.models([sets])}
     observed = {
-        model.name: [
-            study.read(study.observed(run), "observed.json") for run in study.liquids(model, state)
-        ]
-        for model in models
+        model.name: [study.read(study.observed(run), "observed.json") for run in runs]
+        for model, runs in runs_of.items()
     }
     densities = {name: judge.mean_density(runs) for name, runs in observed.items()}
     reference = study.read(study.reference(state), "reference.json")
@@ -345,7 +376,8 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
     if not summaries.why_not(reference, "density"):
         truth = reference["observables"]["density"]
     found = {}
-    for name, runs in observed.items():
+    for model, liquids in runs_of.items():
+        name, runs = model.name, observed[model.name]
         ended = next((run for run in runs if run["status"] != "completed"), None)
         others = {other: d for other, d in densities.items() if other != name and d}
         others = {o: d for o, d in others.items() if _lived(observed[o])}
@@ -360,9 +392,31 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
             )
         if lack and lack.block in study.blocks_of(sets):
             lack = Lack(ITERATED, f"{lack.why}, with {lack.block} in the set")
-        if lack:
+        if lack := lack or _lost(study, model, liquids):
             found[name] = lack
     return found
+
+
+def _lost(study: Study, model: Step, runs: Iterable[Step]) -> Lack | None:
+    """Forces between molecules that are no better than none, on frames of a model's own runs."""
+    for run in runs:
+        said = study.predicted(study.evaluated(model, study.relabelled(run)))
+        percent = summaries.model_errors(said["frames"], said).get(INTER, 0.0)
+        if percent >= LOST_PERCENT:
+            why = f"force between molecules {percent:.0f} % wrong on frames of its own run"
+            return Lack(ITERATED, why)
+    return None
+
+
+def to_add(study: Study, sets: str) -> str | None:
+    """Return the block that most models of a training set lack and that was not added yet.
+
+    What keeps molecules whole comes first.
+    """
+    wanted = [lack.block for lack in lacks(study, sets).values()]
+    wanted = [block for block in wanted if not was_added(study.profile, block)]
+    ranked = sorted(SEEN_IN, key=lambda block: (-wanted.count(block), block != "molecules"))
+    return ranked[0] if wanted else None
 
 
 def _lived(runs: Sequence[Mapping[str, Any]]) -> bool:
@@ -577,7 +631,8 @@ def advice(
     (own_state,) = study.profile.liquid.states
     reference = study.read(study.reference(own_state), "reference.json")
     if why := summaries.why_not(reference, "density"):
-        said.append(f"densities are compared between the models only; of the reference: {why}")
+        between = "between the models only" if len(study.models([sets])) > 1 else "with nothing"
+        said.append(f"densities are compared {between}; of the reference: {why}")
         replicas = study.profile.liquid.states[own_state].replicas
         n_frames = len(replicas) * study.profile.dynamics.relabelled_frames
         if n_frames < MIN_EFFECTIVE:
@@ -607,13 +662,6 @@ def in_a_line(thing: Any) -> str:
     if callable(thing):
         return (inspect.getdoc(thing) or "").partition("\n")[0]
     return repr(thing)
-
-
-def most_wanted(found: Mapping[str, Lack]) -> str | None:
-    """Return the block that most models lack; what keeps molecules whole comes first."""
-    wanted = [lack.block for lack in found.values()]
-    ranked = sorted(SEEN_IN, key=lambda block: (-wanted.count(block), block != "molecules"))
-    return ranked[0] if wanted else None
 
 
 def load(name: str) -> Profile:

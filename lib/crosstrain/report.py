@@ -166,10 +166,13 @@ def _errors(study: Study, model: Step, said: Mapping[str, Any]) -> dict[str, Est
 
 
 def _theory(study: Study, model: Step) -> str:
-    """A warning if a pretrained model is of another level of theory than the labels, else ''."""
+    """A warning if a model is of another level of theory than the labels, or may be, else ''."""
+    labels = study.profile.reference.method
+    if model.kind == "given":
+        return f"of the model not known, of the labels {labels}"
     if model.kind != "pretrained":
         return ""
-    return foundation.theory_note(study.level_of_theory(model), study.profile.reference.method)
+    return foundation.theory_note(study.level_of_theory(model), labels)
 
 
 def _diffusion(seen: Mapping[str, Any]) -> list[str]:

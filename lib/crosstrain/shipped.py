@@ -27,6 +27,7 @@ UNITS = {
     "energies_eV.json": "eV",
     "failures.json": "none",
     "label_cost.json": "s",
+    "labels.npz": LABELS,
     "observed.json": "g/cm³, Å, ps",
     "predictions.npz": LABELS,
     "reference.json": "g/cm³, Å, K",

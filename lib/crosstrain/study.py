@@ -217,18 +217,34 @@ class Study(Plan):
     def sets(self) -> list[Step]:
         """All labelled blocks and test sets, and what labels cost."""
         blocks = [self.block(name) for name in (*self.profile.blocks, *self.profile.tests)]
-        stand_in = self.stand_in()
-        compared = self._at_hand([stand_in], DFT) if stand_in else []
+        compared = self._at_hand(self._stand_in(), DFT)
         return [*blocks, self.atoms(), self.label_cost(), *compared]
+
+    def _stand_in(self) -> list[Step]:
+        stand_in = self.stand_in()
+        return [stand_in] if stand_in else []
 
     def generalised(self) -> list[Step]:
         """What models are judged by on unseen molecules: runs, forces, published clusters."""
-        on_clusters = [self.evaluated(model, self.clusters()) for model in self.unseen_models()]
-        return plan_unseen.unseen_results(self) + self._at_hand(on_clusters, CLUSTERS)
+        return plan_unseen.unseen_results(self) + self._at_hand(self._on_clusters(), CLUSTERS)
+
+    def _on_clusters(self) -> list[Step]:
+        return [self.evaluated(model, self.clusters()) for model in self.unseen_models()]
 
     def dft_campaign(self) -> list[Step]:
         """All results on the published DFT set that are stored, or can be had from it here."""
         return self._at_hand(plan_published.dft_results(self), DFT)
+
+    def left_out(self) -> list[str]:
+        """Say what the campaign lacks because a file is not at hand, a line each."""
+        of_dft = [*self._stand_in(), *plan_published.dft_results(self)]
+        said = []
+        for file, steps in ((DFT, of_dft), (CLUSTERS, self._on_clusters())):
+            n_left = len(steps) - len(self._at_hand(steps, file))
+            if n_left:
+                said.append(f"{n_left} results on {file} are left out: it is not at hand")
+        _, lacking = self.foundation_models() if self.profile.foundation else ({}, {})
+        return said + [f"{name}: {reason}" for name, reason in lacking.items()]
 
     def _at_hand(self, steps: Sequence[Step], file: str) -> list[Step]:
         """Return those steps that are stored; all, if the published file they need is here."""

@@ -41,12 +41,14 @@ from crosstrain.study import DFT, DFT_LABELS, Study
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
-component: str = "total"  # force error that decides who wins: total, translation, rotation, ...
+component: str = "total"  # that decides who wins: total, translation, rotation, vibration
 confidence: float = 0.95  # of all intervals and verdicts
 
 # %%
 figures.use_style()
 pd.set_option("display.max_colwidth", None)
+if component not in dft.COMPONENTS:
+    raise ValueError(f"component {component!r}; allowed are {', '.join(dft.COMPONENTS)}")
 lab = Study(profile, notebook="11_train_on_published_dft")
 asked = lab.profile.published
 if asked is None:
@@ -119,7 +121,9 @@ of_blocks.fillna("-")
 #
 # A model of each architecture for each split, for each kind of labels, and for fewer frames. The
 # hyperparameters are those of the study, the same computing time for each. The two kinds of labels
-# never meet in one training set, and the energies of isolated atoms go with the labels.
+# never meet in one training set, and the energies of isolated atoms go with the labels. The
+# validation block chooses for MACE alone: mace-torch keeps the model of its smallest validation
+# loss, deepmd-kit that of its last step.
 
 # %%
 models = lab.dft_models()
@@ -132,6 +136,8 @@ said = lab.each(list(steps.values()), lab.predicted)
 tables = {
     key: dft.block_errors(said[step.name], asked.splits[key[2]]) for key, step in steps.items()
 }
+n_lost = len(frames) - len(lab.frames_of(lab.dft_frames("reference")))
+print(f"{n_lost} of {len(frames)} frames could not be labelled by {methods['reference']}")
 
 # %% [markdown]
 # ## Errors by block

@@ -87,6 +87,7 @@ def examine(
     molecules: Sequence[str] | None = None,
     elements: Sequence[str] = mol.ELEMENTS,
     leave_out: bool = False,
+    labelled: bool = True,
 ) -> Intake:
     """Read a file of labelled frames and list all that is wrong with it.
 
@@ -109,6 +110,8 @@ def examine(
         Allowed elements.
     leave_out : bool
         Leave out frames with problems of their own, as long as any is left: then these are notes.
+    labelled : bool
+        Whether labels are wanted. If not, none is read or kept, and frames may be without.
 
     Raises
     ------
@@ -126,21 +129,22 @@ def examine(
     for number, given in enumerate(raw):
         try:
             _check_geometry(given, periodic, elements)
-            frame = _relabelled(given, keys)
+            frame = _relabelled(given, keys) if labelled else _bare(given, keys)
         except ValueError as error:
             findings.add(str(error), number)
             continue
-        if len(frame) == 1:
-            _take_atom(frame, number, atoms_eV, findings)
-        else:
+        if len(frame) > 1:
             sound[number] = frame
+        elif labelled:
+            _take_atom(frame, number, atoms_eV, findings)
     _note_dropped(raw, keys, findings)
     if not sound and not findings.found:
         findings.add("holds no frame with molecules; give a file that does")
-    _check_levels(sound, method, findings)
     check_molecules(sound, known, molecules is None, findings)
     _check_duplicates(sound, findings)
-    check_units(sound, atoms_eV, findings)
+    if labelled:
+        _check_levels(sound, method, findings)
+        check_units(sound, atoms_eV, findings)
     bad = {number for numbers in findings.found.values() for number in numbers}
     good = [frame for number, frame in sound.items() if number not in bad]
     if leave_out and good:
@@ -216,10 +220,7 @@ def _relabelled(given: Atoms, keys: Mapping[str, str]) -> Atoms:
     if given.pbc.all() and not is_atom:
         wanted = list(keys)
     labels = {label: _value(label, keys[label], present) for label in wanted}
-    frame = Atoms(given.numbers, given.positions, cell=given.cell, pbc=given.pbc)
-    frame.info = {k: v for k, v in given.info.items() if k not in set(keys.values())}
-    if "molecule" in given.arrays:
-        frame.arrays["molecule"] = given.arrays["molecule"].astype(int)
+    frame = _bare(given, keys)
     shape = labels["energy"].shape
     frame.info[ENERGY] = float(labels["energy"]) if shape == () else labels["energy"]
     if is_atom:
@@ -233,6 +234,15 @@ def _relabelled(given: Atoms, keys: Mapping[str, str]) -> Atoms:
         fr.check(frame, labelled=True)
     except ValueError as error:
         raise ValueError(f"{error}; label the frame again or leave it out") from None
+    return frame
+
+
+def _bare(given: Atoms, keys: Mapping[str, str]) -> Atoms:
+    """The frame without its labels."""
+    frame = Atoms(given.numbers, given.positions, cell=given.cell, pbc=given.pbc)
+    frame.info = {k: v for k, v in given.info.items() if k not in set(keys.values())}
+    if "molecule" in given.arrays:
+        frame.arrays["molecule"] = given.arrays["molecule"].astype(int)
     return frame
 
 

@@ -46,7 +46,7 @@ NAME = r"^[A-Za-z0-9_]+$"  # of a block; + and . join and cut sets, - parts the 
 BlockName = Annotated[str, StringConstraints(pattern=NAME)]
 INPUTS = ("atoms", "validation")  # of a training, beside the blocks of its set
 GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
-OWN_OPTIONS = ("file", "sha256", "keys", "molecules", "atoms_per_frame")
+OWN_OPTIONS = ("file", "sha256", "molecules", "atoms_per_frame")
 
 
 class Compute(_Part):

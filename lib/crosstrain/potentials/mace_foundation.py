@@ -2,9 +2,9 @@
 
 Batatia et al., arXiv:2401.00096; Kovács et al., J. Am. Chem. Soc. 2025, 147, 17598. Their weights
 are too large to come with a package: they are taken from the folder named in
-``CROSSTRAIN_WEIGHTS``, or from where mace-torch keeps what it has downloaded. To train one is to
-fine-tune it with mace-torch's own trainer, where asked with a second head that replays other
-frames, so that less is forgotten.
+``CROSSTRAIN_WEIGHTS``, or from where mace-torch keeps what it has downloaded. Those of MACE-OFF23
+are under the Academic Software License. To train one is to fine-tune it with mace-torch's own
+trainer, where asked with a second head that replays other frames, so that less is forgotten.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.io import iread
 from pydantic import BaseModel, ConfigDict, Field
 
 from crosstrain import paths
@@ -71,6 +72,10 @@ PRETRAINED = {
         OFF_SMALL_SHA256,
     ),
 }
+
+
+LEAST_RATIO = 0.1
+"""Of frames to those replayed, below which mace-torch repeats the former."""
 
 
 class Settings(BaseModel):
@@ -226,15 +231,35 @@ def calculator(model: Path, *, device: str, precision: str) -> Calculator:
 
 
 def samples(settings: Settings, n_training: int) -> int:
-    """Return how many frames a training sees, replayed ones not counted."""
-    return settings.max_num_epochs * mace.per_epoch(settings, n_training)
+    """Return how many frames a training sees, replayed ones too.
+
+    Raises
+    ------
+    WeightsNotFound
+        If the frames to replay are not here.
+    """
+    return settings.max_num_epochs * _per_epoch(settings, n_training)
+
+
+def _per_epoch(settings: Settings, n_training: int) -> int:
+    """Frames of an epoch; mace-torch repeats its own where they are few beside replayed ones."""
+    if not settings.replay_file:
+        return mace.per_epoch(settings, n_training)
+    file = _replay_file(settings)
+    try:
+        n_replayed = sum(1 for _ in iread(file, format="extxyz"))
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        said = f"frames to replay not found: {file} is no extended XYZ file ({error})"
+        raise WeightsNotFound(said) from error
+    n_more = n_training * int(LEAST_RATIO * n_replayed / n_training)
+    return mace.per_epoch(settings, n_training + n_more + n_replayed)
 
 
 def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
     """Return the settings for a training that sees about `n_samples` frames."""
     if n_training < settings.batch_size:
         raise ValueError(f"{n_training} training frames; batch_size is {settings.batch_size}")
-    epochs = max(1, round(n_samples / mace.per_epoch(settings, n_training)))
+    epochs = max(1, round(n_samples / _per_epoch(settings, n_training)))
     return settings.model_copy(update={"max_num_epochs": epochs})
 
 

@@ -138,7 +138,9 @@ class Architecture(Potential, Protocol):
     A module whose models are over 4 MiB also says ``IS_LARGE = True``: they are not shipped, and
     trained again where they are needed. One that cannot use a GPU says ``ON_CPU_ONLY = True``. One
     whose models have weights in the sense of a network also has ``n_weights(model: Path) -> int``,
-    how many numbers a training fits.
+    how many numbers a training fits. One whose `sized` takes a share of the settings says
+    ``IS_SIZED_ONCE = True``: a set of unknown size is then not sized twice. One that reads further
+    files has ``hashes_of_files(settings) -> dict``, the settings that hold their hashes.
     """
 
     def samples(self, settings: Any, n_training: int) -> int:
@@ -311,17 +313,16 @@ def checked_weights(model: Pretrained, sha256: str | None = None) -> tuple[Path,
     Raises
     ------
     WeightsNotFound
-        If there is no such file.
+        If there is no such file, or one that only has its name.
     ValueError
-        If it is another file.
+        If it is another file than the one that is asked for by its hash.
     """
     path = model.file()
     found = paths.sha256(path)
     expected = sha256 or model.sha256
     if expected and found != expected:
-        raise ValueError(
-            f"weights of {model.label}, {path.name}, have SHA-256 {found}; expected is {expected}"
-        )
+        said = f"weights of {model.label}, {path}, have SHA-256 {found}; expected is {expected}"
+        raise ValueError(said) if sha256 else WeightsNotFound(f"{said}: get the file again")
     return path, found
 
 

@@ -50,6 +50,8 @@ from crosstrain.simulate.trajectory import (
 
 _BAR = 1e5 * units.Pascal
 _GRAM_PER_CM3 = 1e-3 * units.kg / 1e24
+DENSITY_LIMITS_G_CM3 = (0.3, 2.0)
+"""Below the first a liquid has boiled off, above the second it has collapsed."""
 _LONGEST_CHECKPOINT_S = 120.0
 _CHECKPOINT = {"meta", "positions", "momenta", "cell", "forces", "barostat"}
 
@@ -143,8 +145,8 @@ def run_dynamics(
     persistence_ps: float = 0.05,
     thermostat_time_fs: float = 500.0,
     barostat_time_fs: float = 1000.0,
-    min_density_g_cm3: float = 0.3,
-    max_density_g_cm3: float = 2.0,
+    min_density_g_cm3: float = DENSITY_LIMITS_G_CM3[0],
+    max_density_g_cm3: float = DENSITY_LIMITS_G_CM3[1],
     max_temperature_K: float | None = None,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> RunResult:
