@@ -387,7 +387,7 @@ def test_the_readme_says_what_fine_tuning_shows(study):
         assert abs(chosen - more) < 1
     text = " ".join((paths.root() / "README.md").read_text().split())
     assert (
-        "SO3LR, fine-tuned on 25 of the simplest set, errs less between molecules than either "
+        "SO3LR, fine-tuned on 25 frames of `classical`, errs less between molecules than either "
         "architecture trained on all 150, and the frames that Deep Potential chose change its "
         "error by less than a percentage point, against as many of the old kind"
     ) in text

@@ -26,7 +26,8 @@ from crosstrain.run import notebooks
 
 GLOSSARY = "glossary.md"
 ARCHITECTURE = "add_an_architecture.md"
-SUMMARY = "00_start_here__summary"  # the figure of the first page
+# The figures of the first page: how the study goes, and what has come of it.
+MAP, SUMMARY = "00_start_here__study_map", "00_start_here__summary"
 ABOUT_SUMMARY = (
     "Training sets (rows) by architectures (columns). Blue: liquid score, dark is good. Orange: "
     "force error, dark is bad. Hatched: the liquid broke down. White: not run."
@@ -278,8 +279,11 @@ def _index() -> str:
     entries = [f"{title} <{name}>" for name, title, _ in _contents()]
     rest = ["add_an_architecture", "figures", "glossary", "references", "contributing", "changes"]
     summary = ""
-    if SUMMARY in figures.read_manifest(paths.root() / "figures"):
-        summary = f"![The study and what is stored of it](figures/{SUMMARY}.png)\n\n{ABOUT_SUMMARY}"
+    if {MAP, SUMMARY} <= figures.read_manifest(paths.root() / "figures").keys():
+        summary = (
+            f"![From molecules to a scored liquid](figures/{MAP}.png)\n\n"
+            f"![The study and what is stored of it](figures/{SUMMARY}.png)\n\n{ABOUT_SUMMARY}"
+        )
     return (
         text.replace("<!-- summary -->", summary).replace("<!-- chapters -->", table)
         + _toctree("Chapters", entries)

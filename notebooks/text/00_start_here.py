@@ -69,9 +69,10 @@ lab = Study(profile, notebook="00_start_here")
 # reference method and the score are **our choice**; where a number comes from the literature, its
 # source stands beside it.
 #
-# The liquid is looked at in two states: at 300 K and 1 bar, which can be compared with experiment,
-# and at 500 K, where molecules move fast enough to tell much in little time. EMC boils near 380 K
-# [3], so that a small box at 500 K and 1 bar would become a gas: that state is under 1000 bar.
+# The liquid is looked at in two states: *cold*, at 300 K and 1 bar, which can be compared with
+# experiment, and *hot*, at 500 K, where molecules move fast enough to tell much in little time. EMC
+# boils near 380 K [3], so that a small box at 500 K and 1 bar would become a gas: that state is
+# under 1000 bar.
 
 # %% [markdown]
 # ## The map
@@ -280,7 +281,8 @@ for (state, found), (architecture, label) in product(cells.items(), columns.item
 #
 # **Try it.** Run `crosstrain run --profile smoke 00_start_here` and compare the table of the
 # profile with the one above. Then write a file `mine.yml` with `extends: smoke`, a `name`, a
-# `store` below `runs/`, and under `liquid` another `composition`, and give its path as `profile`.
+# `store` below `runs/`, and under `liquid` another `composition` of EC and EMC, and give its path
+# as `profile`.
 #
 # ## Limits
 #

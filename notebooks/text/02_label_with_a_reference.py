@@ -214,7 +214,7 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The minima lie in the same interval of 0.05 g/cm³, and the cost of compression agrees to 0.3 eV
+# The minima lie in the same range of 0.05 g/cm³, and the cost of compression agrees to 0.3 eV
 # per box. What of real liquid frames at many temperatures?
 # The group has published 200 frames of 4 EC and 8 EMC (300 to 1200 K) with DFT labels [3]. The file
 # does not name its level of theory, which is likely that of the parent paper, PBE-D2. GFN2-xTB was
@@ -241,7 +241,7 @@ if stand_in is not None:
     axes[1].set(xlabel="DFT pressure / kbar", ylabel="GFN2-xTB pressure / kbar")
     parts = ["translation", "rotation", "vibration"]
     relative = [100 * stand_in[f"force_{part}_relative"] for part in parts]
-    axes[2].boxplot(relative, tick_labels=parts)
+    axes[2].boxplot(relative, tick_labels=parts, medianprops={"color": "black"})
     axes[2].set(ylabel="difference of forces / % of DFT", ylim=(0, None))
     lab.save(fig, "stand_in")
 
@@ -252,7 +252,7 @@ if stand_in is not None:
 # forces by component, what moves a molecule, what turns it and what deforms it (formula in notebook
 # [03](03_train_two_architectures.ipynb)), relative to the size of that component in DFT. Line:
 # median over the frames; box: the middle half; whiskers: the rest, up to 1.5 lengths of the box;
-# circles: frames beyond. The forces between molecules
+# circles, if any: frames beyond. The forces between molecules
 # differ by about half their size. The energies agree on the scale of heating (tens of meV per
 # atom), but not on that of kT: a few meV per atom are some tenths of an eV per frame. GFN2-xTB has
 # a liquid of its own. The study compares every model with its *own* reference, so agreement with

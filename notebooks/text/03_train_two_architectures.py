@@ -266,9 +266,9 @@ for label in dict.fromkeys(label for label, _ in said_of):
 # %% [markdown]
 # So neither architecture is at its end after the time of this study: twice the time takes about a
 # sixth off the force error of Deep Potential on the test liquid, and about a fifth off that of
-# MACE. That is much less than what lies between the two, and in the whole force nearly the same for
-# both. Between the molecules MACE would gain about twice as much as Deep Potential: if the budget
-# favours one of them, it is Deep Potential. On frames unlike those of the set (`scan_test`,
+# MACE. That is much less than what lies between the two, and in the whole force a little more for
+# MACE. Between the molecules MACE would improve about twice as much as Deep Potential: if the
+# budget favours one of them, it is Deep Potential. On frames unlike those of the set (`scan_test`,
 # `molecules_test`) Deep Potential gains as well, and MACE nothing that is clear.
 #
 # The liquids do not follow. Those of Deep Potential still end early. And of MACE's two runs, which
@@ -398,8 +398,8 @@ for name, part in parts.items():
 # seeds differ is seen in notebooks [04](04_run_liquid_dynamics.ipynb) and
 # [08](08_read_the_transfer_matrix.ipynb).
 # Settings fit a small budget; larger networks would shift both columns, and not by the same
-# amount. Above all, an error on a fixed set says little about the liquid: that is the subject of
-# the next two notebooks.
+# amount. Above all, whether an error on a fixed set tells of the liquid is not asked here but in
+# notebooks [05](05_score_models.ipynb) and [08](08_read_the_transfer_matrix.ipynb).
 #
 # **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name`, a `store` below `runs/`, and
 # under `training`, `architectures`, twice the steps of one architecture; give its path as

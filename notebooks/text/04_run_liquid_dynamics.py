@@ -331,7 +331,7 @@ for state, architecture in product(states, architectures):
 # whose bonds are not constrained.
 #
 # **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name` and a `store` (below `runs/`)
-# of its own, and under `dynamics` a `duration_ps` of 2 and a `timestep_fs` of 0.5; give its path as
+# of its own, and under `dynamics` a `duration_ps` of 2 and a `timestep_fs` of 1.0; give its path as
 # `profile`. Then halve the time step. Does the same model live longer? If so, was it the culprit?
 #
 # ## Next

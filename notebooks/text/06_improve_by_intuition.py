@@ -202,11 +202,12 @@ for architecture, ax in zip(architectures, axes[0], strict=True):
     plots.logarithmic(ax)
     ax.set(title=labels[architecture], xlabel="density / g cm$^{-3}$")
 axes[0, 0].set_ylabel("RMS error of the pressure / kbar")
-plots.set_legend(fig, {row: shade[row] for row in drawn})
+markers = {row: figures.set_marker(row) for row in drawn}
+plots.set_legend(fig, {row: shade[row] for row in drawn}, markers=markers)
 lab.save(fig, "pressure_errors", before=before, after=after)
 
 # %% [markdown]
-# The root mean square over all scans in five intervals of density, a line for each seed (sets are
+# The root mean square over all scans in five ranges of density, a line for each seed (sets are
 # a little apart, to be told from each other). Look at the densities of a liquid, where little
 # pressure decides, before the walls at the right.
 
@@ -448,8 +449,9 @@ of_blocks = {
 print("\n".join(compare.contradictions(of_blocks, better, labels)))
 
 # %% [markdown]
-# Nor does a liquid that lives have the right density. The mean over the seeds of `before` and of
-# `after`, against the reference (with standard errors, that of the reference in the difference):
+# Nor does a liquid that lives have the right density. The mean over the seeds of `before`, of the
+# control and of `after`, against the reference (with standard errors, that of the reference in the
+# difference):
 
 # %%
 found = summaries.reference_verdict(references[main], "density")

@@ -282,9 +282,10 @@ compare.inventory(lab, models, labels)
 
 # %% [markdown]
 # The blocks differ in more than who chose their frames. Classical frames are hot where they are
-# thin: temperature and density go together. The exploring runs take both at random, so the iterated
-# frames are of other states, too, and of a model's dynamics. And the loops of the two makers
-# drew other states: who made a block, and where it was looked for, cannot be told apart here.
+# dense: temperature and density rise together. The exploring runs take both at random, so the
+# iterated frames are of other states, too, and of a model's dynamics. And the loops of the two
+# makers drew other states: who made a block, and where it was looked for, cannot be told apart
+# here.
 
 # %%
 tests = list(lab.profile.tests)
@@ -515,9 +516,11 @@ for state in states:
 # another start of the same loop would have chosen is not known, and the seeds of the models do
 # not tell. With two or three of them only large effects are clear.
 #
-# **Try it.** Set `profile = "smoke"` and follow a whole, if tiny, iteration. Then set
-# `allow_broken: true` under `iteration` in a copy of `smoke.yml` and give that file as `profile`.
-# What does the reference say of broken molecules, and does the model learn from them?
+# **Try it.** Set `profile = "smoke"` and follow a whole, if tiny, iteration. Then write a file
+# `mine.yml` with `extends: smoke`, a `name`, a `store` below `runs/`, and under `iteration`
+# `allow_broken: true` and a `duration_ps` of 0.5, and give its path as `profile`. What does the
+# reference say of broken molecules, and does the model learn from them? If the table counts no
+# broken frame, raise `temperature_K`.
 #
 # ## Next
 #

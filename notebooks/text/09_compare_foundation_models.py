@@ -435,9 +435,9 @@ for way in lab.profile.training.architectures:
 # The paper's abstract [5] says that system-specific data are usually needed. Our rule: a published
 # model is *worse* than the best bespoke one if the interval of its score lies wholly below,
 # *better* if wholly above, else, or without a score, the question is *undecided*. Intervals that
-# overlap do not show that two liquids are alike. Only clear comparisons count for the claim, which
-# is supported if the published model is worse in all of them, not supported if in none, and else
-# supported in part.
+# share values do not show that two liquids are alike. Only clear comparisons count for the claim,
+# which is supported if the published model is worse in all of them, not supported if in none, and
+# else supported in part.
 #
 # The best bespoke model is chosen by its score among all training sets, and the highest of many
 # noisy scores is too high on average. The choice favours the bespoke models, and with them the
@@ -491,11 +491,12 @@ foundation.table(saved, {})
 # that two theories agree. One seed of each. The liquid is small and the runs are short. Fine-tuned
 # SO3LR learns no stress, because its trainer does not; bespoke models do. Its learning rate and
 # weights were chosen once, by the validation error of short trainings. Equal core time is not equal
-# effort: the published weights cost their makers far more than any budget here.
+# effort: the published weights cost their authors far more than any budget here.
 #
-# **Try it.** Set `profile = "smoke"` (the numbers mean nothing, but every step runs). Then put the
-# weights of MACE-OFF23 into a folder, name it in `CROSSTRAIN_WEIGHTS`, and run again: does a model
-# made for organic molecules do better than one made for crystals?
+# **Try it.** Set `profile = "smoke"` (the numbers mean nothing, but every step runs). Then write a
+# file `mine.yml` with `extends: smoke`, a `name`, a `store` below `runs/`, and under `foundation`,
+# `models` a line `chgnet: {duration_ps: 0.02}`, and give its path as `profile`. CHGNet was made for
+# crystals, SO3LR for organic molecules: which has the smaller error between molecules?
 #
 # ## Next
 #

@@ -77,7 +77,7 @@ at = lab.profile.liquid.states[asked.state]
 #
 # All are made of H, C and O. *Shape*: the carbonate group stays, what hangs on it changes.
 # *Chemistry*: a double bond between carbons, another ring, an ether, a ketone, an alcohol. EC and
-# EMC, which the models were trained on, stand beside as the **control**: what fails for them is
+# EMC, which the models were trained on, stand beside for comparison: what fails for them is
 # no failure of generalisation. Which molecules the paper took is not known to us; these are ours.
 
 # %%

@@ -13,8 +13,8 @@
 # reference method, and do they give the right density?
 #
 # **What you will do.** Train both on published DFT frames of the same liquid, test them on whole
-# blocks that they have not seen, do it all again with other labels of the *same* frames, and
-# compare densities with experiment and with what the group that made the data found.
+# groups of frames that they have not seen, do it all again with other labels of the *same* frames,
+# and compare densities with experiment and with what the group that made the data found.
 #
 # **What you will learn.** Why a set must be split by blocks, how far a model extrapolates to hot
 # and dense liquids, and whether a cheap reference method is a fair judge of architectures.

@@ -127,7 +127,7 @@ lab.save(fig, "box")
 
 # %% [markdown]
 # A frame to look at, a colour for each molecule. The frames span the densities of the table above,
-# so that a box may look empty or crowded; molecules must be whole and must not overlap.
+# so that a box may look empty or crowded; molecules must be whole and must not touch.
 #
 # ## The models on frames they have not seen
 #
@@ -199,7 +199,8 @@ lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 #
 # The lines above the figure apply the rule of notebook [11](11_train_on_published_dft.ipynb): *not
 # settled* means that the two halves of the averaged part differ by more than two standard errors of
-# their difference, or that they are too short to have such errors.
+# their difference, or that they are too short to have such errors. At the size `smoke` nothing can
+# settle, whatever the lines say: each half holds a sample or two.
 
 # %% [markdown]
 # ## What is lacking

@@ -377,7 +377,9 @@ def architecture_legend(
     ax.legend(handles=handles)
 
 
-def set_legend(figure: Figure, colours: Mapping[str, str]) -> None:
+def set_legend(
+    figure: Figure, colours: Mapping[str, str], *, markers: Mapping[str, str] | None = None
+) -> None:
     """Add a legend above all panels of a figure.
 
     Parameters
@@ -386,10 +388,13 @@ def set_legend(figure: Figure, colours: Mapping[str, str]) -> None:
         With constrained layout, as `crosstrain.data.figures.use_style` sets it.
     colours : mapping of str to str
         Colour by what it stands for.
+    markers : mapping of str to str, optional
+        Its marker (a circle).
     """
-    handles = [
-        Line2D([], [], color=shade, marker="o", label=name) for name, shade in colours.items()
-    ]
+    looks = {name: {"color": shade, "marker": "o"} for name, shade in colours.items()}
+    for name, marker in (markers or {}).items():
+        looks[name]["marker"] = marker
+    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
     widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
     columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
