@@ -4,10 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from ase import Atoms
-from crosstrain.data import foundation
+from crosstrain.data import figures, foundation
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.data.profiles import Foundation
 from crosstrain.measure.score import LiquidScore, Term
+from crosstrain.measure.statistics import Estimate
 from crosstrain.plan import Plan
 from crosstrain.plan_foundation import compared_runs, fine_tuned, pretrained
 
@@ -26,6 +27,10 @@ def labelled(method="GFN2-xTB", n_waters=1, energy_eV=-10.0) -> Atoms:
         STRESS: np.full(6, 1e-3),
     }
     return atoms
+
+
+def error(value, spread=0.1) -> Estimate:
+    return Estimate(value, spread, 5)
 
 
 def score(value, lower, upper) -> LiquidScore:
@@ -58,13 +63,17 @@ def test_absolute_energies_of_two_theories_are_not_compared():
         "forces_eV_A": [f.arrays[FORCES] for f in frames],
         "stress_eV_A3": np.array([f.info[STRESS] for f in frames]),
     }
-    row = foundation.error_row(said, "PBE0+MBD")
-    assert foundation.RAW_ENERGY not in row
-    assert row["energy, offset removed / meV atom⁻¹"] == pytest.approx(0, abs=0.1)
-    assert row[foundation.FORCE] == 0
+    found = foundation.errors(said)
+    assert foundation.RAW_ENERGY not in found
+    assert found["energy, offset removed / meV atom⁻¹"].value == pytest.approx(0, abs=1e-6)
+    row = foundation.error_row(found, frames, "PBE0+MBD")
+    assert row[foundation.FORCE] == "0"
+    assert row["frames"] == "3"
     assert row[foundation.THEORY] == "differs: model PBE0+MBD, labels GFN2-xTB"
-    assert foundation.error_row(said, "GFN2-xTB")[foundation.THEORY] == foundation.SAME_THEORY
-    assert foundation.error_row(said | {"frames": []}, "PBE0+MBD") == {"frames": 0}
+    same = foundation.error_row(found, frames, "GFN2-xTB")
+    assert same[foundation.THEORY] == foundation.SAME_THEORY
+    assert foundation.errors(said | {"frames": []}) == {}
+    assert foundation.error_row({}, [], "PBE0+MBD") == {"frames": "0"}
 
 
 def test_models_that_were_not_run_are_rows_without_numbers():
@@ -103,13 +112,20 @@ def test_a_footnote_is_not_clipped(width_in):
 
 def test_models_of_one_architecture_can_be_told_apart_by_price():
     _, ax = plt.subplots()
-    points = {"so3lr *": ("so3lr", 0.07, 50.0), "so3lr-classical-s1": ("so3lr", 0.07, 49.0)}
-    foundation.price(ax, points | {"gap": ("gap", np.nan, 40.0), "mace": ("mace", 0.01, 9.0)})
-    marked = {line.get_label(): line for line in ax.lines}
-    assert list(marked) == ["so3lr *", "so3lr-classical-s1", "mace"]
-    one, other, mace = marked.values()
-    assert one.get_color() == other.get_color() != mace.get_color()
-    assert one.get_marker() == mace.get_marker() != other.get_marker()
+    points = {
+        "so3lr *": ("so3lr", "", 0.07, error(50.0)),
+        "so3lr-classical-s1": ("so3lr", "classical", 0.07, error(49.0)),
+        "gap": ("gap", "classical", np.nan, error(40.0)),
+        "mace": ("mace", "classical", 0.01, error(9.0)),
+        "mace_mp_0": ("mace_foundation", "", 0.03, error(30.0)),
+    }
+    foundation.price(ax, points)
+    marked = {drawn.get_label(): drawn.lines[0] for drawn in ax.containers}
+    assert list(marked) == [name for name in points if name != "gap"]
+    published, tuned, mace, other = marked.values()
+    assert published.get_color() == tuned.get_color() != mace.get_color()
+    assert tuned.get_marker() == mace.get_marker() == figures.set_marker("classical")
+    assert len({published.get_marker(), tuned.get_marker(), other.get_marker()}) == 3
     assert ax.get_title(loc="left") == "time of a step not measured: gap"
     plt.close("all")
 
@@ -159,7 +175,7 @@ def test_seconds_per_step():
 
 
 def test_labels_saved():
-    curve = {25: 90.0, 50: 70.0, 150: 60.0}
+    curve = {25: error(90.0), 50: error(70.0), 150: error(60.0)}
     assert foundation.enough(curve, 75.0) == "50"
     assert foundation.enough(curve, 90.0) == "25, the fewest tried"
     assert foundation.enough(curve, 10.0) == "none of up to 150"
@@ -212,25 +228,51 @@ def test_each_row_has_its_control():
 
 
 def test_a_gain_over_the_control_is_positive_if_better():
-    mine, other = (40.0, score(0.8, 0.7, 0.9)), (50.0, score(0.5, 0.4, 0.6))
-    gained = foundation.against_control(mine, "more", other)
-    assert list(gained.values()) == ["more", "+10.0", "+0.30, better"]
-    lost = foundation.against_control(other, "more", mine)
-    assert list(lost.values()) == ["more", "-10.0", "-0.30, worse"]
-    wide = (50.0, score(0.5, 0.4, 0.75))
-    said = foundation.against_control(mine, "more", wide)[foundation.GAIN_SCORE]
-    assert said == "+0.30, undecided"
-    none = (50.0, score(np.nan, np.nan, np.nan))
-    assert foundation.against_control(mine, "more", none)[foundation.GAIN_SCORE] == "no score"
-    missing = foundation.against_control(mine, "more", None)
+    mine, other = score(0.8, 0.7, 0.9), score(0.5, 0.4, 0.6)
+    gained = foundation.against_control("more", error(10.0, 0.52), mine, other)
+    assert list(gained.values()) == ["more", "10.00 ± 0.52", "+0.30, better"]
+    lost = foundation.against_control("more", error(-10.0, 0.52), other, mine)
+    assert list(lost.values()) == ["more", "-10.00 ± 0.52", "-0.30, worse"]
+
+    def by_score(other):
+        return foundation.against_control("more", error(1.0), mine, other)[foundation.GAIN_SCORE]
+
+    assert by_score(score(0.5, 0.4, 0.75)) == "+0.30, undecided"
+    assert by_score(score(np.nan, np.nan, np.nan)) == "no score"
+    missing = foundation.against_control("more", None, mine, None)
     assert list(missing.values()) == ["more", "not run", "not run"]
-    assert set(foundation.against_control(mine, "", None).values()) == {"-"}
+    assert set(foundation.against_control("", None, mine, None).values()) == {"-"}
+
+
+def test_a_gain_is_that_of_the_same_frames():
+    frames = [labelled(n_waters=2) for _ in range(10)]
+    sizes = np.linspace(0.5, 2, len(frames))  # some frames are harder, for any model
+
+    def said(scale):
+        noise = np.random.default_rng(1).normal(size=(len(frames), 6, 3))
+        return {
+            "frames": frames,
+            "energy_eV": np.array([f.info[ENERGY] for f in frames]),
+            "forces_eV_A": [
+                f.arrays[FORCES] + scale * size * n
+                for f, size, n in zip(frames, sizes, noise, strict=True)
+            ],
+            "stress_eV_A3": np.array([f.info[STRESS] for f in frames]),
+        }
+
+    one, other = said(0.08), said(0.1)  # the same noise, a fifth smaller
+    alone = foundation.errors(other)[foundation.INTER]
+    gained = foundation.gain(one, other)
+    assert gained.value == pytest.approx(0.2 * alone.value)
+    assert gained.error == pytest.approx(0.2 * alone.error)
+    assert foundation.gain(other, one).value == pytest.approx(-gained.value)
 
 
 def test_which_sets_help_both_kinds_of_model():
-    gains = {("a", "x"): 1.0, ("a", "y"): 2.0, ("b", "x"): -1.0, ("b", "y"): 0.5, ("c", "x"): 3.0}
+    numbers = {("a", "x"): 1, ("a", "y"): 2, ("b", "x"): -1, ("b", "y"): 0.5, ("c", "x"): 3}
+    gains = {key: error(value) for key, value in numbers.items()}
     assert foundation.which_gain(gains, "x", "y") == "both gain with a; only y gains with b"
-    gains |= {("b", "y"): 0.0, ("c", "y"): -2.0}
+    gains |= {("b", "y"): error(0.0), ("c", "y"): error(-2.0)}
     said = "both gain with a; only x gains with c; neither gains with b"
     assert foundation.which_gain(gains, "x", "y") == said
     assert foundation.which_gain(gains, "x", "z") == "not run"

@@ -151,7 +151,10 @@ def test_a_change_of_errors_is_sharper_than_the_errors():
     change = summaries.error_changes(frames, one, other)[force]
     assert change.value == pytest.approx(-20)
     assert change.error == pytest.approx(0, abs=1e-9)
+    apart = summaries.error_changes(frames, one, other, relative=False)[force]
     alone = summaries.model_errors_with_spread(frames, one)[force]
+    assert apart.value == pytest.approx(-0.2 * alone.value)
+    assert apart.error == pytest.approx(0.2 * alone.error)
     assert alone.error > 0.1 * alone.value
     few = [{key: values[:9] for key, values in said.items()} for said in (one, other)]
     assert np.isnan(summaries.error_changes(frames[:9], *few)[force].error)

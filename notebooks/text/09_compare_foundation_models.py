@@ -129,17 +129,21 @@ evaluated = {
     for test in tests
 }
 said = lab.each(list(evaluated.values()), lab.predicted)
-fixed = {
-    (name, test): foundation.error_row(said[step.name], theory[name])
-    for (name, test), step in evaluated.items()
+fixed = {key: foundation.errors(said[step.name]) for key, step in evaluated.items()}
+rows = {
+    key: foundation.error_row(found, said[evaluated[key].name]["frames"], theory[key[0]])
+    for key, found in fixed.items()
+    if key[0] in compared
 }
-foundation.table({key: row for key, row in fixed.items() if key[0] in compared}, not_run)
+foundation.table(rows, not_run)
 
 # %% [markdown]
 # *Intermolecular* and *vibration* are force errors relative to the forces of that kind: 100 % would
-# be had by always saying zero. A model can be good at the shape of a molecule and poor at the
-# neighbourhood that makes the liquid, or the other way round. Look at the *level of theory* before
-# comparing two rows: only models of the same theory as the labels compete on equal terms.
+# be had by always saying zero. Behind ± stands a standard error from leaving out fifths of the
+# frames (notebook [03](03_train_two_architectures.ipynb)); nothing of other seeds is in it. A model
+# can be good at the shape of a molecule and poor at the neighbourhood that makes the liquid, or the
+# other way round. Look at the *level of theory* before comparing two rows: only models of the same
+# theory as the labels compete on equal terms.
 #
 # Nor are terms equal among these. `classical_test` is drawn exactly as `classical`, on which the
 # bespoke and the fine-tuned models of this table were trained: there they play at **home**.
@@ -192,26 +196,28 @@ for state, reference in references.items():
 
 # %%
 fig, axes = plt.subplots(1, len(states), figsize=(6.4 * len(states), 4.6), squeeze=False)
-shades = {name: plots.distinct(number) for number, name in enumerate(compared)}
-shades |= {name: figures.colour(step.params["architecture"]) for name, step in bespoke.items()}
+shades = {name: figures.colour(models[name].params["architecture"]) for name in compared}
+dashes = {name: "-" if name in trained_on else ":" for name in compared}
 panels = dict(zip(states, axes[0], strict=True))
 for (name, state, _), run in shown_runs.items():
     moved = lab.trajectory(run)
     trace = moved.thermo["time_ps"], summaries.densities_g_cm3(moved)
-    plots.density_trace(panels[state], *trace, seen=seen[run.name], colour=shades[name])
+    style = {"colour": shades[name], "linestyle": dashes[name]}
+    plots.density_trace(panels[state], *trace, seen=seen[run.name], **style)
 for state, ax in panels.items():
     plots.reference_density(ax, references[state])
     ax.set(title=f"{states[state].temperature_K:g} K", xlabel="time / ps")
 axes[0, 0].set_ylabel("density / g cm$^{-3}$")
-plots.set_legend(fig, {shown[name]: shades[name] for name in compared})
+lines = {shown[name]: dashes[name] for name in compared}
+plots.set_legend(fig, {shown[name]: shades[name] for name in compared}, linestyles=lines)
 foundation.footnote(fig, not_run)
 lab.save(fig, "densities")
 
 # %% [markdown]
-# A trace for each run of the compared models, pale before it is equilibrated; a cross
-# marks a run that ended before its time. The black line, with its standard error, is the density of
-# the reference's liquid, where there is one that may be trusted. A trace beside it is a verdict on
-# model *and* theory together where a star stands.
+# A trace for each run of the compared models, dotted for those used as published, pale before it is
+# equilibrated; a cross marks a run that ended before its time. The black line, with its standard
+# error, is the density of the reference's liquid, where there is one that may be trusted. A trace
+# beside it is a verdict on model *and* theory together where a star stands.
 
 # %% [markdown]
 # ## Errors where the models go
@@ -225,10 +231,11 @@ relabelled = {
     key: lab.evaluated(models[key[0]], lab.relabelled(run)) for key, run in shown_runs.items()
 }
 visited = lab.each(list(relabelled.values()), lab.predicted)
-own = {
-    key: foundation.error_row(visited[step.name], theory[key[0]])
-    for key, step in relabelled.items()
-}
+own = {}
+for key, step in relabelled.items():
+    result = visited[step.name]
+    found = foundation.errors(result)
+    own[key] = foundation.error_row(found, result["frames"], theory[key[0]])
 foundation.table(own, not_run)
 
 # %% [markdown]
@@ -289,6 +296,7 @@ for ax, test in zip(axes[0], looked_at, strict=True):
     points = {
         shown[n]: (
             models[n].params["architecture"],
+            trained_on.get(n, ""),
             step_s[n],
             fixed[n, test][foundation.INTER],
         )
@@ -303,7 +311,9 @@ lab.save(fig, "cost")
 # %% [markdown]
 # Error between molecules against the core time of one step, both logarithmic, on the test set that
 # is home to the trained models and on the other one. Lower left is best: accurate and cheap. Colour
-# is the architecture. With a star, part of the error is theory.
+# is the architecture, a square the training set of the learning curves, other markers are published
+# models. Bars, where they reach beyond the marker, are standard errors from the choice of frames.
+# With a star, part of the error is theory.
 
 # %% [markdown]
 # ## How many labels does fine-tuning save?
@@ -356,7 +366,8 @@ foundation.footnote(fig, untuned, starred=False)
 lab.save(fig, "sizes")
 
 # %% [markdown]
-# Error and score against the number of frames; each point is one training. Follow a horizontal
+# Error and score against the number of frames; each point is one training, with the standard error
+# of the frames tested on. Follow a horizontal
 # line from the right end of a bespoke curve to the left: where it meets the fine-tuned one, as much
 # is known from fewer labels. Hollow points have no score. Scores of one size stand side by side.
 
@@ -370,41 +381,41 @@ lab.save(fig, "sizes")
 
 # %%
 test = looked_at[-1]
+names = {(sets, variant[n]): n for n, sets in trained_on.items()}
 judged = {
-    (sets, variant[n]): (fixed[n, test][foundation.INTER], scores[n, state])
-    for n, sets in trained_on.items()
+    key: (said[evaluated[n, test].name], fixed[n, test][foundation.INTER], scores[n, state])
+    for key, n in names.items()
 }
 kinds = {"base": base, "control": control, "iterated_control": iterated_control}
 iterated = lab.profile.iteration.blocks if lab.profile.iteration else ()
 against = foundation.controls(trained_on.values(), iterated=iterated, **kinds)
-cells = {}
-for (sets, way), mine in judged.items():
-    of_set, other = against.get(sets, ""), judged.get((against.get(sets), way))
-    cells[sets, labels[way]] = {
-        f"intermolecular / % on {test}": mine[0],
-        f"liquid at {state}": summaries.score_sentence(mine[1]),
-        **foundation.against_control(mine, of_set, other),
+cells, gains = {}, {}
+for (sets, way), (mine, error, score) in judged.items():
+    key, of_set = (sets, labels[way]), against.get(sets, "")
+    other, _, other_score = judged.get((of_set, way), (None, None, None))
+    if other:
+        gains[key] = foundation.gain(mine, other)
+    cells[key] = {
+        f"intermolecular / % on {test}": summaries.with_error(error),
+        f"liquid at {state}": summaries.score_sentence(score),
+        **foundation.against_control(of_set, gains.get(key), score, other_score),
     }
 foundation.table(cells, untuned)
 
 # %% [markdown]
-# A *gain* is signed so that positive is better: percentage points of the error, and score. Behind
-# the latter stands whether the intervals of the two scores lie apart. A block *transfers* to
-# fine-tuning if it gains over its control there; *not run*: the profile has no such control for
-# that model. Numbers of frames made by people and of their control need not be equal (see the table
-# of frames of notebook [08](08_read_the_transfer_matrix.ipynb)). One training each, so the scatter
-# between trainings is in no interval: differences are hints.
+# A *gain* is signed so that positive is better: percentage points of the error, and score. Both
+# models are asked about the same frames, and the standard error of the former is that of their
+# difference. Behind the latter stands whether the intervals of the two scores lie apart. A block
+# *transfers* to fine-tuning if it gains over its control there; *not run*: the profile has no such
+# control for that model. Numbers of frames made by people and of their control need not be equal
+# (see the table of frames of notebook [08](08_read_the_transfer_matrix.ipynb)). One training each,
+# so the scatter between trainings is in no interval: differences are hints.
 #
 # So does a set that helps a bespoke architecture help fine-tuning, too? By the sign of what it
 # gains over its control in the force error between molecules:
 
 # %%
 tuned_ways = [way for way in tuning.variants if way in learnt]
-gains = {
-    (sets, labels[way]): judged[against[sets], way][0] - error
-    for (sets, way), (error, _) in judged.items()
-    if (against.get(sets), way) in judged
-}
 for tuned, way in product(tuned_ways, (way for way in learnt if way not in tuned_ways)):
     said = foundation.which_gain(gains, labels[tuned], labels[way])
     print(f"{labels[tuned]} and {labels[way]}, on {test}: {said}")
@@ -418,7 +429,9 @@ seeds, n_sets = lab.profile.training.seeds, len(lab.profile.training.sets)
 for way in lab.profile.training.architectures:
     every = [lab.model(way, *of) for of in product(lab.profile.training.sets, seeds)]
     said = lab.each([lab.evaluated(model, lab.block(test)) for model in every], lab.predicted)
-    errors = [foundation.error_row(each, method)[foundation.INTER] for each in said.values()]
+    errors = [
+        summaries.model_errors(each["frames"], each)[foundation.INTER] for each in said.values()
+    ]
     scatter = "not known, there is one seed"
     if len(seeds) > 1:
         variances = np.var(np.reshape(errors, (n_sets, len(seeds))), axis=1, ddof=1)
@@ -463,8 +476,9 @@ for name, test in product(published, looked_at):
     rival = min(rivals, key=lambda n, test=test: fixed[n, test][foundation.INTER])
     best = fixed[rival, test][foundation.INTER]
     print(
-        f"{name}: intermolecular force error {mine:.0f} % on {test}, against {best:.0f} % of "
-        f"{rival}. Level of theory: {notes[name] or foundation.SAME_THEORY}."
+        f"{name}: intermolecular force error {summaries.with_error(mine)} % on {test}, "
+        f"against {summaries.with_error(best)} % of {rival}. "
+        f"Level of theory: {notes[name] or foundation.SAME_THEORY}."
     )
 
 # %% [markdown]
@@ -476,9 +490,9 @@ saved = {}
 for (way, *on), curve in curves.items():
     if way not in tuned_ways:
         n_frames, target = max(curve.items())
-        row = {"its frames": n_frames, "its error": target}
+        row = {"its frames": str(n_frames), "its error": summaries.with_error(target)}
         for tuned in tuned_ways:
-            row[f"{labels[tuned]}: frames"] = foundation.enough(curves[tuned, *on], target)
+            row[f"{labels[tuned]}: frames"] = foundation.enough(curves[tuned, *on], target.value)
         saved[labels[way], *on] = row
 foundation.table(saved, {})
 

@@ -23,7 +23,7 @@ ARCHITECTURE_COLOURS = {
     "deep_potential": PALETTE[0],
     "mace": PALETTE[1],
     "gap": "#117733",
-    "so3lr": "#6699CC",
+    "so3lr": "#44AA99",
     "chgnet": "#C51B7D",
     "mace_foundation": "#663333",
 }

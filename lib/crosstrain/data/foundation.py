@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import cycle
 from textwrap import wrap
 from typing import Any
 
@@ -14,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
 
 from crosstrain.data import costs, summaries
-from crosstrain.data.figures import colour
+from crosstrain.data.figures import colour, set_marker
 from crosstrain.measure.score import LiquidScore
+from crosstrain.measure.statistics import Estimate
 from crosstrain.measure.verdicts import Verdict
 
 THEORY = "level of theory"
@@ -28,6 +30,7 @@ FORCE = "force / meV Å⁻¹"
 INTER = "intermolecular / %"
 GAIN_ERROR = "gain over it: intermolecular / %"
 GAIN_SCORE = "gain over it: score"
+PUBLISHED_MARKERS = "h8pd"  # none of a training set
 
 
 def theory_note(model: str, labels: str) -> str:
@@ -57,8 +60,8 @@ def method_of(frames: Sequence[Atoms]) -> str:
     return methods[0]
 
 
-def error_row(predicted: Mapping[str, Any], level_of_theory: str) -> dict[str, Any]:
-    """Return a model's errors on labelled frames, and whether they mix levels of theory.
+def errors(predicted: Mapping[str, Any]) -> dict[str, Estimate]:
+    """Return a model's errors on labelled frames, each with its standard error.
 
     Energies are compared after removing the offset that composition explains; an absolute energy
     means nothing between two methods.
@@ -67,16 +70,45 @@ def error_row(predicted: Mapping[str, Any], level_of_theory: str) -> dict[str, A
     ----------
     predicted : mapping
         As `crosstrain.study.Study.predicted` returns it.
+    """
+    found = summaries.model_errors_with_spread(predicted["frames"], predicted)
+    return {name: error for name, error in found.items() if name != RAW_ENERGY}
+
+
+def error_row(
+    found: Mapping[str, Estimate], frames: Sequence[Atoms], level_of_theory: str
+) -> dict[str, str]:
+    """Return a model's errors for a row of a table, and whether they mix levels of theory.
+
+    Parameters
+    ----------
+    found : mapping of str to Estimate
+        What `errors` returned.
+    frames : sequence of Atoms
+        That they are measured on.
     level_of_theory : str
         Of the model.
     """
-    frames = predicted["frames"]
-    errors = summaries.model_errors(frames, predicted)
-    errors.pop(RAW_ENERGY, None)
-    errors = {name: round(value, 1) for name, value in errors.items()}
-    if not frames:
-        return errors
-    return errors | {THEORY: theory_note(level_of_theory, method_of(frames)) or SAME_THEORY}
+    row = {"frames": str(len(frames))}
+    if not frames:  # every label of the run failed
+        return row
+    row |= {name: summaries.with_error(error) for name, error in found.items()}
+    return row | {THEORY: theory_note(level_of_theory, method_of(frames)) or SAME_THEORY}
+
+
+def gain(mine: Mapping[str, Any], other: Mapping[str, Any]) -> Estimate:
+    """Return by how much the intermolecular force error of another model is larger, in points of %.
+
+    Its standard error holds the choice of frames, which are the same for both, and nothing of the
+    scatter between trainings.
+
+    Parameters
+    ----------
+    mine, other : mapping
+        As `crosstrain.study.Study.predicted` returns them.
+    """
+    change = summaries.error_changes(mine["frames"], other, mine, relative=False)[INTER]
+    return change._replace(value=-change.value)
 
 
 def table(rows: Mapping[Any, Mapping[str, Any]], not_run: Mapping[str, str]) -> pd.DataFrame:
@@ -153,27 +185,29 @@ def footnote(fig: Figure, not_run: Mapping[str, str], *, starred: bool = True) -
     fig.supxlabel("\n".join(lines), fontsize=9)
 
 
-def price(ax: Axes, points: Mapping[str, tuple[str, float, float]]) -> None:
+def price(ax: Axes, points: Mapping[str, tuple[str, str, float, Estimate]]) -> None:
     """Draw an error against the core time of a dynamics step (drawn in ms), both logarithmic.
 
-    The colour is that of the architecture; models that share it have a marker each.
+    The colour is that of the architecture, the marker that of the training set; published models
+    have markers of their own.
 
     Parameters
     ----------
     ax : Axes
     points : mapping of str to tuple
-        By name for the legend: architecture, seconds per step (NaN if not measured), error.
+        By name for the legend: architecture, training set ('' if it is published), seconds per
+        step (NaN if not measured), error.
     """
-    if unknown := [name for name, (_, seconds, _) in points.items() if np.isnan(seconds)]:
+    if unknown := [name for name, (_, _, seconds, _) in points.items() if np.isnan(seconds)]:
         said = "\n".join(wrap(f"time of a step not measured: {', '.join(unknown)}", 45))
         ax.set_title(said, fontsize=8, loc="left")
-    drawn: dict[str, int] = {}
+    others = cycle(PUBLISHED_MARKERS)
     for name in (name for name in points if name not in unknown):
-        architecture, seconds, error = points[name]
-        number = drawn[architecture] = drawn.get(architecture, -1) + 1
-        style = {"color": colour(architecture), "markersize": 9, "alpha": 0.85}
-        marker = "oDs^vP"[number % 6]
-        ax.loglog(1e3 * seconds, error, marker, label=name, linestyle="none", **style)
+        architecture, training_set, seconds, (error, spread, _) = points[name]
+        marker = set_marker(training_set) if training_set else next(others)
+        style = {"color": colour(architecture), "markersize": 9, "alpha": 0.85, "capsize": 3}
+        ax.errorbar(1e3 * seconds, error, spread, fmt=marker, label=name, **style)
+    ax.set(xscale="log", yscale="log")
     ax.set_xlabel("core time per step / ms")
     ax.margins(0.25)
     _plain_numbers(ax)
@@ -219,10 +253,13 @@ def size_axis(ax: Axes, sizes: Iterable[int]) -> None:
 
 
 def size_curve(
-    ax: Axes, sizes: Sequence[int], values: Sequence[float], *, architecture: str, label: str
+    ax: Axes, sizes: Sequence[int], found: Sequence[Estimate], *, architecture: str, label: str
 ) -> None:
-    """Draw an error against the number of labelled frames, both axes logarithmic."""
-    ax.loglog(sizes, values, "o-", color=colour(architecture), label=label)
+    """Draw an error with its own against the number of labelled frames, both axes logarithmic."""
+    values, spreads = zip(*(error[:2] for error in found), strict=True)
+    style = {"fmt": "o-", "color": colour(architecture), "capsize": 3}
+    ax.errorbar(sizes, values, spreads, label=label, **style)
+    ax.set(xscale="log", yscale="log")
     _plain_numbers(ax)
 
 
@@ -262,16 +299,16 @@ def score_curve(
     ax.set(ylim=(-0.18, 1.05), ylabel="liquid score", xscale="log")
 
 
-def enough(curve: Mapping[int, float], target: float) -> str:
+def enough(curve: Mapping[int, Estimate], target: float) -> str:
     """Return in words the smallest number of frames at which an error is no larger than a target.
 
     Parameters
     ----------
-    curve : mapping of int to float
+    curve : mapping of int to Estimate
         Error by number of frames; between these nothing is interpolated.
     target : float
     """
-    reached = [size for size, error in curve.items() if error <= target]
+    reached = [size for size, error in curve.items() if error.value <= target]
     if not reached:
         return f"none of up to {max(curve)}"
     return f"{min(reached)}" + (", the fewest tried" if min(reached) == min(curve) else "")
@@ -307,38 +344,36 @@ def controls(
     }
 
 
-Judged = tuple[float, LiquidScore]
-"""Intermolecular force error (%) of a model, and the score of its liquid."""
-
-
-def against_control(mine: Judged, control: str, other: Judged | None) -> dict[str, str]:
+def against_control(
+    control: str, gained: Estimate | None, mine: LiquidScore, other: LiquidScore | None
+) -> dict[str, str]:
     """Return what a training set gains over its control, for a row of a table; positive is better.
 
     Parameters
     ----------
-    mine : Judged
     control : str
         Its name, '' if the set has none.
-    other : Judged or None
-        Of the control; None if it was not run.
+    gained : Estimate or None
+        What `gain` returned; None if the control was not run.
+    mine, other : LiquidScore
+        Of the set and of its control; None if that was not run.
     """
-    if not control or other is None:
+    if gained is None or other is None:
         gains = "-" if not control else NOT_RUN
         return {"control": control or "-", GAIN_ERROR: gains, GAIN_SCORE: gains}
-    (error, score), (other_error, other_score) = mine, other
-    difference = score.value - other_score.value
-    gained = "no score"
+    difference = mine.value - other.value
+    by_score = "no score"
     if not np.isnan(difference):
-        gained = f"{difference:+.2f}, {_side(score, other_score)}"
-    return {"control": control, GAIN_ERROR: f"{other_error - error:+.1f}", GAIN_SCORE: gained}
+        by_score = f"{difference:+.2f}, {_side(mine, other)}"
+    return {"control": control, GAIN_ERROR: summaries.with_error(gained), GAIN_SCORE: by_score}
 
 
-def which_gain(gains: Mapping[tuple[str, str], float], one: str, other: str) -> str:
+def which_gain(gains: Mapping[tuple[str, str], Estimate], one: str, other: str) -> str:
     """Return in words which training sets help both of two kinds of model, one of them, or none.
 
     Parameters
     ----------
-    gains : mapping of tuple to float
+    gains : mapping of tuple to Estimate
         Gain over the control by training set and kind of model; positive is better.
     one, other : str
         Kinds of model; sets without a gain of both are left out.
@@ -351,7 +386,7 @@ def which_gain(gains: Mapping[tuple[str, str], float], one: str, other: str) -> 
     }
     found: dict[str, list[str]] = {word: [] for word in words.values()}
     for sets in (sets for sets, kind in gains if kind == one and (sets, other) in gains):
-        found[words[gains[sets, one] > 0, gains[sets, other] > 0]].append(sets)
+        found[words[gains[sets, one].value > 0, gains[sets, other].value > 0]].append(sets)
     said = [f"{word} with {', '.join(sets)}" for word, sets in found.items() if sets]
     return "; ".join(said) or NOT_RUN
 

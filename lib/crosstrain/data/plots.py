@@ -378,7 +378,11 @@ def architecture_legend(
 
 
 def set_legend(
-    figure: Figure, colours: Mapping[str, str], *, markers: Mapping[str, str] | None = None
+    figure: Figure,
+    colours: Mapping[str, str],
+    *,
+    markers: Mapping[str, str] | None = None,
+    linestyles: Mapping[str, str] | None = None,
 ) -> None:
     """Add a legend above all panels of a figure.
 
@@ -390,10 +394,14 @@ def set_legend(
         Colour by what it stands for.
     markers : mapping of str to str, optional
         Its marker (a circle).
+    linestyles : mapping of str to str, optional
+        Its line (a full one); with these there are no markers.
     """
     looks = {name: {"color": shade, "marker": "o"} for name, shade in colours.items()}
     for name, marker in (markers or {}).items():
         looks[name]["marker"] = marker
+    for name, linestyle in (linestyles or {}).items():
+        looks[name] |= {"linestyle": linestyle, "marker": ""}
     handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
     widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
     columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))

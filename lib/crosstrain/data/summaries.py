@@ -340,9 +340,14 @@ def model_errors_with_spread(
 
 
 def error_changes(
-    frames: Sequence[Atoms], before: Prediction, after: Prediction, *, n_blocks: int = 5
+    frames: Sequence[Atoms],
+    before: Prediction,
+    after: Prediction,
+    *,
+    relative: bool = True,
+    n_blocks: int = 5,
 ) -> dict[str, Estimate]:
-    """Return by how much (%) errors of one model differ from those of another on the same frames.
+    """Return by how much errors of one model differ from those of another on the same frames.
 
     Parameters
     ----------
@@ -350,6 +355,8 @@ def error_changes(
         Labelled frames in the order of time.
     before, after : mapping
         As `crosstrain.study.Study.predicted` returns them.
+    relative : bool
+        In percent of the former error; else the difference, in the unit of the error.
     n_blocks : int
         As for `model_errors_with_spread`; a block is left out of both models together, so what
         makes frames hard for both is in no standard error.
@@ -357,11 +364,10 @@ def error_changes(
 
     def measure(kept: NDArray[np.int64]) -> dict[str, float]:
         one, other = (model_errors(*_some(frames, said, kept)) for said in (before, after))
-        return {
-            name: 100 * (other[name] / error - 1) if error else np.nan
-            for name, error in one.items()
-            if name != "frames"
-        }
+        changes = {name: other[name] - error for name, error in one.items() if name != "frames"}
+        if not relative:
+            return changes
+        return {n: 100 * change / one[n] if one[n] else np.nan for n, change in changes.items()}
 
     return _jackknife(measure, len(frames), n_blocks)
 
@@ -426,14 +432,8 @@ def values(rows: Mapping[Any, Mapping[str, Estimate]]) -> pd.DataFrame:
 
 def error_table(rows: Mapping[Any, Mapping[str, Estimate]]) -> pd.DataFrame:
     """Return rows of `model_errors_with_spread` as text, without an error where none is known."""
-    said = {
-        key: {
-            name: in_digits(e.value) if np.isnan(e.error) else plus_minus(e.value, e.error)
-            for name, e in row.items()
-        }
-        for key, row in rows.items()
-    }
-    return pd.DataFrame.from_dict(said, orient="index").replace("nan", "-").fillna("-")
+    said = {key: {name: with_error(e) for name, e in row.items()} for key, row in rows.items()}
+    return pd.DataFrame.from_dict(said, orient="index").fillna("-")
 
 
 def force_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, errors.Deviation]:
@@ -786,6 +786,13 @@ def plus_minus(value: float, error: float) -> str:
     decimals = 1 - int(f"{error:.1e}".partition("e")[2])
     value, error = round(value, decimals), round(error, decimals)
     return f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}"
+
+
+def with_error(known: Estimate) -> str:
+    """Return a value with its standard error, alone where none is known; ``-`` if it is NaN."""
+    if np.isnan(known.value):
+        return "-"
+    return in_digits(known.value) if np.isnan(known.error) else plus_minus(*known[:2])
 
 
 def in_digits(value: float, digits: int = 3) -> str:
