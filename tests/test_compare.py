@@ -55,7 +55,8 @@ def visited(error_eV_A: float) -> dict:
     frame = fr.read(FRAMES)[0]
     sign = np.where(frame.arrays["molecule"] % 2, 1, -1)
     said = frame.arrays[fr.FORCES] + np.outer(sign, [error_eV_A, 0, 0])
-    return {"frames": [frame], "forces_eV_A": [said]}
+    others = {"energy_eV": np.zeros(1), "stress_eV_A3": np.zeros((1, 6))}
+    return {"frames": [frame], "forces_eV_A": [said], **others}
 
 
 def test_liquid_pools_the_replicas():
@@ -64,6 +65,7 @@ def test_liquid_pools_the_replicas():
     assert found["lived"].value == 1.0
     assert found["density"].value == pytest.approx(1.05)
     assert found["density"].error == pytest.approx(0.05)  # their scatter is the larger
+    assert np.isnan(found["own_force"].error)  # of a single frame
     once = compare.liquid(runs, [visited(0.1)])["own_force"].value
     assert found["own_force"].value == pytest.approx(once * np.sqrt((3**2 + 1) / 2), rel=1e-4)
     assert {point.state for point in found.values()} == {State.DONE}
@@ -104,6 +106,24 @@ class TwoLiquids:
 
     def predicted(self, step):
         return visited(RUNS[step.name.partition("-on-")[2]][1])
+
+
+def test_the_error_on_own_frames_has_one_of_its_own():
+    frame = fr.read(FRAMES)[0]
+    noise = np.random.default_rng(2).normal(size=(40, len(frame), 3))
+
+    def run(numbers):
+        said = [frame.arrays[fr.FORCES] + 0.1 * size * noise[k] for k, size in numbers]
+        frames = [frame] * len(said)
+        others = {"energy_eV": np.zeros(len(said)), "stress_eV_A3": np.zeros((len(said), 6))}
+        return {"frames": frames, "forces_eV_A": said, **others}
+
+    once = compare.liquid([observed(4.0, 1.0)], [run((k, 1.0) for k in range(40))])["own_force"]
+    twice = [run((k, 1.0) for k in range(start, 40, 2)) for start in (0, 1)]
+    halves = compare.liquid([observed(4.0, 1.0)] * 2, twice)["own_force"]
+    assert halves.value == pytest.approx(once.value)
+    assert 0 < halves.error < 0.1 * once.value
+    assert 0.3 < halves.error / once.error < 3  # as many frames
 
 
 def test_every_model_gets_the_numbers_of_its_own_runs():

@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from crosstrain.build import boxes
 from crosstrain.build.molecules import molecule
-from crosstrain.data import unseen
+from crosstrain.data import summaries, unseen
 from crosstrain.data.frames import FORCES
 from crosstrain.measure.errors import split_frame_forces
 from crosstrain.measure.verdicts import rank_correlation
@@ -241,7 +241,9 @@ def labelled_liquid(n_frames):
 
 def test_force_errors_have_standard_errors_where_frames_are_enough():
     many, few = (unseen.errors_with_spread(labelled_liquid(n)) for n in (12, 2))
-    assert many["total"] == pytest.approx(unseen.relative_errors(labelled_liquid(12))["total"])
+    said = labelled_liquid(12)
+    total = summaries.force_errors(said["frames"], said)["total"]
+    assert many["total"] == pytest.approx(100 * total.relative)
     assert 0 < many["total ±"] < 0.3 * many["total"]
     assert few["total"] > 0 and np.isnan(few["total ±"])
     share = 100 * many["total ±"] / many["total"]
@@ -320,7 +322,7 @@ def test_only_sets_that_hold_the_known_liquids_are_pooled():
 
 
 def test_no_labelled_frame_is_no_error():
-    assert np.isnan(unseen.relative_errors({"frames": []})["total"])
+    assert np.isnan(list(unseen.errors_with_spread({"frames": []}).values())).all()
 
 
 def test_the_claim_in_a_table():

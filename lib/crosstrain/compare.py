@@ -13,6 +13,7 @@ from crosstrain import judge, matrix
 from crosstrain.data import summaries
 from crosstrain.data.charts import LIQUID
 from crosstrain.measure import score, transfer
+from crosstrain.measure.statistics import Estimate
 from crosstrain.measure.transfer import Better, Cells, Effect, NotComparable, Run, State
 from crosstrain.measure.verdicts import Verdict, of_one
 from crosstrain.run.store import Step
@@ -185,25 +186,32 @@ def liquid(
     -------
     dict of str to Point
         ``lived`` (fraction of the planned time), ``own_force`` (RMSE of the forces between
-        molecules on the model's own frames, meV/Å) and ``density`` (g/cm³). If a run ended early
+        molecules on the model's own frames, meV/Å) and ``density`` (g/cm³), the last two with
+        standard errors. If a run ended early
         the last two are of the short time it lived, to be shown as such and not to be averaged.
     """
     completed = all(run["status"] == "completed" for run in observed)
     state = State.DONE if completed else State.UNSTABLE
     lived = [run["time_ps"] for run in observed]
     between = [
-        1e3 * summaries.force_errors(run["frames"], run)["intermolecular"].rmse
-        for run in own
-        if run["frames"]
+        summaries.error_between_molecules(run["frames"], run) for run in own if run["frames"]
     ]
-    rmse = float(np.sqrt(np.mean(np.square(between)))) if between else np.nan
     density = judge.mean_density(observed)
     value, error = density[:2] if density else (np.nan, np.nan)
     return {
         "lived": Point(score.survival_fraction(lived, observed[0]["planned_ps"]), np.nan, state),
-        "own_force": Point(rmse, np.nan, state),
+        "own_force": Point(*_root_mean_square(between), state),
         "density": Point(value, error, state),
     }
+
+
+def _root_mean_square(found: Sequence[Estimate]) -> tuple[float, float]:
+    """The root of the mean square of independent estimates, and its standard error."""
+    if not found:
+        return np.nan, np.nan
+    values, errors, _ = np.transpose(found)
+    root = np.sqrt(np.mean(values**2))
+    return float(root), float(np.linalg.norm(values * errors) / (len(values) * root))
 
 
 def cells(found: Points) -> Cells:

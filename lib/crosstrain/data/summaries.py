@@ -397,6 +397,24 @@ def component_errors(
     return _jackknife(measure, len(frames), n_blocks)
 
 
+def error_between_molecules(
+    frames: Sequence[Atoms], predicted: Prediction, *, n_blocks: int = 5
+) -> Estimate:
+    """Return the root-mean-square error of the forces between molecules, meV/Å.
+
+    Parameters
+    ----------
+    frames, predicted, n_blocks
+        As for `model_errors_with_spread`.
+    """
+
+    def measure(kept: NDArray[np.int64]) -> dict[str, float]:
+        parts = force_errors(*_some(frames, predicted, kept))
+        return {"intermolecular": 1e3 * parts["intermolecular"].rmse}
+
+    return _jackknife(measure, len(frames), n_blocks)["intermolecular"]
+
+
 def _some(
     frames: Sequence[Atoms], predicted: Prediction, kept: NDArray[np.int64]
 ) -> tuple[list[Atoms], dict[str, Any]]:

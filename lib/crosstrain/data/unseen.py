@@ -179,22 +179,8 @@ def part_of(predicted: Mapping[str, Any], numbers: Sequence[int]) -> dict[str, A
     return lists | arrays
 
 
-def relative_errors(predicted: Mapping[str, Any]) -> dict[str, float]:
-    """Return force errors by component, percent of the component; NaN without a labelled frame.
-
-    Parameters
-    ----------
-    predicted : mapping
-        As `crosstrain.study.Study.predicted` returns it.
-    """
-    if not predicted["frames"]:
-        return dict.fromkeys(COMPONENTS, np.nan)
-    found = summaries.force_errors(predicted["frames"], predicted)
-    return {name: 100 * deviation.relative for name, deviation in found.items()}
-
-
 def errors_with_spread(predicted: Mapping[str, Any]) -> dict[str, float]:
-    """Return `relative_errors` with their standard errors over the frames.
+    """Return force errors by component, percent of the component, with standard errors.
 
     Parameters
     ----------
@@ -205,7 +191,8 @@ def errors_with_spread(predicted: Mapping[str, Any]) -> dict[str, float]:
     -------
     dict of str to float
         By component, and by its name with `SPREAD` the standard error from leaving frames out
-        (`crosstrain.data.summaries.component_errors`), NaN with too few of them.
+        (`crosstrain.data.summaries.component_errors`), NaN with too few of them. All are NaN
+        without a labelled frame.
     """
     found = dict.fromkeys(COMPONENTS, Estimate(np.nan, np.nan, 0))
     if predicted["frames"]:
@@ -240,20 +227,23 @@ def cluster_errors(predicted: Mapping[str, Any]) -> list[dict[str, Any]]:
     list of dict
         ``molecule``; the numbers of ``clusters`` (two molecules or more) and of ``single
         molecules``; of the clusters ``intermolecular``, the RMSE, and ``reference``, the RMS of
-        the reference, meV/Å, NaN without a cluster; and of all ``vibration``, percent.
+        the reference, meV/Å, NaN without a cluster; and of all ``vibration``, percent. By the name
+        of an error with `SPREAD` its standard error from leaving frames out.
     """
     rows = []
     for molecule, numbers in pure_clusters(predicted["frames"]).items():
         clusters = [i for i in numbers if _n_molecules(predicted["frames"][i]) > 1]
         error, size = _between_molecules_meV_A(part_of(predicted, clusters))
+        inside = errors_with_spread(part_of(predicted, numbers))
         rows.append(
             {
                 "molecule": molecule,
                 "clusters": len(clusters),
                 "single molecules": len(numbers) - len(clusters),
-                "intermolecular": error,
+                "intermolecular": error.value,
+                f"intermolecular{SPREAD}": error.error,
                 "reference": size,
-                "vibration": relative_errors(part_of(predicted, numbers))["vibration"],
+                **{name: inside[name] for name in ("vibration", f"vibration{SPREAD}")},
             }
         )
     return rows
@@ -263,12 +253,14 @@ def _n_molecules(frame: Atoms) -> int:
     return sum(composition_counts(frame.info["composition"]).values())
 
 
-def _between_molecules_meV_A(predicted: Mapping[str, Any]) -> tuple[float, float]:
+def _between_molecules_meV_A(predicted: Mapping[str, Any]) -> tuple[Estimate, float]:
     """Return the RMSE of the forces between molecules, and the RMS of the reference's."""
-    if not predicted["frames"]:
-        return np.nan, np.nan
-    found = summaries.force_errors(predicted["frames"], predicted)["intermolecular"]
-    return 1e3 * found.rmse, 1e3 * found.rmse / found.relative
+    frames = predicted["frames"]
+    if not frames:
+        return Estimate(np.nan, np.nan, 0), np.nan
+    error = summaries.error_between_molecules(frames, predicted)
+    relative = summaries.force_errors(frames, predicted)["intermolecular"].relative
+    return error, error.value / relative
 
 
 def by_part(
@@ -320,8 +312,8 @@ def by_molecule(
         means = mine.groupby("molecule")[column].mean().reindex(molecules)
         ax.plot(range(len(means)), means, "o-", color=shade, linewidth=0.8)
         if f"{column}{SPREAD}" in table:
-            spread = mine.groupby("molecule")[f"{column}{SPREAD}"].agg(["mean", "size"])
-            error = (spread["mean"] / np.sqrt(spread["size"])).reindex(molecules)
+            # of models asked about the same frames: their mean is no surer than each
+            error = mine.groupby("molecule")[f"{column}{SPREAD}"].mean().reindex(molecules)
             ax.errorbar(range(len(means)), means, error, fmt="none", ecolor=shade, capsize=3)
     ax.set_xticks(range(len(molecules)), molecules, rotation=90)
 
