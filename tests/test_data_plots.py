@@ -65,7 +65,7 @@ def test_each_axis_keeps_its_range_beside_the_line_of_equality(ax):
     assert ax.get_ylim()[1] > 400
     ax.figure.canvas.draw()
     numbered = [t.get_text() for t in ax.get_xticklabels(which="both") if t.get_text()]
-    assert {"80", "100", "120", "150"} <= {text for text in numbered}
+    assert {"80", "100", "120", "140"} <= {text for text in numbered}
 
 
 def test_a_legend_may_name_the_reference(ax):
@@ -217,6 +217,8 @@ def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
     plots.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k")
     median, *caps, low = ax.lines
     assert median.get_xydata().tolist() == [[1, 0.05]]
+    plots.disagreement_trend(ax, {1: SELECTION}, colour="k", beside=0.1)
+    assert ax.lines[4].get_xdata().tolist() == [1.1]
     assert len(caps) == 2
     assert low.get_ydata() == [0.1]
 
@@ -258,3 +260,14 @@ def test_logarithmic_axis_is_numbered_without_exponents():
     shown = [label.get_text() for label in panel.get_yticklabels()]
     assert {"1", "10"} <= set(shown)
     assert not any("e" in text for text in shown)
+
+
+def test_a_narrow_logarithmic_axis_has_enough_numbers():
+    figure = Figure()
+    panel = figure.add_subplot()
+    panel.plot([0, 1], [14.8, 23.9])
+    plots.logarithmic(panel)
+    figure.draw_without_rendering()
+    shown = {label.get_text() for label in panel.get_yticklabels()}
+    assert {"16", "18", "20", "22"} <= shown
+    assert panel.get_yscale() == "log" and not panel.get_yticklabels(minor=True)

@@ -194,8 +194,8 @@ for block in makers:
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
 done = {block: colour for block, colour in maker_shade.items() if selections[block]}
-for block, colour in done.items():
-    plots.disagreement_trend(axes[0], selections[block], colour=colour)
+for number, (block, colour) in enumerate(done.items()):
+    plots.disagreement_trend(axes[0], selections[block], colour=colour, beside=0.06 * number)
     plots.exploring(axes[1], selections[block], colour=colour)
 if done:
     plots.set_legend(fig, {titles[block]: colour for block, colour in done.items()})
@@ -204,10 +204,10 @@ else:
 lab.save(fig, "disagreement")
 
 # %% [markdown]
-# Left: median and the range from 5 to 95 % of the candidates; dashed: the bound below which a
-# frame is known, the committee's disagreement on its own training frames. Right: how long the
-# exploring runs lived, a dash for each and a dot for their mean. The first generation against the
-# last:
+# Left: median and the range from 5 to 95 % of the candidates, the two makers side by side; dashed:
+# the bound below which a frame is known, the committee's disagreement on its own training frames.
+# Right: how long the exploring runs lived, a dash for each and a dot for their mean. The first
+# generation against the last:
 
 # %%
 tables = {block: summaries.first_and_last(s) for block, s in selections.items() if len(s) > 1}

@@ -468,7 +468,7 @@ for name, label in labels.items():
 # The rows add different numbers of frames, too. And novelty alone need not be good: noise is novel.
 
 # %% [markdown]
-# ## How much of the simplest set is enough?
+# ## How much of the base is enough?
 #
 # A block is worth labels only if more of the base would not do. Models of the first frames of the
 # base, trained for the same time, show how far it is from exhausted.

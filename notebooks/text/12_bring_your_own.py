@@ -39,7 +39,6 @@ from crosstrain.build.boxes import composition_counts
 from crosstrain.data import dft, figures, plots, profiles, summaries, transfer_plots, views
 from crosstrain.potentials import gap, protocol
 from crosstrain.study import Study
-from matplotlib.ticker import LogLocator
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # study that the guidance is read from: laptop, smoke, or a .yml file
@@ -296,8 +295,7 @@ for model, record in zip(models, training.values(), strict=True):
     plots.learning_curve(ax, curve, "forces_rmse_eV_A", **style)
     last = 1e3 * curve[-1]["forces_rmse_eV_A"]
     print(f"{labels[name]}: {last:.0f} meV/Å after {curve[-1]['samples']} frames seen")
-ax.yaxis.set_minor_locator(LogLocator(subs=(1.2, 1.5, 2, 3, 4, 6, 8)))
-ax.yaxis.set_minor_formatter(lambda error, _: f"{error:g}")
+plots.logarithmic(ax)
 ax.set_ylabel("validation force RMSE / meV Å$^{-1}$")
 ax.legend()
 lab.save(fig, "errors")

@@ -44,7 +44,7 @@ SET_COLOURS = {
     "molecules": "#56B4E9",
     "dp_iterated": "#332288",  # of the family of its maker's colour, but not the same
     "mace_iterated": "#661100",
-    "classical_more": "#7F7F7F",
+    "classical_more": "#3B3B3B",
 }
 JOINED_COLOUR = "#882255"  # of a set with several blocks added to the first
 JOINED_MARKER, OTHER_MARKER = "*", "h"

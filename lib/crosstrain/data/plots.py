@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
@@ -569,7 +569,11 @@ def logarithmic(ax: Axes, *axes: Axis) -> None:
         axis.set_major_formatter(PlainLogFormatter())
         axis.set_minor_formatter(PlainLogFormatter())
         low, high = axis.get_view_interval()
-        if high < 8 * low:  # else too few ticks are numbered
+        if high < 2.5 * low:  # as good as linear
+            axis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10)))
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(lambda x, _: f"{x:g}")
+        elif high < 8 * low:  # else too few ticks are numbered
             axis.set_minor_locator(LogLocator(subs=(1.2, 1.5, 2, 3, 4, 6, 8)))
             axis.set_minor_formatter(lambda x, _: f"{x:g}")
 
@@ -659,7 +663,7 @@ def not_run(axes: Iterable[Axes], text: str = "not run") -> None:
 
 
 def disagreement_trend(
-    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str
+    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str, beside: float = 0
 ) -> None:
     """Draw median and 5 to 95 % range of the disagreement, and its lower bound, by generation.
 
@@ -670,6 +674,8 @@ def disagreement_trend(
         Content of ``selection.json`` by number of the generation; one whose disagreements are all
         not finite is left out.
     colour : str
+    beside : float
+        By how much points stand to the right of their generation, so that bars can be told apart.
     """
     finite = {n: r for n, r in selections.items() if r["deviation_quantiles_eV_A"]}
     levels = [
@@ -677,9 +683,10 @@ def disagreement_trend(
         for level in ("0.05", "0.5", "0.95")
     ]
     reach = np.abs(np.array(levels)[[0, 2]] - levels[1]) if finite else None
-    ax.errorbar(list(finite), levels[1], yerr=reach, fmt="o-", color=colour, capsize=3)
+    places = [number + beside for number in finite]
+    ax.errorbar(places, levels[1], yerr=reach, fmt="o-", color=colour, capsize=3)
     low = [record["low_eV_A"] for record in finite.values()]
-    ax.plot(list(finite), low, "_--", color=colour, linewidth=1, markersize=12)
+    ax.plot(places, low, "_--", color=colour, linewidth=1, markersize=12)
     logarithmic(ax)
     _generations(ax, selections)
     ax.set_ylabel("largest disagreement / eV Å$^{-1}$")
