@@ -214,11 +214,11 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# The minima lie in the same range of 0.05 g/cm³, and the cost of compression agrees to 0.3 eV
-# per box. What of real liquid frames at many temperatures?
-# The group has published 200 frames of 4 EC and 8 EMC (300 to 1200 K) with DFT labels [3]. The file
-# does not name its level of theory, which is likely that of the parent paper, PBE-D2. GFN2-xTB was
-# asked about some of these frames:
+# The minima lie in the same range of 0.05 g/cm³, and the cost of compression agrees to 0.3 eV per
+# box. What of real liquid frames at many temperatures? The group has published 200 frames of 4 EC
+# and 8 EMC (300 to 1200 K) with DFT labels [3]. The file does not name its level of theory, which
+# is likely that of the parent paper, PBE-D2 (the density functional PBE with an older correction
+# for dispersion than D3). GFN2-xTB was asked about some of these frames:
 
 # %%
 comparison = lab.stand_in()

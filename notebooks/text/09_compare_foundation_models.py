@@ -77,14 +77,18 @@ untuned = {name: word for name, word in not_run.items() if name not in absent}
 #
 # All training sets so far were made for this one liquid. **Foundation models** come trained on far
 # more data, by people who never thought of it, and cost nothing but a download: here SO3LR [1],
-# CHGNet [2], MACE-MP-0 [3] and MACE-OFF23 [4], as far as the profile asks for them. If one of them
-# made the liquid as well, or with a few labels more (**fine-tuning**), there would be no need of
-# blocks, iterations and transfer. So they are run on the same tests and in the same liquid.
+# CHGNet [2], MACE-MP-0 [3] and MACE-OFF23 [4], as far as the profile asks for them. *mace_mp_0_d3*
+# is MACE-MP-0 with a correction for dispersion, the attraction at long range (Grimme's D3), and
+# *_replay* is a fine-tuning that goes on showing the model frames of its old training, so that it
+# forgets less. If one of them made the liquid as well, or with a few labels more (**fine-tuning**),
+# there would be no need of blocks, iterations and transfer. So they are run on the same tests and
+# in the same liquid.
 #
 # ## The models, and what they were taught
 #
 # The comparison has a trap. A foundation model learnt from labels of its own **level of theory**:
-# a density functional, or another method. Ours are of GFN2-xTB, and where the table says *differs*
+# a density functional, such as PBE0 with a correction for dispersion (MBD) for SO3LR, or another
+# method. Ours are of GFN2-xTB, and where the table says *differs*
 # part of each deviation is the theory, not the model. Absolute energies of two methods cannot be
 # compared at all. With $n_Z$ atoms of element $Z$ in a frame, the offset
 #

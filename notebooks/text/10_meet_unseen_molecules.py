@@ -514,6 +514,10 @@ for (label, molecule), found in where.items():
         print(f"{label}, {molecule}: {unseen.in_words(molecule, found)}")
 
 # %% [markdown]
+# In one sentence: to live is not to be right; the lines above name the molecules that lived to the
+# end on forces that are mostly wrong, which nothing but labels of one's own frames will tell.
+
+# %% [markdown]
 # ## Limits
 #
 # The runs are short: what lives for picoseconds may break later, so *lost* is easier to show than
