@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import product
 from pathlib import Path
 
 import ase.io
@@ -285,9 +284,11 @@ def forget(study: Study, step: Step) -> None:
     shutil.rmtree(study.store.folder(step))
 
 
-@pytest.mark.parametrize(
-    ("what", "damage"), [*product(["set", "model", "trajectory"], [cut, flip])]
-)
+EACH_DAMAGE = [flip, pytest.param(cut, marks=pytest.mark.long)]  # a flipped bit hides better
+
+
+@pytest.mark.parametrize("damage", EACH_DAMAGE)
+@pytest.mark.parametrize("what", ["set", "model", "trajectory"])
 def test_a_damaged_result_is_told_set_aside_and_computed_again(study, what, damage):
     (model,) = study.models()
     (liquid,) = study.liquids(model, "hot")
@@ -330,7 +331,7 @@ def test_a_damaged_record_is_told_and_its_result_computed_again(study, capsys):
     assert study.store.digest(step) == before
 
 
-@pytest.mark.parametrize("damage", [cut, flip])
+@pytest.mark.parametrize("damage", EACH_DAMAGE)
 def test_a_damaged_label_of_an_interrupted_step_is_made_again(study, damage):
     (label,) = study.block("water").inputs.values()
     before = study.store.digest(label)
@@ -361,7 +362,7 @@ steps.run(Path(sys.argv[1]))
 """
 
 
-@pytest.mark.parametrize("damage", [cut, flip])
+@pytest.mark.parametrize("damage", EACH_DAMAGE)
 def test_a_run_whose_two_checkpoints_are_damaged_is_begun_again(study, damage):
     (liquid,) = study.liquids(*study.models(), "hot")
     before = study.store.digest(liquid)
