@@ -373,7 +373,7 @@ def test_the_readme_says_what_the_results_show(study):
 def test_the_readme_says_what_fine_tuning_shows(study):
     def between_molecules(model, test):
         predicted = study.predicted(study.evaluated(model, study.block(test)))
-        return foundation.error_row(predicted, study.level_of_theory(model))[foundation.INTER]
+        return foundation.errors(predicted)[foundation.INTER].value
 
     found, _ = study.foundation_models()
     tuned = {step.name: step for step in found.values() if step.kind == "train"}
