@@ -313,11 +313,12 @@ summaries.scores(scores)
 #
 # *Not available* means that the reference vouches for no observable at that state, whatever the
 # model did; it is not a score of zero. The interval holds the errors of both liquids and the
-# scatter of the replicas. The scatter of seeds is left to notebook
-# [08](08_read_the_transfer_matrix.ipynb): here every model is scored by itself. Noise moves a
-# density away from the reference more easily than onto it, so where the errors are as large as the
-# tolerance the interval reaches far above the score: a short run cannot tell a good liquid from a
-# perfect one. Replicas that all lived add no width, so the number of replicas stands beside it.
+# scatter of the replicas, from a bootstrap over how long they lived. The scatter of seeds is left
+# to notebook [08](08_read_the_transfer_matrix.ipynb): here every model is scored by itself. Noise
+# moves a density away from the reference more easily than onto it, so where the errors are as large
+# as the tolerance the interval reaches far above the score: a short run cannot tell a good liquid
+# from a perfect one. Replicas that all lived add no width, so the number of replicas stands beside
+# it.
 
 # %%
 fig, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
