@@ -271,10 +271,17 @@ def test_a_gain_is_that_of_the_same_frames():
 def test_which_sets_help_both_kinds_of_model():
     numbers = {("a", "x"): 1, ("a", "y"): 2, ("b", "x"): -1, ("b", "y"): 0.5, ("c", "x"): 3}
     gains = {key: error(value) for key, value in numbers.items()}
-    assert foundation.which_gain(gains, "x", "y") == "both gain with a; only y gains with b"
+    assert foundation.which_gain(gains, "x", "y") == (
+        "both gain with a (1.00 ± 0.10 and 2.00 ± 0.10); "
+        "only y gains with b (-1.00 ± 0.10 and 0.50 ± 0.10)"
+    )
     gains |= {("b", "y"): error(0.0), ("c", "y"): error(-2.0)}
-    said = "both gain with a; only x gains with c; neither gains with b"
-    assert foundation.which_gain(gains, "x", "y") == said
+    said = foundation.which_gain(gains, "x", "y")
+    assert [part.partition(" (")[0] for part in said.split("; ")] == [
+        "both gain with a",
+        "only x gains with c",
+        "neither gains with b",
+    ]
     assert foundation.which_gain(gains, "x", "z") == "not run"
 
 

@@ -374,7 +374,8 @@ def which_gain(gains: Mapping[tuple[str, str], Estimate], one: str, other: str) 
     Parameters
     ----------
     gains : mapping of tuple to Estimate
-        Gain over the control by training set and kind of model; positive is better.
+        Gain over the control by training set and kind of model; positive is better. Only its sign
+        decides, so both are told behind each set.
     one, other : str
         Kinds of model; sets without a gain of both are left out.
     """
@@ -386,7 +387,9 @@ def which_gain(gains: Mapping[tuple[str, str], Estimate], one: str, other: str) 
     }
     found: dict[str, list[str]] = {word: [] for word in words.values()}
     for sets in (sets for sets, kind in gains if kind == one and (sets, other) in gains):
-        found[words[gains[sets, one].value > 0, gains[sets, other].value > 0]].append(sets)
+        both = gains[sets, one], gains[sets, other]
+        by_how_much = " and ".join(map(summaries.with_error, both))
+        found[words[both[0].value > 0, both[1].value > 0]].append(f"{sets} ({by_how_much})")
     said = [f"{word} with {', '.join(sets)}" for word, sets in found.items() if sets]
     return "; ".join(said) or NOT_RUN
 
