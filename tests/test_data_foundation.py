@@ -118,11 +118,14 @@ def test_models_of_one_architecture_can_be_told_apart_by_price():
         "gap": ("gap", "classical", np.nan, error(40.0)),
         "mace": ("mace", "classical", 0.01, error(9.0)),
         "mace_mp_0": ("mace_foundation", "", 0.03, error(30.0)),
+        "mace_off23-classical-s1": ("mace_foundation", "classical", 0.03, error(20.0)),
+        "mace_off23_replay-classical-s1": ("mace_foundation", "classical", 0.03, error(21.0)),
     }
     foundation.price(ax, points)
     marked = {drawn.get_label(): drawn.lines[0] for drawn in ax.containers}
     assert list(marked) == [name for name in points if name != "gap"]
-    published, tuned, mace, other = marked.values()
+    published, tuned, mace, other, *both_ways = marked.values()
+    assert len({line.get_marker() for line in (other, *both_ways)}) == 3
     assert published.get_color() == tuned.get_color() != mace.get_color()
     assert tuned.get_marker() == mace.get_marker() == figures.set_marker("classical")
     assert len({published.get_marker(), tuned.get_marker(), other.get_marker()}) == 3
@@ -276,12 +279,12 @@ def test_which_sets_help_both_kinds_of_model():
         "only y gains with b (-1.00 ± 0.10 and 0.50 ± 0.10)"
     )
     gains |= {("b", "y"): error(0.0), ("c", "y"): error(-2.0)}
-    said = foundation.which_gain(gains, "x", "y")
-    assert [part.partition(" (")[0] for part in said.split("; ")] == [
-        "both gain with a",
-        "only x gains with c",
-        "neither gains with b",
-    ]
+    said = (
+        "both gain with a (1.00 ± 0.10 and 2.00 ± 0.10); "
+        "only x gains with c (3.00 ± 0.10 and -2.00 ± 0.10); "
+        "neither gains with b (-1.00 ± 0.10 and 0.00 ± 0.10)"
+    )
+    assert foundation.which_gain(gains, "x", "y") == said
     assert foundation.which_gain(gains, "x", "z") == "not run"
 
 

@@ -187,8 +187,8 @@ def liquid(
     dict of str to Point
         ``lived`` (fraction of the planned time), ``own_force`` (RMSE of the forces between
         molecules on the model's own frames, meV/Å) and ``density`` (g/cm³), the last two with
-        standard errors. If a run ended early
-        the last two are of the short time it lived, to be shown as such and not to be averaged.
+        standard errors. If a run ended early these two are of the short time it lived, to be shown
+        as such and not to be averaged.
     """
     completed = all(run["status"] == "completed" for run in observed)
     state = State.DONE if completed else State.UNSTABLE

@@ -30,7 +30,7 @@ FORCE = "force / meV Å⁻¹"
 INTER = "intermolecular / %"
 GAIN_ERROR = "gain over it: intermolecular / %"
 GAIN_SCORE = "gain over it: score"
-PUBLISHED_MARKERS = "h8pd"  # none of a training set
+SPARE_MARKERS = "h8pd"  # where that of a training set does not tell models apart
 
 
 def theory_note(model: str, labels: str) -> str:
@@ -188,8 +188,8 @@ def footnote(fig: Figure, not_run: Mapping[str, str], *, starred: bool = True) -
 def price(ax: Axes, points: Mapping[str, tuple[str, str, float, Estimate]]) -> None:
     """Draw an error against the core time of a dynamics step (drawn in ms), both logarithmic.
 
-    The colour is that of the architecture, the marker that of the training set; published models
-    have markers of their own.
+    The colour is that of the architecture, the marker that of the training set; published models,
+    and a second one of the same architecture and set, have markers of their own.
 
     Parameters
     ----------
@@ -201,10 +201,12 @@ def price(ax: Axes, points: Mapping[str, tuple[str, str, float, Estimate]]) -> N
     if unknown := [name for name, (_, _, seconds, _) in points.items() if np.isnan(seconds)]:
         said = "\n".join(wrap(f"time of a step not measured: {', '.join(unknown)}", 45))
         ax.set_title(said, fontsize=8, loc="left")
-    others = cycle(PUBLISHED_MARKERS)
+    spare, drawn = cycle(SPARE_MARKERS), set()
     for name in (name for name in points if name not in unknown):
         architecture, training_set, seconds, (error, spread, _) = points[name]
-        marker = set_marker(training_set) if training_set else next(others)
+        is_first = training_set and (architecture, training_set) not in drawn
+        marker = set_marker(training_set) if is_first else next(spare)
+        drawn.add((architecture, training_set))
         style = {"color": colour(architecture), "markersize": 9, "alpha": 0.85, "capsize": 3}
         ax.errorbar(1e3 * seconds, error, spread, fmt=marker, label=name, **style)
     ax.set(xscale="log", yscale="log")
