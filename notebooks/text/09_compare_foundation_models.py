@@ -88,9 +88,9 @@ untuned = {name: word for name, word in not_run.items() if name not in absent}
 #
 # The comparison has a trap. A foundation model learnt from labels of its own **level of theory**:
 # a density functional, such as PBE0 with a correction for dispersion (MBD) for SO3LR, or another
-# method. Ours are of GFN2-xTB, and where the table says *differs*
-# part of each deviation is the theory, not the model. Absolute energies of two methods cannot be
-# compared at all. With $n_Z$ atoms of element $Z$ in a frame, the offset
+# method. Ours are of GFN2-xTB, and where the table says *differs* part of each deviation is the
+# theory, not the model. Absolute energies of two methods cannot be compared at all. With $n_Z$
+# atoms of element $Z$ in a frame, the offset
 #
 # $$E_\mathrm{model} - E_\mathrm{label} \approx \sum_Z c_Z \, n_Z$$
 #
@@ -127,10 +127,11 @@ foundation.table(rows, reasons)
 # %%
 largest = tuning.sizes[-1]
 compared = [name for name in models if trained_on.get(name, largest) == largest]
+looked_at = [tests[0], *(test for test in tests[1:] if test == other_test)]
 evaluated = {
-    (name, test): lab.evaluated(step, lab.block(test))
-    for name, step in models.items()
-    for test in tests
+    (name, test): lab.evaluated(models[name], lab.block(test))
+    for name, test in product(models, tests)
+    if name in compared or test in looked_at
 }
 said = lab.each(list(evaluated.values()), lab.predicted)
 fixed = {key: foundation.errors(said[step.name]) for key, step in evaluated.items()}
@@ -294,7 +295,6 @@ lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tole
 
 # %%
 state = tuning.states[0]
-looked_at = [tests[0], *(test for test in tests[1:] if test == other_test)]
 fig, axes = plt.subplots(1, len(looked_at), figsize=(2.6 + 4 * len(looked_at), 4.4), squeeze=False)
 for ax, test in zip(axes[0], looked_at, strict=True):
     points = {
@@ -371,9 +371,9 @@ lab.save(fig, "sizes")
 
 # %% [markdown]
 # Error and score against the number of frames; each point is one training, with the standard error
-# of the frames tested on. Follow a horizontal
-# line from the right end of a bespoke curve to the left: where it meets the fine-tuned one, as much
-# is known from fewer labels. Hollow points have no score. Scores of one size stand side by side.
+# of the frames tested on. Follow a horizontal line from the right end of a bespoke curve to the
+# left: where it meets the fine-tuned one, as much is known from fewer labels. Hollow points have no
+# score. Scores of one size stand side by side.
 
 # %% [markdown]
 # ## Do the same blocks help?

@@ -12,10 +12,11 @@ import pandas as pd
 from ase import Atoms
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from crosstrain.data import costs, summaries
 from crosstrain.data.figures import colour, set_marker
+from crosstrain.data.plots import logarithmic
 from crosstrain.measure.score import LiquidScore
 from crosstrain.measure.statistics import Estimate
 from crosstrain.measure.verdicts import Verdict
@@ -212,14 +213,8 @@ def price(ax: Axes, points: Mapping[str, tuple[str, str, float, Estimate]]) -> N
     ax.set(xscale="log", yscale="log")
     ax.set_xlabel("core time per step / ms")
     ax.margins(0.25)
-    _plain_numbers(ax)
+    logarithmic(ax, ax.xaxis, ax.yaxis)
     ax.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # more would run into each other
-
-
-def _plain_numbers(ax: Axes) -> None:
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(LogFormatter())
-        axis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
 
 
 def by_size(
@@ -261,8 +256,8 @@ def size_curve(
     values, spreads = zip(*(error[:2] for error in found), strict=True)
     style = {"fmt": "o-", "color": colour(architecture), "capsize": 3}
     ax.errorbar(sizes, values, spreads, label=label, **style)
-    ax.set(xscale="log", yscale="log")
-    _plain_numbers(ax)
+    ax.set_xscale("log")
+    logarithmic(ax)
 
 
 def score_curve(
