@@ -146,6 +146,7 @@ def test_parts_in_a_table():
     found["y"] = {("b", DP): [Run(State.DONE, 1.0), Run(State.DONE, 3.0)]}
     table = evidence.parts_table(found, ["a", "b"], ".1f")
     assert table.loc[("a", MACE), "x"] == "unstable"
+    assert table.loc[("a", DP), "x"].endswith(" (1 seed)")
     assert table.loc[("b", DP), "y"] == "2.0 ± 1.0" and table.loc[("b", DP), "x"] == "not run"
 
 

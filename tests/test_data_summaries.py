@@ -360,6 +360,8 @@ SELECTION = {
     "candidates": 4,
     "counts": {"chosen": 1, "spare": 0, "known": 2, "too far": 1, "broken": 0},
     "not_finite": 1,
+    "not_intact": 0,
+    "chosen_not_intact": 0,
     "low_eV_A": 0.1,
     "high_eV_A": 0.5,
     "deviation_quantiles_eV_A": {"0.05": 0.01, "0.5": 0.123, "0.95": 0.3},
@@ -385,6 +387,10 @@ def test_candidates_of_a_generation_in_numbers():
     assert row["median disagreement / eV Å⁻¹"] == 0.12
     nothing = SELECTION | {"deviation_quantiles_eV_A": None}
     assert np.isnan(summaries.candidates({1: nothing}).loc[1, "median disagreement / eV Å⁻¹"])
+    allowed = SELECTION | {"not_intact": 2, "chosen_not_intact": 1}
+    table = summaries.candidates({2: allowed})
+    assert table.loc[2, ["broken", "broken, allowed", "broken, chosen"]].tolist() == [0, 2, 1]
+    assert "broken, allowed" not in summaries.candidates({1: SELECTION})
 
 
 WHOLE = SELECTION["runs"][0] | {"status": "completed", "reason": None, "time_ps": 4.0}

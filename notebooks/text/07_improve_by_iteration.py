@@ -93,13 +93,15 @@ shade = {row: figures.set_colour(row) for row in rows}
 #
 # Both bounds come from the committee's disagreement about its own training frames, so they move
 # with it. Their values are in the table below; the rule is ours. Where fewer frames are new than
-# asked for, the generation is filled up with those *known* ones that the committee disagrees about
-# most, so that the blocks of both architectures are equally large; the table counts them, and says
-# so that the loop has come to its end by its own measure.
+# asked for, the generation is filled up with *known* ones, so that the blocks of both architectures
+# are equally large: of the four times as many that the committee disagrees about most, those that
+# differ most. The table counts them, and says so that the loop has come to its end by its own
+# measure.
 #
-# Broken frames are counted with their disagreement and their run, but they are not trained on
-# unless `allow_broken` of the profile's `iteration` section is true (it is false if nothing is
-# said). A chosen frame whose label fails is recorded with the reason, and not trained on either.
+# Broken frames are not trained on unless `allow_broken` of the profile's `iteration` section is
+# true (it is false if nothing is said): then they are judged by the disagreement like all others,
+# and the table counts them apart. A chosen frame whose label fails is recorded with the reason, and
+# not trained on either.
 
 # %%
 chosen_by = {block: lab.generations(block) for block in makers}
@@ -350,9 +352,10 @@ lab.save(fig, "liquid", before=before, control=control)
 # %% [markdown]
 # A point for each seed, a line at their mean. Hollow: a run of that model ended early, so that its
 # error and its density are of the short time that it lived; no line is drawn then, and neither
-# enters a comparison below. A cross at the bottom: no value could be had. Black: the density of the
-# reference's own liquid, where it can be trusted. Compare a block's row with the control, first for
-# its maker, then for the other architecture.
+# enters a comparison below. Bars are standard errors of a model's own runs, as far as these were
+# long enough for one. A cross at the bottom: no value could be had. Black, with its standard error
+# in grey: the density of the reference's own liquid, where it can be trusted. Compare a block's row
+# with the control, first for its maker, then for the other architecture.
 
 # %% [markdown]
 # ## Does a set made by one architecture serve the other?
@@ -433,9 +436,10 @@ pd.DataFrame.from_dict(longer_runs, orient="index") if cases else print("not run
 # *Unstable*: a run of that model ended early. Twice the time does not do for Deep Potential's
 # liquid what the new frames do: on `classical` and on the control its runs still end early, and on
 # the block that MACE made both runs live, as after the usual time. Its error between the molecules
-# of its own frames falls by almost a third: time lowers an error that the new frames leave. It is
-# one model of each, though, and MACE's case shows how far one may be trusted:
-# its liquid lived after the usual time, and after twice that one of its two runs did not.
+# of its own frames falls by almost a third: time lowers an error that the new frames leave. Its
+# density does not follow: it goes from 0.05 ± 0.03 to 0.13 ± 0.03 g/cm³ below that of the
+# reference. It is one model of each, though, and MACE's case shows how far one may be trusted: its
+# liquid lived after the usual time, and after twice that one of its two runs did not.
 
 # %% [markdown]
 # ## What we found
@@ -518,9 +522,10 @@ for state in states:
 #
 # **Try it.** Set `profile = "smoke"` and follow a whole, if tiny, iteration. Then write a file
 # `mine.yml` with `extends: smoke`, a `name`, a `store` below `runs/`, and under `iteration`
-# `allow_broken: true` and a `duration_ps` of 0.5, and give its path as `profile`. What does the
-# reference say of broken molecules, and does the model learn from them? If the table counts no
-# broken frame, raise `temperature_K`.
+# `allow_broken: true`, a `duration_ps` of 0.5 and as `temperature_K` a pair, such as from 600 to
+# 1500, and give its path as `profile`. Which part of the candidates is broken, which part of the
+# chosen frames, and does a liquid live longer for them? If the table counts no broken frame, raise
+# the temperatures.
 #
 # ## Next
 #

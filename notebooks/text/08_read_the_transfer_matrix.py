@@ -217,9 +217,11 @@ if len(off) < 2 or off.shape[1] < 2:
 # where the rows scatter alike $t_\nu$ is that of many seeds; it needs three rows or more. The noise
 # of a run is known from its many frames, not from two seeds, and what it adds makes $t_\nu$ no
 # larger. It is that of the model's run alone: an error of the reference moves all rows together.
-# Both floors are our addition to Welch's interval; in simulations intervals of 95 % with them
-# cover 94 to 99 %. Errors enter as their natural logarithms, for those
-# of one architecture can be ten times those of the other: a gain of ln 2 halves the error.
+# Both floors are our addition to Welch's interval. In simulations intervals of 95 % with them cover
+# 94 to 99 % where the runs' own noise is known, as for score and density, and 93 to 97 % where only
+# seeds tell, as for survival and errors; but 84 to 92 % where one row has all the scatter, which is
+# near to the survival of Deep Potential. Errors enter as their natural logarithms, for those of one
+# architecture can be ten times those of the other: a gain of ln 2 halves the error.
 #
 # By how much more one architecture gains than the other is a difference of two gains. An interval
 # clear of zero there means that the block's worth depends on the architecture. Where all seeds of
@@ -398,6 +400,10 @@ for other in (name for name in lab.profile.liquid.states if name != state):
 pd.concat(at_others) if at_others else print("not run: the profile has one state")
 
 # %% [markdown]
+# Means over seeds with their standard errors; in brackets, how many seeds are not whole, or that
+# there is one. Errors are those of whole runs.
+
+# %% [markdown]
 # ## Why: what the blocks cover
 #
 # Could one have known before training which block helps? Each atom is described by its surroundings
@@ -428,7 +434,9 @@ if "classical_more" in environments:
 # %% [markdown]
 # Read a row from left to right: how much of this set the others already know, at equal numbers of
 # atoms. Two sets of one kind (the base and its control) show how much is the most that can be
-# expected: even these cover each other in part only, for a hot liquid is never the same twice.
+# expected: even these cover each other in part only, for a hot liquid is never the same twice. At
+# most 1000 atoms of each element are drawn from a set, so a share moves by a few percent with the
+# draw, as between this figure and notebook [01](01_build_liquids.ipynb).
 
 # %% [markdown]
 # **Novelty** is the distance, in that space, from the atoms of a block's frames to the nearest atom

@@ -247,12 +247,13 @@ foundation.table(own, not_run)
 # ## The liquid score
 #
 # As in notebook [05](05_score_models.ipynb): the part of the planned time that the run lived, times
-# the mean of $1 / (1 + (\Delta/\tau)^2)$ over density and radial distribution functions, each with
-# its deviation $\Delta$ from the liquid of the method that made our labels and its tolerance
-# $\tau$. From all runs of a model at a state. The interval of a single run holds nothing of how
-# long another one would live. Where the reference is had from fine-tuned models (the next cell says
-# so), these are compared with what their own runs were corrected to: the score of such a model
-# tells how far that correction goes, and its errors on forces tell more.
+# the mean of two terms, that of the density and the mean term of all radial distribution functions.
+# A term is $1 / (1 + (\Delta/\tau)^2)$ with the deviation $\Delta$ from the liquid of the method
+# that made our labels and the tolerance $\tau$. From all runs of a model at a state. The interval
+# of a single run holds nothing of how long another one would live. Where the reference is had from
+# fine-tuned models (the next cell says so), these are compared with what their own runs were
+# corrected to: the score of such a model tells how far that correction goes, and its errors on
+# forces tell more.
 
 # %%
 for state, at in states.items():

@@ -300,14 +300,16 @@ unseen.lived_in_spite(both, wrong_percent)
 
 # %% [markdown]
 # A point for each run. The dotted line, at `wrong_percent`, is our choice. Right of it even the
-# molecules' own forces are wrong, for the whole force is nearly all vibration. Left of it these are
-# about right, which says nothing of the forces between molecules. Points at the top right are
-# liquids that hold together on wrong forces: no broken bond warns of it.
+# molecules' own forces are wrong, for the whole force is nearly all vibration. Left of it they are
+# less wrong, not right (those of the known molecules lie farthest left), and that says nothing of
+# the forces between molecules. Points at the top right are liquids that hold together on wrong
+# forces: no broken bond warns of it.
 #
 # What liquids they are shows in their densities: the mean over the equilibrated part, in g cm⁻³,
 # with its standard error and in brackets the number $n$ of independent samples. *Not settled*, by
 # the rule of notebook [11](11_train_on_published_dft.ipynb): the halves of that part differ by more
-# than two standard errors of their difference. A dash: the run ended early. The reference's values
+# than two standard errors of their difference, or are too short to have such errors. A dash: the
+# run ended early. The reference's values
 # are not known. But all models learnt from one method, so where two differ by more than their
 # errors, one of them at least is wrong:
 

@@ -130,6 +130,11 @@ models = lab.dft_models()
 records = lab.each(list(models.values()), lambda step: lab.read(step, "training.json"))
 pd.DataFrame.from_dict({n: summaries.training(r) for n, r in records.items()}, orient="index")
 
+# %% [markdown]
+# A row for each training: architecture, labels (*dft* as published, *reference* by our method),
+# split, number of training frames where it is not all of them, and seed. Behind ± stands how much
+# the last reports of a training scatter (notebook [03](03_train_two_architectures.ipynb)).
+
 # %%
 steps = {key: lab.evaluated(m, lab.dft_frames(key[1])) for key, m in models.items()}
 said = lab.each(list(steps.values()), lab.predicted)
@@ -167,7 +172,8 @@ lab.save(fig, "blocks")
 # %% [markdown]
 # A row for each split, a column for each part of the force, blocks from cool to hot in the order of
 # the table of the splits. Filled: test blocks. Hollow circles: trained on; hollow squares:
-# validation. A step up from hollow to filled is the price of extrapolation.
+# validation. A step up from hollow to filled is the price of what was not seen: of extrapolation,
+# where all test blocks lie on one side, of a gap in the training set, where they lie between.
 #
 # In numbers, the means over the test blocks: force errors by part in percent, force RMSE in meV/Å
 # and pressure RMSE in kbar.
@@ -180,7 +186,10 @@ means = {
     (labels[name], methods[kind], split, n_frames[name, kind, split, size]): table[columns].mean()
     for (name, kind, split, size), table in tested.items()
 }
-pd.DataFrame.from_dict(means, orient="index").round(1)
+names = ["architecture", "labels", "split", "training frames"]
+units = {"force_meV_A": "force / meV Å⁻¹", "pressure_kbar": "pressure / kbar"}
+shown = pd.DataFrame.from_dict(means, orient="index").round(1).rename(columns=units)
+shown.set_axis(pd.MultiIndex.from_tuples(shown.index, names=names))
 
 # %% [markdown]
 # ## From low to high
@@ -280,8 +289,8 @@ for split in asked.splits:
 # ## Density
 #
 # Errors on frames, once more, are not the liquid. Here it is at constant pressure, with the models
-# of one split. Where the profile asks for the group's state, hot and at 1 atm, EMC is above its
-# boiling point: a small box may boil within the run, so that one is larger.
+# of one split, named above the table. Where the profile asks for the group's state, hot and at 1
+# atm, EMC is above its boiling point: a small box may boil within the run, so that one is larger.
 #
 # A density comes with a standard error from the $n$ independent samples of the averaged part. A
 # drift, too, may give a small error. So a run has *settled* only if the means of the two halves of
@@ -290,8 +299,8 @@ for split in asked.splits:
 # $$|\bar\rho_2 - \bar\rho_1| \leq 2 \sqrt{\sigma_1^2 + \sigma_2^2} ,$$
 #
 # each half with the error $\sigma$ of its own independent samples. One that has not settled, or
-# that ended early, has no density. The rule finds a drift that is large beside the fluctuations; a
-# slow one may pass.
+# that ended early, has no density; nor has one whose halves are too short to have such errors. The
+# rule finds a drift that is large beside the fluctuations; a slow one may pass.
 
 # %%
 runs = lab.dft_runs()
@@ -307,6 +316,7 @@ for (name, kind, liquid), step in runs.items():
     found = dft.settled_density(seen, *traces[step.inputs["trajectory"].name])
     densities[name, kind, liquid] = found
     rows[states[liquid], methods[kind], labels[name]] = dft.density_row(seen, found)
+print(f"models trained on split {asked.liquid_split}")
 pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]

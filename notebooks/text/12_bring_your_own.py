@@ -208,7 +208,9 @@ lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 #
 # 1. If a bond breaks or forms, or the temperature or a force runs away, add `molecules`.
 # 2. If the liquid boils off or collapses, or its density is off that of the reference (without one:
-#    that of another model) by more than 0.02 g/cm³ and two standard errors, add `scan`.
+#    that of another model) by more than 0.02 g/cm³ and two standard errors, add `scan`; so too if
+#    the averaged part is too short to give a density. One that has *not settled* is compared like
+#    any other: then what is said of it is a hint.
 # 3. If that is in the set already, or if the forces between molecules on frames of the model's own
 #    run are no better than none (100 % wrong or more), let the models look for what they do not
 #    know: `iterate`.
@@ -302,7 +304,7 @@ lab.save(fig, "errors")
 
 # %% [markdown]
 # Force error on validation frames against the frames seen, repeats counted, and above the figure
-# the last point of each: one training each, so that no scatter is known. GAP is a point, not a
+# the last evaluation of each: one training each, so that no scatter is known. GAP is a point, not a
 # curve: it sees each frame once. Do the networks reach its error, and after how many repeats? With
 # a larger set and budget the order may turn.
 

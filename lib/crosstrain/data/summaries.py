@@ -21,7 +21,7 @@ from crosstrain.measure.forces import split_stress
 from crosstrain.measure.molecules import smallest_width
 from crosstrain.measure.score import LiquidScore
 from crosstrain.measure.statistics import Estimate
-from crosstrain.simulate.selection import REASONS
+from crosstrain.simulate.selection import BROKEN, REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
 DELTA_UNITS = {"density": " / g cm⁻³"}  # the overlap error of an RDF has none
@@ -848,6 +848,8 @@ def _span(values: Sequence[float], form: str) -> str:
 def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     """Return what became of the candidates of each generation, a row each.
 
+    Where broken ones may be chosen, they are counted apart: they are not *broken* by reason.
+
     Parameters
     ----------
     selections : mapping
@@ -856,9 +858,12 @@ def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     rows = {}
     for number, record in selections.items():
         quantiles = record["deviation_quantiles_eV_A"]
+        allowed = record["not_intact"] > record["counts"][BROKEN]
         rows[number] = {
             "candidates": record["candidates"],
             **{reason: record["counts"][reason] for reason in REASONS},
+            **({"broken, allowed": record["not_intact"]} if allowed else {}),
+            **({"broken, chosen": record["chosen_not_intact"]} if allowed else {}),
             "chosen below the bound": sum(
                 record["deviation_eV_A"][i] < record["low_eV_A"] for i in record["chosen"]
             ),

@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
+from crosstrain.data.evidence import exceptions
 from crosstrain.data.figures import colour, set_marker
 from crosstrain.data.plots import PlainLogFormatter
 from crosstrain.measure import transfer
@@ -81,7 +82,7 @@ def heat_map(
             shade = _readable(glow)
             edge = edge if shade == "black" else "white"  # hatching that is seen
             error = "" if one.error is None else f" ± {one.error:{form}}"
-            text = "\n".join(filter(None, [f"{one.mean:{form}}{error}", _exceptions(one)]))
+            text = "\n".join(filter(None, [f"{one.mean:{form}}{error}", exceptions(one)]))
         box = Rectangle((j - 0.5, i - 0.5), 1, 1, fc=face, ec=edge, hatch=hatch, lw=0)
         ax.add_patch(box)
         behind = {"fc": glow, "ec": "none", "pad": 1.0} if hatch else None
@@ -136,13 +137,6 @@ def colour_bar(image: AxesImage, axes: Sequence[Axes], label: str) -> None:
         bar.ax.yaxis.set_major_formatter(PlainLogFormatter())
         bar.ax.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5)))
     bar.outline.set_visible(False)
-
-
-def _exceptions(one: transfer.Cell) -> str:
-    """Which seeds of a cell with a value are not whole; that it has one seed only."""
-    others = (State.UNSTABLE, State.FAILED, State.NOT_RUN)
-    said = [f"{one.counts[state]} {state.value}" for state in others if one.counts[state]]
-    return ", ".join(said) or ("1 seed" if one.error is None else "")
 
 
 def _readable(background: tuple[float, ...]) -> str:
