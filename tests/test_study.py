@@ -301,10 +301,11 @@ def sampled_by(names):
 
 
 def test_the_reference_liquid_can_be_sampled_by_models_that_the_matrix_does_not_judge():
-    study = sampled_by(["so3lr-classical.25-s1", "so3lr-classical-s1"])
+    study = sampled_by({"so3lr-classical.25-s1": [1, 2], "so3lr-classical-s1": [2, 5]})
     reference, (found, _) = study.reference("hot"), study.foundation_models()
     tuned = [found[name] for name in ("so3lr-classical.25-s1", "so3lr-classical-s1")]
-    runs = {run.name: run for model in tuned for run in study.compared_runs(model)["hot"]}
+    runs = [study.liquid(model, "hot", n) for model, n in zip(tuned * 2, (1, 2, 2, 5), strict=True)]
+    runs = {run.name: run for run in runs}
     assert reference.params["samplers"] == {n: r.inputs["model"].name for n, r in runs.items()}
     assert len(runs) == 4
     for name, run in runs.items():
@@ -316,7 +317,7 @@ def test_the_reference_liquid_can_be_sampled_by_models_that_the_matrix_does_not_
 def test_a_sampler_that_the_profile_does_not_have_is_named():
     said = r"hot\.reference_models: 'mace-classical-s1'; allowed are so3lr"
     with pytest.raises(ValueError, match=said):
-        sampled_by(["mace-classical-s1"]).reference("hot")
+        sampled_by({"mace-classical-s1": [1]}).reference("hot")
 
 
 def test_unseen_molecules_are_pure_liquids_at_the_state_that_the_profile_names():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from crosstrain.plan import Plan, declared
 from crosstrain.plan_foundation import compared_runs, foundation_models
-from crosstrain.plan_trials import evaluated, liquids, observed, relabelled
+from crosstrain.plan_trials import evaluated, liquid, liquids, observed, relabelled
 from crosstrain.run.store import Step
 
 
@@ -40,11 +40,12 @@ def _sampling(plan: Plan, state: str) -> list[Step]:
         sets = plan.profile.liquid.reference_sets or plan.profile.training.sets
         return [run for model in plan.models(sets) for run in liquids(plan, model, state)]
     known, _ = foundation_models(plan)
-    runs = {name: compared_runs(plan, model).get(state, []) for name, model in known.items()}
+    here = {name: model for name, model in known.items() if state in compared_runs(plan, model)}
     for name in named:
-        if not runs.get(name):
-            allowed = ", ".join(name for name, each in runs.items() if each)
+        if name not in here:
             raise ValueError(
-                f"liquid.states.{state}.reference_models: {name!r}; allowed are {allowed}"
+                f"liquid.states.{state}.reference_models: {name!r}; allowed are {', '.join(here)}"
             )
-    return [run for name in named for run in runs[name]]
+    return [
+        liquid(plan, here[name], state, n) for name, replicas in named.items() for n in replicas
+    ]

@@ -164,11 +164,12 @@ class State(_Part):
     sets: list[str] | None = Field(
         None, description="training sets whose models are run here and diffuse (all)"
     )
-    reference_models: list[str] | None = Field(
+    reference_models: dict[str, Seeds] | None = Field(
         None,
         min_length=1,
-        description="fine-tuned models whose runs sample the reference liquid, such as "
-        "so3lr-classical-s1, so that none of the matrix is judged by its own (all of the matrix)",
+        description="fine-tuned models, such as so3lr-classical-s1, and which of their replicas "
+        "sample the reference liquid, so that none of the matrix is judged by its own (all of the "
+        "matrix)",
     )
 
 
