@@ -179,3 +179,18 @@ def test_what_is_observed_is_that_of_the_equilibrated_part():
     assert abs(density["value"] - truth) < 4 * density["error"] < 0.01 * truth
     assert seen["rdf"]["O-O"]["r_A"] == [0.5, 1.5, 2.5, 3.5]
     assert seen["rdf"]["O-O"]["g"][2:] == pytest.approx([1.0, 1.0], abs=0.05)
+
+
+def test_frames_after_the_end_of_a_run_are_no_frames_of_its_liquid():
+    frames = [Atoms("H", info={"time_ps": time_ps}) for time_ps in (0.0, 0.1, 0.2, 0.25)]
+    said = {
+        "frames": frames,
+        "energy_eV": np.arange(4.0),
+        "forces_eV_A": [np.full((1, 3), i) for i in range(4)],
+        "stress_eV_A3": np.zeros((4, 6)),
+    }
+    died = judge.while_it_lived(said, {"status": "unstable", "time_ps": 0.2})
+    assert died["frames"] == frames[:2] and died["energy_eV"].tolist() == [0, 1]
+    assert len(died["forces_eV_A"]) == 2 and died["stress_eV_A3"].shape == (2, 6)
+    whole = judge.while_it_lived(said, {"status": "completed", "time_ps": 0.25})
+    assert whole["frames"] == frames

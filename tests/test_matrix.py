@@ -138,7 +138,7 @@ def test_densities_by_start_are_of_models_that_lived_from_every_start(study):
     def found():
         return matrix.densities_by_start(study, "hot", matrix.stored(study, "hot"))
 
-    assert found().shape == (0, 2)
+    assert found() == {}
     whole, early, lone = (study.model("mace", "classical", 1), study.model("mace", "packed", 2),
                           study.model("mace", "packed", 1))  # fmt: skip
     put_run(study, whole, 1, density=0.9)
@@ -146,7 +146,11 @@ def test_densities_by_start_are_of_models_that_lived_from_every_start(study):
     put_run(study, early, 1, density=0.7)
     put_run(study, early, 2, lived_ps=0.2)
     put_run(study, lone, 1)
-    np.testing.assert_allclose(found(), [[0.9, 0.8]])
+    put_run(study, study.model("mace", "classical", 2), 1, density=0.6)
+    put_run(study, study.model("mace", "classical", 2), 2, density=0.5)
+    assert found().keys() == {1, 2}
+    np.testing.assert_allclose(found()[1], [[0.9, 0.8]])
+    np.testing.assert_allclose(found()[2], [[0.6, 0.5]])
 
 
 def test_a_trusted_reference_gives_a_score(study):

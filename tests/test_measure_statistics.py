@@ -52,6 +52,14 @@ def test_mean_error_covers_the_truth():
     assert np.mean([m.error for m in means]) == pytest.approx(spread, rel=0.25)
 
 
+def test_errors_of_short_runs_are_too_small():
+    # A limit, not a wish: notebook 05 tells it, since the runs of `laptop` are as short.
+    rng, phi = np.random.default_rng(5), np.exp(-1 / 25)  # ten independent samples in 501
+    found = [mean_with_error(series) for series in ar1(rng, 501, phi, size=200)]
+    covered = np.mean([low <= 0 <= high for low, high in (one.interval() for one in found)])
+    assert 0.7 < covered < 0.9
+
+
 def test_correlated_error_by_column():
     rng = np.random.default_rng(5)
     columns = ar1(rng, 5000, 0.5, size=3).T

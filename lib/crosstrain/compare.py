@@ -160,7 +160,13 @@ def liquids(study: Study, models: Mapping[str, Sequence[Step]], state: str) -> d
     }
     own = study.each([visit for each in visits.values() for visit in each], study.predicted)
     known = {
-        name: liquid([seen[run.name] for run in each], [own[v.name] for v in visits[name]])
+        name: liquid(
+            [seen[run.name] for run in each],
+            [
+                judge.while_it_lived(own[visit.name], seen[run.name])
+                for run, visit in zip(each, visits[name], strict=True)
+            ],
+        )
         for name, each in runs.items()
         if each
     }

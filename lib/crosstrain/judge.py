@@ -128,6 +128,28 @@ def sampled(times_ps: Sequence[float], equilibrated_ps: float) -> list[int]:
     return [i for i, time_ps in enumerate(times_ps) if time_ps > 0 and time_ps >= equilibrated_ps]
 
 
+def while_it_lived(predicted: Mapping[str, Any], seen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a model says of frames of its run, of one that ended early up to its end.
+
+    The frames after it, while the event lasted and was not yet sure, are of another substance.
+
+    Parameters
+    ----------
+    predicted : mapping
+        As `crosstrain.study.Study.predicted` returns it, of relabelled frames of a run.
+    seen : mapping
+        Content of ``observed.json`` of the run.
+    """
+    if seen["status"] == "completed":
+        return dict(predicted)
+    times_ps = [frame.info["time_ps"] for frame in predicted["frames"]]
+    kept = [i for i, time_ps in enumerate(times_ps) if time_ps < seen["time_ps"]]
+    return {name: [values[i] for i in kept] for name, values in predicted.items()} | {
+        "energy_eV": np.asarray(predicted["energy_eV"])[kept],
+        "stress_eV_A3": np.asarray(predicted["stress_eV_A3"])[kept],
+    }
+
+
 def reference_liquid(
     samplers: Mapping[str, tuple[Sequence[Atoms], np.ndarray, float]],
     *,

@@ -190,11 +190,11 @@ def parts(
 
 def densities_by_start(
     study: Study, state: str, known: Stored, rows: Sequence[str] | None = None
-) -> np.ndarray:
-    """Return the densities (g/cm³) of models by the box that a run started from.
+) -> dict[int, np.ndarray]:
+    """Return the densities (g/cm³) of models by their seed and by the box that a run started from.
 
-    Replica n of every model starts from the same box, so what the columns have in common is due
-    to the boxes.
+    Replica n of every model starts from the same box. Models of one seed are also driven by the
+    same random numbers there, so what they have in common is due to both.
 
     Parameters
     ----------
@@ -205,19 +205,19 @@ def densities_by_start(
 
     Returns
     -------
-    ndarray, shape (n_models, n_replicas)
-        Of models whose runs were all completed.
+    dict of int to ndarray, shape (n_models, n_replicas)
+        Of models whose runs were all completed, by seed.
     """
-    found = []
+    found: dict[int, list[list[float]]] = {}
     for model in (model for models in _models(study, rows).values() for model in models):
         steps = [study.observed(liquid) for liquid in study.liquids(model, state)]
         seen = [known.observed[step.name] for step in steps if step.name in known.observed]
         if len(seen) == len(steps) and all(
             run["status"] == "completed" and run["density_g_cm3"] for run in seen
         ):
-            found.append([run["density_g_cm3"]["value"] for run in seen])
-    n_starts = len(study.profile.liquid.states[state].replicas)
-    return np.reshape(found, (-1, n_starts))
+            values = [run["density_g_cm3"]["value"] for run in seen]
+            found.setdefault(model.params["seed"], []).append(values)
+    return {seed: np.array(values) for seed, values in sorted(found.items())}
 
 
 def _parts_of_liquid(

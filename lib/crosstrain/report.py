@@ -129,6 +129,7 @@ def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
     for seen in moved.values():
         said += [f"  {line}" for line in _diffusion(seen)]
     for run, said_there in zip(runs, visited.values(), strict=True):
+        said_there = judge.while_it_lived(said_there, runs[run])
         errors = _errors(study, model, said_there)
         said.append(f"  errors on {len(said_there['frames'])} own frames, {run}:")
         said += [f"    {key}: {summaries.estimate(value)}" for key, value in errors.items()]

@@ -128,9 +128,11 @@ lab.save(fig, "summary")
 # share its colours, and those of errors are logarithmic: equal steps of colour are equal factors.
 # Hatched cells hold models whose liquids broke down, white cells were not run (rows that this
 # profile does not ask for are among them), dark grey ones failed. A number stands with its standard
-# error: the scatter of the seeds, but at least what the runs' own errors and the usual scatter of
-# the architecture say, so it may reach below zero. A number without an error comes from one seed.
-# Notebook [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
+# error: the scatter of the seeds, for scores at least what the runs' own errors say, so it may
+# reach below zero. Two seeds may agree by chance, and then an error is too small. That of a score
+# does not hold the error of the reference's liquid, which moves all rows together (notebook
+# [05](05_score_models.ipynb) gives intervals with it). A number without an error comes from one
+# seed. Notebook [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
 
 # %% [markdown]
 # ## The notebooks

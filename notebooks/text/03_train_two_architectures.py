@@ -258,7 +258,9 @@ for label in dict.fromkeys(label for label, _ in said_of):
     for test in tests:
         (_, one), (_, more) = (item for item in said_of.items() if item[0][0] == label)
         change = summaries.error_changes(one[test]["frames"], one[test], more[test])
-        for quantity in (FORCE, "intermolecular / %")[: 2 if test == tests[0] else 1]:
+        for quantity in (FORCE, "intermolecular / %"):
+            if quantity not in change:  # isolated molecules
+                continue
             known, what = change[quantity], quantity.partition(" /")[0]
             percent = summaries.plus_minus(known.value, known.error)
             print(f"{label}, {asked.times:g} x the time, {what} error on {test}: {percent} %")
@@ -267,22 +269,22 @@ for label in dict.fromkeys(label for label, _ in said_of):
 # So neither architecture is at its end after the time of this study: twice the time takes about a
 # sixth off the force error of Deep Potential on the test liquid, and about a fifth off that of
 # MACE. That is much less than what lies between the two, and in the whole force a little more for
-# MACE. Between the molecules MACE would improve about twice as much as Deep Potential: if the
-# budget favours one of them, it is Deep Potential. On frames unlike those of the set (`scan_test`,
-# `molecules_test`) Deep Potential gains as well, and MACE nothing that is clear.
+# MACE. Between the molecules of liquids like those of the set MACE would improve about twice as
+# much as Deep Potential: if the budget favours one of them there, it is Deep Potential. On frames
+# unlike those of the set (`scan_test`, `molecules_test`) Deep Potential gains as well, and MACE
+# nothing that is clear.
 #
 # The liquids do not follow. Those of Deep Potential still end early. And of MACE's two runs, which
-# both lived after the usual time, one now ends with a bond between two molecules, though every
-# error on the test liquid is smaller. It is one model of each; but a smaller error on a fixed set
+# both lived after the usual time, one now ends with a bond between two molecules, though its force
+# errors on the test liquid are smaller. It is one model of each; but a smaller error on a fixed set
 # is no promise of a better liquid, which notebooks [04](04_run_liquid_dynamics.ipynb) and
 # [05](05_score_models.ipynb) are about.
 #
-# Is either starved, then? By the whole force neither is held back much more than the other;
-# between the molecules MACE is. Neither is cut off where its errors still fall steeply, but both
-# would go on improving slowly. What matters is
-# whether the findings of this study are those of a budget. Notebook
-# [07](07_improve_by_iteration.ipynb) gives twice the time to the sets on which the plainest of them
-# rests, and there those of Deep Potential stay as they are.
+# Is either starved, then? By the whole force neither is held back much more than the other; between
+# the molecules MACE is, in liquids like those of the set. Neither is cut off where its errors still
+# fall steeply, but both would go on improving slowly. What matters is whether the findings of this
+# study are those of a budget. Notebook [07](07_improve_by_iteration.ipynb) gives twice the time to
+# the sets on which the plainest of them rests, and there those of Deep Potential stay as they are.
 
 # %% [markdown]
 # ## Prediction against reference

@@ -350,10 +350,11 @@ lab.save(fig, "liquid", before=before, after=after)
 # %% [markdown]
 # A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
 # where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
-# value could be had. The error on own frames is the one that tells most. Of a run that ended
-# early both are of the short time that it lived: they are drawn hollow here, and enter no mean
-# and no comparison below, where they are *unstable*. Compare each row with *two* others: with
-# `classical` for what the block is worth, with `classical_more` for what its kind is worth.
+# value could be had. The error on own frames tells of runs that break; a density that is wrong, as
+# MACE's from `classical`, need not show in it. Of a run that ended early both are of the short time
+# that it lived: they are drawn hollow here, and enter no mean and no comparison below, where they
+# are *unstable*. Compare each row with *two* others: with `classical` for what the block is worth,
+# with `classical_more` for what its kind is worth.
 
 # %% [markdown]
 # ## How large is the gain, and how sure?
@@ -367,14 +368,14 @@ lab.save(fig, "liquid", before=before, after=after)
 # shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of the lived part of
 # the planned time, the plain difference. Two floors are ours: $s$ is at least the noise within a
 # run, where that is known, and at least the mean scatter of all rows of the architecture that are
-# stored, on this page or not, if there are three or more; $t_\nu$ then has the degrees of freedom
-# of all of them, and notebooks 06, [07](07_improve_by_iteration.ipynb) and
-# [08](08_read_the_transfer_matrix.ipynb) give one comparison one interval. **Against
-# `before`** it says whether the block helps, **against the control** whether its *kind* does. An
-# interval on one side of *no change* is called *helps* or *harms*; any other is *unclear*. Nothing
-# is corrected for the number of comparisons, so one among twenty is expected to look clear by
-# chance. The interval does not know that a lived part ends at 0 and at 1: what of it lies beyond ±1
-# cannot be.
+# stored, on this page or not, if there are three or more. What a row scatters beyond that counts
+# with the degrees of freedom of its own seeds, the rest with those of all rows (notebook
+# [08](08_read_the_transfer_matrix.ipynb)); notebooks 06, [07](07_improve_by_iteration.ipynb) and 08
+# give one comparison one interval. **Against `before`** it says whether the block helps, **against
+# the control** whether its *kind* does. An interval on one side of *no change* is called *helps* or
+# *harms*; any other is *unclear*. Nothing is corrected for the number of comparisons, so one among
+# twenty is expected to look clear by chance. The interval does not know that a lived part ends at 0
+# and at 1: what of it lies beyond ±1 cannot be.
 #
 # A block may also do harm where nobody looks. So beside what the two blocks were made for stands
 # what they were not: the force between molecules on the first fixed test set and on the frames of a
@@ -449,7 +450,7 @@ of_blocks = {
 print("\n".join(compare.contradictions(of_blocks, better, labels)))
 
 # %% [markdown]
-# Nor does a liquid that lives have the right density. The mean over the seeds of `before`, of the
+# A liquid that lives need not have the right density. The mean over the seeds of `before`, of the
 # control and of `after`, against the reference (with standard errors, that of the reference in the
 # difference):
 
@@ -465,8 +466,7 @@ for architecture in architectures:
 # %% [markdown]
 # MACE's liquid from `classical` is too thin. With `scan` and `molecules` the means of both
 # architectures lie on the other side of the reference, too dense; the lines above say by how much,
-# and whether that is clear of the errors. The blocks do not simply set the density right. The seeds
-# one by one:
+# and whether that is clear of the errors. The seeds one by one:
 
 # %%
 for state in states:
@@ -496,10 +496,10 @@ print(f"seeds: {n_seeds}")
 # limited by the planned time. Each block was drawn once: another draw of the same kind may be worth
 # more or less, which the seeds of the models do not tell.
 #
-# **Try it.** Set `window_kbar = 1.0`: is the pressure near zero, which decides the density, as good
-# as that of the walls? Then, where `packed` has been run, set `before` to `packed` and `control` to
-# `classical`: is dynamics by a classical force field worth more than the blocks that a person
-# thought of?
+# **Try it.** Set `window_kbar = 1.0`: do the blocks help as much near zero pressure, which decides
+# the density, as within 10 kbar? Then, where `packed` has been run, set `before` to `packed` and
+# `control` to `classical`: is dynamics by a classical force field worth more than the blocks that a
+# person thought of?
 #
 # ## Next
 #

@@ -238,7 +238,7 @@ relabelled = {
 visited = lab.each(list(relabelled.values()), lab.predicted)
 own = {}
 for key, step in relabelled.items():
-    result = visited[step.name]
+    result = judge.while_it_lived(visited[step.name], seen[runs[key].name])
     found = foundation.errors(result)
     own[key] = foundation.error_row(found, result["frames"], theory[key[0]])
 foundation.table(own, not_run)

@@ -202,10 +202,11 @@ def reweight(
 
 
 def combine_samplers(corrections: Mapping[str, Correction]) -> ReferenceValue:
-    """Combine independent sampling models into one value of the reference liquid.
+    """Combine sampling models, taken as independent, into one value of the reference liquid.
 
     Each sampler is weighted by its inverse mean squared error (one weight for all bins). Samplers
-    with problems are left out if at least one has none.
+    with problems are left out if at least one has none. Runs with the same start and the same
+    random numbers are not independent: then the samplers agree too easily.
 
     Parameters
     ----------
