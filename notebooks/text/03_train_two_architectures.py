@@ -259,9 +259,9 @@ for label in dict.fromkeys(label for label, _ in said_of):
         (_, one), (_, more) = (item for item in said_of.items() if item[0][0] == label)
         change = summaries.error_changes(one[test]["frames"], one[test], more[test])
         for quantity in (FORCE, "intermolecular / %"):
-            if quantity not in change:  # isolated molecules
-                continue
             known, what = change[quantity], quantity.partition(" /")[0]
+            if np.isnan(known.value):  # isolated molecules
+                continue
             percent = summaries.plus_minus(known.value, known.error)
             print(f"{label}, {asked.times:g} x the time, {what} error on {test}: {percent} %")
 
