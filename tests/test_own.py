@@ -150,6 +150,8 @@ def test_the_reference_liquid_is_sampled_as_that_of_the_base():
     for name in known.reference_models:
         assert any(step.startswith(f"{name}-{own.STATE}-r") for step in sampled), (name, sampled)
     assert made().foundation is None  # `smoke` has no such models
+    (state,) = made(base="campaign").liquid.states.values()
+    assert state.reference_models == known.reference_models  # those tuned on the first set alone
 
 
 def test_frames_of_ones_own_are_labelled_anew(tmp_path):

@@ -25,6 +25,7 @@ from crosstrain.measure.reweighting import MIN_EFFECTIVE
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.measure.transfer import Contrast, Effect
 from crosstrain.paths import sha256, write_atomically
+from crosstrain.plan import set_of
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, upstream
 from crosstrain.simulate.dynamics import DENSITY_LIMITS_G_CM3
@@ -227,14 +228,21 @@ def _ranges(values: Mapping[str, Any], factor: float, temperature_K: float) -> d
 
 def _reference_models(base: Profile) -> dict[str, Any]:
     """What samples the reference liquid of `base`, to be fine-tuned on frames of one's own."""
-    named = _first_state(base).reference_models
-    if not named or base.foundation is None or base.foundation.fine_tuning is None:
+    named = _samplers(base)
+    if not named:
         return {}
     tuning = base.foundation.fine_tuning.model_dump(exclude_none=True)
     sampling = {name.partition("-")[0] for name in named}
     variants = {name: about for name, about in tuning["variants"].items() if name in sampling}
     tuning |= {"variants": variants, "sets": [], "states": [STATE]}
     return {"foundation": {"models": {}, "fine_tuning": tuning}}
+
+
+def _samplers(base: Profile) -> dict[str, list[int]] | None:
+    """The reference models of `base` and their replicas, of those tuned on its first set alone."""
+    named, foundation = _first_state(base).reference_models or {}, base.foundation
+    sizes = foundation.fine_tuning.sizes if foundation and foundation.fine_tuning else ()
+    return {n: runs for n, runs in named.items() if set_of(n) in sizes} or None
 
 
 def _first_state(base: Profile) -> State:
@@ -263,7 +271,7 @@ def _liquid(
                 temperature_K=temperature_K,
                 pressure_bar=pressure_bar,
                 replicas=_first_state(base).replicas,
-                reference_models=_first_state(base).reference_models,
+                reference_models=_samplers(base),
             ).model_dump(exclude_none=True)
         },
         "start_density_g_cm3": density_g_cm3,
