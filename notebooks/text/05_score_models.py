@@ -182,10 +182,10 @@ lab.save(fig, "worst_own_frames")
 #
 # A value is trusted only if at least 20 independent frames stand behind it (by ΔE, by what each
 # adds to the value, and never more than the density of the whole run has, which is saved far more
-# often), the spread of βΔE is at most 3 for the difference, the next cumulant, $\beta^2 \langle
-# \delta A \, \delta \Delta E^2 \rangle / 2$ with δ for what is above the mean, is not clearly
-# larger than the error, and **two different models** lead to the same value. All of these limits
-# are ours.
+# often), the spread of βΔE is at most 3 for the difference, the next cumulant,
+# $\beta^2 \langle \delta A \, \delta \Delta E^2 \rangle / 2$ with δ for what is above the mean,
+# is not clearly larger than the error, and **two different models** lead to the same value. All of
+# these limits are ours.
 #
 # A model should not be judged by the run that the reference was had from, nor chosen for the
 # reference because its spread of βΔE came out small in one short run. So a profile can name other

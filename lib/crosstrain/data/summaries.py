@@ -858,12 +858,14 @@ def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     rows = {}
     for number, record in selections.items():
         quantiles = record["deviation_quantiles_eV_A"]
-        allowed = record["not_intact"] > record["counts"][BROKEN]
+        allowed = {
+            "broken, allowed": record["not_intact"],
+            "broken, chosen": record["chosen_not_intact"],
+        }
         rows[number] = {
             "candidates": record["candidates"],
             **{reason: record["counts"][reason] for reason in REASONS},
-            **({"broken, allowed": record["not_intact"]} if allowed else {}),
-            **({"broken, chosen": record["chosen_not_intact"]} if allowed else {}),
+            **(allowed if record["not_intact"] > record["counts"][BROKEN] else {}),
             "chosen below the bound": sum(
                 record["deviation_eV_A"][i] < record["low_eV_A"] for i in record["chosen"]
             ),
