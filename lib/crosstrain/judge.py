@@ -42,7 +42,7 @@ def observe(
     seen = {**run, "density_g_cm3": None, "rdf": dict.fromkeys(rdf["pairs"]), "missing": {}}
     try:
         start = statistics.equilibrated(density).start
-        estimate = statistics.mean_with_error(density[start:], discard=False)
+        estimate = statistics.mean_with_error(density)
     except ValueError as error:
         return seen | {"missing": {"density": str(error), "rdf": str(error)}}
     seen["density_g_cm3"] = _plain(estimate)

@@ -234,15 +234,22 @@ def _reference_models(base: Profile) -> dict[str, Any]:
     tuning = base.foundation.fine_tuning.model_dump(exclude_none=True)
     sampling = {name.partition("-")[0] for name in named}
     variants = {name: about for name, about in tuning["variants"].items() if name in sampling}
-    tuning |= {"variants": variants, "sets": [], "states": [STATE]}
+    sizes = list(dict.fromkeys(map(set_of, named)))
+    tuning |= {"variants": variants, "sizes": sizes, "sets": [], "states": [STATE]}
     return {"foundation": {"models": {}, "fine_tuning": tuning}}
 
 
 def _samplers(base: Profile) -> dict[str, list[int]] | None:
-    """The reference models of `base` and their replicas, of those tuned on its first set alone."""
+    """The two last reference models of `base` that are tuned on its first set or a part of it.
+
+    They get the runs of all of them: a few models with many runs each are trusted sooner, for by
+    itself each needs its independent samples.
+    """
     named, foundation = _first_state(base).reference_models or {}, base.foundation
     sizes = foundation.fine_tuning.sizes if foundation and foundation.fine_tuning else ()
-    return {n: runs for n, runs in named.items() if set_of(n) in sizes} or None
+    runs = {name: n for name, n in named.items() if set_of(name) in sizes}
+    last, n_runs = list(runs)[-2:], sum(map(len, runs.values()))
+    return {name: list(range(1, 1 + n_runs // len(last))) for name in last} or None
 
 
 def _first_state(base: Profile) -> State:

@@ -715,6 +715,6 @@ KINDS = {
     "simulate": Kind(_simulate, 4),
     "relabel": Kind(_relabel, 1),
     "diffuse": Kind(_diffuse, 2),
-    "observe": Kind(_observe, 2),
+    "observe": Kind(_observe, 3),
     "reference": Kind(_reference, 6),
 }

@@ -92,7 +92,9 @@ summaries.runs(ended)
 #
 # A box starts at a density that is not the model's own, so its beginning must not be averaged.
 # Where the average may begin is found by the code: the start that leaves the largest number of
-# independent samples [3]. Strong: the part that is averaged. Pale: the rest, which is all of a run
+# independent samples [3]. As that is also the start after which a trace looks quietest, samples
+# count as correlated for as long as they are in the whole trace, if that is longer (our rule; it
+# makes errors larger). Strong: the part that is averaged. Pale: the rest, which is all of a run
 # that ended early, marked by a cross.
 
 # %%

@@ -190,8 +190,8 @@ lab.save(fig, "worst_own_frames")
 # A model should not be judged by the run that the reference was had from, nor chosen for the
 # reference because its spread of βΔE came out small in one short run. So a profile can name other
 # models for it. At the size of `laptop` and 500 K they are those of notebook
-# [09](09_compare_foundation_models.ipynb) that were fine-tuned on `classical` and on parts of it,
-# all four; those on other blocks came later and take no part. Their spreads (table) are smaller
+# [09](09_compare_foundation_models.ipynb) that were fine-tuned on `classical`, on parts of it, or
+# on it and another block, with two runs or four. Their spreads (table) are smaller
 # than those of the models judged here (printed, from the same part of a run). The names begin with
 # *so3lr*, for SO3LR, the published model that was tuned. They start from the same boxes as every
 # model, and are driven by the same random numbers as the models of seed 1, so that they agree more
@@ -407,10 +407,9 @@ for state in states:
 #
 # ## Limits
 #
-# The score judges a small box over a short time, by density and pair structure only. Of runs of a
-# dozen independent samples the errors are too small: in simulations of such series, intervals of 95
-# % hold the mean in about 80 %, since the start that is searched for is the one after which a trace
-# looks quietest. So *clear* is less clear than it reads, and *trusted* than it should be.
+# The score judges a small box over a short time, by density and pair structure only. Of runs of
+# ten independent samples the errors are still a little too small: in simulations of such series,
+# intervals of 95 % hold the mean in about 90 %.
 # Reweighting gives no dynamics, so self-diffusion is not part of it. The score leans on the few
 # samplers that are trusted, named in the last lines above: where all are of one architecture, or
 # tuned from one model, a fault that they share would not show, for they would agree on a wrong

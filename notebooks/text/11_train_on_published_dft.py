@@ -327,9 +327,11 @@ pd.DataFrame.from_dict(rows, orient="index")
 # and method. For the reference method of the study nothing but experiment is known.
 
 # %%
-shape = (1, len(asked.liquids))
+shape = (1, max(1, len(asked.liquids)))
 fig, axes = plt.subplots(*shape, figsize=(6 * shape[1], 4.4), squeeze=False)
-panels = dict(zip(asked.liquids, axes[0], strict=True))
+panels = dict(zip(asked.liquids, axes[0], strict=False))
+if not panels:
+    axes[0, 0].set_title("this profile asks for no liquid", fontsize=10)
 for (name, kind, liquid), step in runs.items():
     style = {"colour": colours[labels[name]], "linestyle": dashes[kind]}
     trace = traces[step.inputs["trajectory"].name]

@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
 
 
 class Equilibration(NamedTuple):
-    """Index where the equilibrated part starts, its inefficiency g and n_effective = n / g."""
+    """Index where the equilibrated part starts, the inefficiency g and n_effective = n / g."""
 
     start: int
     inefficiency: float
@@ -88,6 +88,9 @@ def equilibrated(series: ArrayLike) -> Equilibration:
     At most the first half is discarded: in a short tail the inefficiency is always
     underestimated. A series that still drifts at its end shows as a small ``n_effective``.
 
+    The start that is found so is also the one after which the series looks quietest. So the
+    inefficiency is that after the start or that of the whole series, whichever is larger.
+
     Parameters
     ----------
     series
@@ -107,15 +110,17 @@ def equilibrated(series: ArrayLike) -> Equilibration:
     J. D. Chodera, J. Chem. Theory Comput. 2016, 12, 1799.
     """
     x = _check_series(series)
-    best = Equilibration(0, np.inf, 0.0)
-    for start in np.unique(np.linspace(0, MAX_DISCARD * x.size, CANDIDATE_STARTS).astype(int)):
+    whole = statistical_inefficiency(x)
+    best = Equilibration(0, whole, x.size / whole)
+    for start in np.unique(np.linspace(0, MAX_DISCARD * x.size, CANDIDATE_STARTS).astype(int))[1:]:
         if np.ptp(x[start:]) == 0:
             break
         g = float(_timeseries().statistical_inefficiency(x[start:]))
         n_effective = float((x.size - start) / g)
         if n_effective > best.n_effective:
             best = Equilibration(int(start), g, n_effective)
-    return best
+    inefficiency = max(best.inefficiency, whole)
+    return Equilibration(best.start, inefficiency, (x.size - best.start) / inefficiency)
 
 
 def mean_with_error(series: ArrayLike, *, discard: bool = True) -> Estimate:
@@ -136,7 +141,7 @@ def mean_with_error(series: ArrayLike, *, discard: bool = True) -> Estimate:
     Raises
     ------
     ValueError
-        If the series is too short, constant or not finite.
+        If the series, or what is left of it, is too short, constant or not finite.
 
     Notes
     -----
@@ -147,6 +152,7 @@ def mean_with_error(series: ArrayLike, *, discard: bool = True) -> Estimate:
     if discard:
         start, _, n_effective = equilibrated(x)
         x = x[start:]
+        _check_length(x)
     else:
         n_effective = x.size / statistical_inefficiency(x)
     return Estimate(float(x.mean()), _standard_error(x.std(), n_effective), n_effective)
