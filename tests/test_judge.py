@@ -118,9 +118,9 @@ def test_the_reference_liquid_is_that_of_the_reference():
 
 def test_frames_of_a_run_count_for_no_more_than_it_knows():
     frames, energies, _ = gas(2)
-    samplers = {name: (frames, energies, n) for name, n in (("much", 1500.0), ("little", 12.0))}
+    samplers = {name: (frames, energies, n) for name, n in (("much", 1500.0), ("little", 4.0))}
     said = judge.reference_liquid(samplers, temperature_K=T_K, rdf=RDF)["observables"]["density"]
-    few = ["12.0 effective frames, needed are 20"]
+    few = ["4.0 effective frames, needed are 5"]
     problems = {name: sampler["problems"] for name, sampler in said["samplers"].items()}
     assert problems == {"much": [], "little": few}
     assert said["problems"] == ["only one sampler, agreement of two is needed"]

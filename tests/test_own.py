@@ -430,7 +430,9 @@ def test_advice_says_when_the_reference_could_not_judge(study):
     put_runs(study, {"mace": 0.9, "deep_potential": 0.9}, NO_MODEL_AGREES)
     said = own.advice(study, "classical", base=Study("smoke", announce=False))
     assert "between the models only; of the reference: samplers disagree" in said[-2]
-    assert said[-1].startswith("no score at this size: 10 frames of a model's runs are relabelled")
+    assert said[-1].startswith(
+        "no score at this size: 20 frames of the models' runs are relabelled"
+    )
 
 
 @pytest.mark.parametrize("block", [None, "scan"])

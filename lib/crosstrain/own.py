@@ -21,7 +21,7 @@ from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import intake, profiles, summaries
 from crosstrain.data.foundation import INTER
 from crosstrain.data.profiles import Block, Profile, State
-from crosstrain.measure.reweighting import MIN_EFFECTIVE
+from crosstrain.measure.reweighting import MIN_TOGETHER
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.measure.transfer import Contrast, Effect
 from crosstrain.paths import sha256, write_atomically
@@ -648,12 +648,12 @@ def advice(
     if why := summaries.why_not(reference, "density"):
         between = "between the models only" if len(study.models([sets])) > 1 else "with nothing"
         said.append(f"densities are compared {between}; of the reference: {why}")
-        replicas = study.profile.liquid.states[own_state].replicas
-        n_frames = len(replicas) * study.profile.dynamics.relabelled_frames
-        if n_frames < MIN_EFFECTIVE:
+        runs = study.reference(own_state).params["samplers"]
+        n_frames = len(runs) * study.profile.dynamics.relabelled_frames
+        if n_frames < MIN_TOGETHER:
             said.append(
-                f"no score at this size: {n_frames} frames of a model's runs are relabelled, and "
-                f"{MIN_EFFECTIVE:g} are needed; 'crosstrain new' with --profile laptop has more"
+                f"no score at this size: {n_frames} frames of the models' runs are relabelled, and "
+                f"{MIN_TOGETHER:g} are needed; 'crosstrain new' with --profile laptop has more"
             )
     if found:
         known = known or matrix.read(base, state, seed=0)

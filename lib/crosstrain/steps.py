@@ -716,5 +716,5 @@ KINDS = {
     "relabel": Kind(_relabel, 1),
     "diffuse": Kind(_diffuse, 2),
     "observe": Kind(_observe, 3),
-    "reference": Kind(_reference, 6),
+    "reference": Kind(_reference, 7),
 }

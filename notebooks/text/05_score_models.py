@@ -180,12 +180,16 @@ lab.save(fig, "worst_own_frames")
 # - The difference (*gaussian*) is the first term of the logarithm's expansion in powers of ΔE, its
 #   *cumulants*. It is exact for jointly normal A and ΔE, and steadier.
 #
-# A value is trusted only if at least 20 independent frames stand behind it (by ΔE, by what each
-# adds to the value, and never more than the density of the whole run has, which is saved far more
-# often), the spread of βΔE is at most 3 for the difference, the next cumulant,
+# What a model says is used only if at least 5 independent frames stand behind the difference, or
+# 20 behind the quotient (by ΔE, by what each adds to the value, and never more than the density of
+# the whole run has, which is saved far more often), the spread of βΔE is at most 3 for the
+# difference, and the next cumulant,
 # $\beta^2 \langle \delta A \, \delta \Delta E^2 \rangle / 2$ with δ for what is above the mean,
-# is not clearly larger than the error, and **two different models** lead to the same value. All of
-# these limits are ours.
+# is not clearly larger than the error. A value is trusted only if **two different models** or more
+# lead to the same one, with 40 independent frames together. Models are weighted by their
+# independent frames: where a covariance comes out small by chance, so does its error, and weights
+# by errors would favour it. The value's error is the propagated one or the scatter of the models,
+# whichever is larger. All of these limits are ours.
 #
 # A model should not be judged by the run that the reference was had from, nor chosen for the
 # reference because its spread of βΔE came out small in one short run. So a profile can name other
@@ -223,9 +227,9 @@ pd.concat(verdicts, names=["state", "sampler"])
 # is that of the relabelled frames after equilibration, without the one that the run starts from,
 # which another force field made. σ(βΔE) is the spread of the energy difference in units of kT; the
 # estimator that is not quoted stands beside the one that is. Of the value above, n adds up the
-# independent frames of the trusted samplers, which are weighted by their errors, and p is
-# how probable a scatter as large as theirs would be if they agreed. Where no value can be trusted
-# none is given, and nothing is put in its place.
+# independent frames of the trusted samplers, and p is how probable a scatter as large as theirs
+# would be if they agreed. Where no value can be trusted none is given, and nothing is put in its
+# place.
 
 # %% [markdown]
 # ## Structure against the reference

@@ -737,7 +737,7 @@ def why_not(reference: Mapping[str, Any], observable: str) -> str:
 
 def _reason(problem: str) -> str:
     """Say a stored problem of a reference in words that read well."""
-    return re.sub(r"frames, needed are (\S+)$", r"frames of the \1 needed", problem)
+    return re.sub(r"frames(.*), needed are (\S+)$", r"frames\1 of the \2 needed", problem)
 
 
 def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:

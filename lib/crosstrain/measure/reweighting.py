@@ -24,8 +24,12 @@ from scipy.special import chdtrc
 from crosstrain.measure.molecules import Floats
 from crosstrain.measure.statistics import MIN_SAMPLES, correlated_error, statistical_inefficiency
 
-MIN_EFFECTIVE = 20.0
-"""Independent frames that must carry an estimate."""
+MIN_EXPONENTIAL = 20.0
+"""Independent frames that must carry an exponential estimate; below it its error is too small."""
+MIN_GAUSSIAN = 5.0
+"""The same for a Gaussian one: with fewer its error itself is uncertain by more than a third."""
+MIN_TOGETHER = 40.0
+"""Independent frames that must carry a value of the reference liquid, of all samplers together."""
 MAX_SIGMA = 3.0
 """Largest βσ(ΔE) of a Gaussian estimate: beyond it, a few hundred frames cannot show that the
 distribution is normal where it matters."""
@@ -127,7 +131,8 @@ class ReferenceValue:
     Attributes
     ----------
     value, error
-        Weighted mean, and the larger of its propagated error and the scatter of the samplers.
+        Mean weighted by independent frames, and the larger of its propagated error and the
+        scatter of the samplers.
     p_value
         Probability of a scatter as large as seen, if all samplers agreed (NaN for one sampler).
     samplers
@@ -144,7 +149,7 @@ class ReferenceValue:
 
     @property
     def trustworthy(self) -> bool:
-        """Whether at least two samplers, each without problems, agree."""
+        """Whether at least two samplers, each without problems, agree and are long enough."""
         return not self.problems
 
 
@@ -204,9 +209,10 @@ def reweight(
 def combine_samplers(corrections: Mapping[str, Correction]) -> ReferenceValue:
     """Combine sampling models, taken as independent, into one value of the reference liquid.
 
-    Each sampler is weighted by its inverse mean squared error (one weight for all bins). Samplers
-    with problems are left out if at least one has none. Runs with the same start and the same
-    random numbers are not independent: then the samplers agree too easily.
+    Each sampler is weighted by its independent frames. Inverse squared errors as weights would
+    bias the value: where by chance the covariance with ΔE comes out small, so does its error.
+    Samplers with problems are left out if at least one has none. Runs with the same start and the
+    same random numbers are not independent: then the samplers agree too easily.
 
     Parameters
     ----------
@@ -216,7 +222,8 @@ def combine_samplers(corrections: Mapping[str, Correction]) -> ReferenceValue:
     Returns
     -------
     ReferenceValue
-        Trustworthy only if at least two samplers without problems agree.
+        Trustworthy only if at least two samplers without problems agree, with `MIN_TOGETHER`
+        independent frames.
 
     Raises
     ------
@@ -236,7 +243,10 @@ def combine_samplers(corrections: Mapping[str, Correction]) -> ReferenceValue:
 
     values = np.array([c.quoted.value for c in used.values()])
     variances = np.array([c.quoted.error**2 for c in used.values()])
-    weights = _weights(variances)
+    n_effective = np.array([c.quoted.n_effective for c in used.values()])
+    weights = n_effective / n_effective.sum()
+    if sound:
+        problems += _too_few(n_effective.sum(), MIN_TOGETHER, " of all samplers")
     value = np.tensordot(weights, values, 1)
     error = np.sqrt(np.tensordot(weights**2, variances, 1))
     p_value = np.nan
@@ -284,7 +294,7 @@ def _exponential(a: Floats, u: Floats, n_independent: float) -> tuple[Reweighted
     kish = min(1.0 / np.sum(weight**2), len(u) * np.exp(-u.var()))
     g = max(statistical_inefficiency(u), len(u) / n_independent)
     n_effective = min(kish / g, _independent(influence))
-    problems = _too_few(n_effective)
+    problems = _too_few(n_effective, MIN_EXPONENTIAL)
     error = _error(influence, n_independent)
     return _reweighted("exponential", value, error, u, n_effective, problems), influence
 
@@ -295,10 +305,13 @@ def _gaussian(a: Floats, u: Floats, n_independent: float) -> tuple[Reweighted, F
     da = a - a.mean(axis=0)
     product = (da.T * u).T
     covariance = product.mean(axis=0)
-    value = a.mean(axis=0) - covariance * n / (n - 1)
     influence = da - (product - covariance)
     n_effective = min(n / statistical_inefficiency(u), _independent(influence), n_independent)
-    problems = _too_few(n_effective)
+    # Bessel's correction, for as many samples as are independent; of fewer than two none is known.
+    bessel = max(n_effective, 2.0) / (max(n_effective, 2.0) - 1)
+    value = a.mean(axis=0) - bessel * covariance
+    influence = da - bessel * (product - covariance)
+    problems = _too_few(n_effective, MIN_GAUSSIAN)
     error = _error(influence, n_independent)
     if u.std() > MAX_SIGMA:
         problems += (f"βσ(ΔE) is {u.std():.1f}, allowed is up to {MAX_SIGMA:g}",)
@@ -329,10 +342,10 @@ def _next_cumulant_matters(da: Floats, u: Floats, error: Floats) -> bool:
     return _p_value(_squared_ratio(excess, correlated_error(influence) / 2), 1) < MIN_P_VALUE
 
 
-def _too_few(n_effective: float) -> tuple[str, ...]:
-    if n_effective >= MIN_EFFECTIVE:
+def _too_few(n_effective: float, needed: float, where: str = "") -> tuple[str, ...]:
+    if n_effective >= needed:
         return ()
-    return (f"{n_effective:.1f} effective frames, needed are {MIN_EFFECTIVE:g}",)
+    return (f"{n_effective:.1f} effective frames{where}, needed are {needed:g}",)
 
 
 def _reweighted(
@@ -354,14 +367,6 @@ def _reweighted(
     )
 
 
-def _weights(variances: Floats) -> Floats:
-    """Normalised weights of the samplers, shape (n_samplers,)."""
-    mean = variances.reshape(len(variances), -1).mean(axis=1)
-    if not (mean > 0).all():
-        return np.full(len(mean), 1.0 / len(mean))
-    return (1.0 / mean) / np.sum(1.0 / mean)
-
-
 def _squared_ratio(difference: Floats, error: Floats) -> Floats:
     """(difference / error)², and 0 where there is no error, as in a bin that no pair reaches."""
     size = np.asarray(difference, dtype=float)
@@ -371,7 +376,7 @@ def _squared_ratio(difference: Floats, error: Floats) -> Floats:
 def _disagreement(values: Floats, variances: Floats) -> Floats:
     """χ² of the samplers (first axis) about their mean, for each bin."""
     total = variances.sum(axis=0)
-    weights = 1.0 / np.maximum(variances, 1e-12 * total + np.finfo(float).tiny)
+    weights = 1.0 / np.maximum(variances, 1e-12 * np.where(total > 0, total, 1.0))
     mean = (weights * values).sum(axis=0) / weights.sum(axis=0)
     return np.where(total > 0, (weights * (values - mean) ** 2).sum(axis=0), 0.0)
 
