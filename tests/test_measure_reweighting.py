@@ -235,7 +235,7 @@ def test_samplers_that_agree():
 def test_weights_do_not_favour_those_whose_error_came_out_small():
     """Eight samplers of 15 frames each: a small covariance has a small error, by chance."""
     rng, off, inverse = np.random.default_rng(20), [], []
-    for _ in range(150):
+    for _ in range(40):
         corrections = {
             str(k): reweight(*joint_normal(rng, 15, sigma=1.7), temperature_K=T) for k in range(8)
         }
