@@ -197,10 +197,11 @@ lab.save(fig, "worst_own_frames")
 # [09](09_compare_foundation_models.ipynb) that were fine-tuned on `classical`, on parts of it, or
 # on it and another block, with two runs or four. Their spreads (table) are smaller
 # than those of the models judged here (printed, from the same part of a run). The names begin with
-# *so3lr*, for SO3LR, the published model that was tuned. They start from the same boxes as every
-# model, and are driven by the same random numbers as the models of seed 1, so that they agree more
-# easily than independent runs would (notebook [08](08_read_the_transfer_matrix.ipynb) shows by how
-# much densities move together).
+# *so3lr*, for SO3LR, the published model that was tuned. Their first two runs start from the same
+# boxes as every model, and are driven by the same random numbers as the models of seed 1, so that
+# they agree more easily than independent runs would (notebook
+# [08](08_read_the_transfer_matrix.ipynb) shows by how much densities move together); further runs
+# have boxes and random numbers of their own.
 
 # %%
 for state, at in states.items():
@@ -411,15 +412,15 @@ for state in states:
 #
 # ## Limits
 #
-# The score judges a small box over a short time, by density and pair structure only. Of runs of
-# ten independent samples the errors are still a little too small: in simulations of such series,
-# intervals of 95 % hold the mean in about 90 %.
-# Reweighting gives no dynamics, so self-diffusion is not part of it. The score leans on the few
-# samplers that are trusted, named in the last lines above: where all are of one architecture, or
-# tuned from one model, a fault that they share would not show, for they would agree on a wrong
-# value. All start from the same few boxes, and the error of the reference knows nothing of what
-# other boxes would have added. The tolerances are our choice: change them and see what survives.
-# And agreement with the reference is not agreement with experiment.
+# The score judges a small box over a short time, by density and pair structure only. Of runs of ten
+# independent samples the errors are still a little too small: in simulations of such series,
+# intervals of 95 % hold the mean in about 90 %. Reweighting gives no dynamics, so self-diffusion is
+# not part of it. The score leans on the few samplers that are trusted, named in the last lines
+# above: where all are of one architecture, or tuned from one model, a fault that they share would
+# not show, for they would agree on a wrong value. Most of their runs start from the same two boxes,
+# and the error of the reference knows little of what other boxes would have added. The tolerances
+# are our choice: change them and see what survives. And agreement with the reference is not
+# agreement with experiment.
 #
 # **Try it.** With `profile = "laptop"` (at the size `smoke` there is no score), double
 # `rdf_tolerance` and `density_tolerance_g_cm3`. Does the order of the models

@@ -202,9 +202,9 @@ if not enough:
 # and it is one draw of them, however many models there are. Were it the boxes alone, both seeds
 # would show the same. The runs are too short to forget it. Between rows of the same seeds it drops
 # out in part; the intervals below take runs as independent, and are the wider for it. The reference
-# is sampled from the same boxes and, at 500 K, by models of seed 1: a model of seed 1 is held
-# against it under its own noise, one of seed 2 under another, and its samplers agree more easily
-# than independent ones would.
+# at 500 K is sampled for the most part from the same boxes by models of seed 1: a model of seed 1
+# is held against it under its own noise, one of seed 2 under another, and its samplers agree more
+# easily than independent ones would.
 
 # %% [markdown]
 # ## What a block is worth
