@@ -5,7 +5,7 @@ import pytest
 from crosstrain import compare
 from crosstrain.compare import Point
 from crosstrain.data import frames as fr
-from crosstrain.measure.transfer import Run, State, attempt, cell, contrast
+from crosstrain.measure.transfer import Contrast, Run, State, attempt, cell, contrast
 from crosstrain.run.store import Step
 from crosstrain.study import Study
 
@@ -206,6 +206,12 @@ def test_a_density_is_said_with_its_side_and_its_doubt():
     assert "too dense by 0.030" in said("near")
     assert said("near").endswith("less than two standard errors")
     assert said("gone") == "unstable"
+
+
+def test_a_factor_that_may_be_anything_is_no_number():
+    lost = Contrast(5.0, 3.0, 2.0, -1.0, 11.0, 0.1, (2, 2))
+    assert compare.in_words(lost, "lower") == "lost in the noise, unclear"
+    assert compare.in_words(lost, "higher") == "+5.00 (-1.00 to +11.00), unclear"
 
 
 def test_contradictions_are_the_clear_harms_and_then_what_leans_so():

@@ -82,6 +82,7 @@ def test_errors_of_several_states_share_one_scale_of_ratios():
         ((0.4, 0.6), "higher", (0, 1)),
         ((0.8, 1.2), None, (0, 1.2)),
         ((15.0, 22.0), "lower", (2.2, 22)),
+        ((0.002, 0.12), "lower", (0.004, 0.12)),  # one that is next to nothing
         ((0.0, 5.0), "lower", (0, 5)),  # zero has no logarithm
         ((), "lower", (0.1, 1)),
     ],

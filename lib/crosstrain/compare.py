@@ -24,6 +24,8 @@ WORDS = {
     Verdict.NOT_SUPPORTED: "harms",
     Verdict.UNDECIDED: "unclear",
 }
+MOST_LIMITS = 1e3
+"""Largest ratio of the limits of a factor that is still told."""
 """What a gain does, by the verdict on 'it is positive'."""
 
 
@@ -273,12 +275,18 @@ def gains(
 
 
 def in_words(gain: Effect, better: Better) -> str:
-    """Return a gain with its interval, such as ``error × 0.5 (0.4 to 0.62), helps``."""
+    """Return a gain with its interval, such as ``error × 0.5 (0.4 to 0.62), helps``.
+
+    An error that is smaller than its own error has no logarithm to speak of: where the limits of a
+    factor lie further apart than `MOST_LIMITS`, no number is given.
+    """
     if isinstance(gain, NotComparable):
         return gain.in_words()
     value, low, high = gain.value, gain.lower, gain.upper
     word = WORDS[of_one(gain).verdict]
     if better == "lower":
+        if high - low > np.log(MOST_LIMITS):
+            return f"lost in the noise, {word}"
         value, low, high = np.exp([-value, -high, -low])
         return f"error × {value:.3g} ({low:.3g} to {high:.3g}), {word}"
     return f"{value:+.2f} ({low:+.2f} to {high:+.2f}), {word}"

@@ -137,12 +137,12 @@ pd.DataFrame.from_dict(rows, orient="index") if rows else print("not run: no sea
 # %% [markdown]
 # ## Is either starved?
 #
-# Every model of the study is trained for the same planned core time, so a larger set is passed
-# fewer times. Was that time enough? In the table, over the seeds of every training set of the
-# profile: a training that is cut short would still be falling in the column *force error fell by*,
-# which compares the error of the forces in the last fifth of the frames seen with that in the
-# middle fifth. *Frames seen* and *passes* are those at the last report, a little before the end;
-# *weights* is the number of fitted numbers of a model.
+# Every model of the study is trained for the same planned core time, so a larger set of the same
+# kind is passed fewer times. Was that time enough? In the table, over the seeds of every training
+# set of the profile: a training that is cut short would still be falling in the column *force error
+# fell by*, which compares the error of the forces in the last fifth of the frames seen with that in
+# the middle fifth. *Frames seen* and *passes* are those at the last report, a little before the
+# end; *weights* is the number of fitted numbers of a model.
 
 # %%
 records, core_s = {}, {}

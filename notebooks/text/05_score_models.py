@@ -175,8 +175,8 @@ lab.save(fig, "worst_own_frames")
 # {\langle e^{-\beta \Delta E} \rangle} \approx
 # \langle A \rangle - \beta \, \mathrm{cov}(A, \Delta E)$$
 #
-# - The quotient, reweighting [1] (*exponential* in the table), is exact, but useless once the
-#   spread of βΔE is a few units, for then a handful of frames carries all weight.
+# - The quotient, reweighting [1] (*exponential* in the table), is exact, but in short runs useless
+#   once the spread of βΔE is much above one, for then a handful of frames carries all weight.
 # - The difference (*gaussian*) is the first term of the logarithm's expansion in powers of ΔE, its
 #   *cumulants*. It is exact for jointly normal A and ΔE, and steadier.
 #
@@ -195,13 +195,12 @@ lab.save(fig, "worst_own_frames")
 # reference because its spread of βΔE came out small in one short run. So a profile can name other
 # models for it. At the size of `laptop` and 500 K they are those of notebook
 # [09](09_compare_foundation_models.ipynb) that were fine-tuned on `classical`, on parts of it, or
-# on it and another block, with two runs or four. Their spreads (table) are smaller
-# than those of the models judged here (printed, from the same part of a run). The names begin with
-# *so3lr*, for SO3LR, the published model that was tuned. Their first two runs start from the same
-# boxes as every model, and are driven by the same random numbers as the models of seed 1, so that
-# they agree more easily than independent runs would (notebook
-# [08](08_read_the_transfer_matrix.ipynb) shows by how much densities move together); further runs
-# have boxes and random numbers of their own.
+# on it and other blocks, with two runs or four. Their spreads (table) are smaller than those of the
+# models judged here (printed, from the same part of a run). The names begin with *so3lr*, for
+# SO3LR, the published model that was tuned. Their first two runs start from the same boxes as every
+# model, and are driven by the same random numbers as the models of seed 1, so that they agree more
+# easily than independent runs would (notebook [08](08_read_the_transfer_matrix.ipynb) shows by how
+# much densities move together); further runs have boxes and random numbers of their own.
 
 # %%
 for state, at in states.items():
@@ -405,8 +404,9 @@ for state in states:
     print(f"density at {state}, samplers that pass: {', '.join(trusted) or 'none'} (needed are 2)")
 
 # %% [markdown]
-# Would the fixed set have told? For these models the two orders are the same: the fixed set told
-# the architectures apart. It did not tell that the larger error ends in a broken liquid. Whether
+# Would the fixed set have told? For these models the two orders are the same: but the intervals of
+# three of the four scores overlap widely, and what sets the architectures apart is how long their
+# liquids lived. The fixed set did not tell that the larger error ends in a broken liquid. Whether
 # errors on fixed frames go with the score over all training sets, notebook
 # [08](08_read_the_transfer_matrix.ipynb) asks.
 #
@@ -415,12 +415,12 @@ for state in states:
 # The score judges a small box over a short time, by density and pair structure only. Of runs of ten
 # independent samples the errors are still a little too small: in simulations of such series,
 # intervals of 95 % hold the mean in about 90 %. Reweighting gives no dynamics, so self-diffusion is
-# not part of it. The score leans on the few samplers that are trusted, named in the last lines
-# above: where all are of one architecture, or tuned from one model, a fault that they share would
-# not show, for they would agree on a wrong value. Most of their runs start from the same two boxes,
-# and the error of the reference knows little of what other boxes would have added. The tolerances
-# are our choice: change them and see what survives. And agreement with the reference is not
-# agreement with experiment.
+# not part of it. The score leans on the samplers that are trusted, named in the last lines above:
+# where all are of one architecture, or tuned from one model, a fault that they share would not
+# show, for they would agree on a wrong value. Most of their runs start from the same two boxes, and
+# the error of the reference knows little of what other boxes would have added. The tolerances are
+# our choice: change them and see what survives. And agreement with the reference is not agreement
+# with experiment.
 #
 # **Try it.** With `profile = "laptop"` (at the size `smoke` there is no score), double
 # `rdf_tolerance` and `density_tolerance_g_cm3`. Does the order of the models

@@ -348,7 +348,7 @@ fig = charts.liquids(points, rows, states=states, labels=labels, references=refe
 lab.save(fig, "liquid", before=before, after=after)
 
 # %% [markdown]
-# A point for each seed, with an error bar for the density. A line marks the mean of the seeds,
+# A point for each seed, with its error bar where one is known. A line marks the mean of the seeds,
 # where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
 # value could be had. The error on own frames tells of runs that break; a density that is wrong, as
 # MACE's from `classical`, need not show in it. Of a run that ended early both are of the short time

@@ -138,8 +138,8 @@ lab.save(fig, "matrix", state=state)
 # dark is bad, equal steps of colour are equal factors, and both force errors share one scale.
 # Purple is neither. Hatched cells hold unstable models: how long these lived counts in survival and
 # score, but the density and the error on the own run are those of whole runs only, so there the
-# unstable seeds are not averaged in. White cells were not run, dark grey ones failed on this
-# machine.
+# unstable seeds are not averaged in. Cells without a number were not run, dark grey ones failed on
+# this machine.
 #
 # Read it first along a column: which rows are better than the base, for one architecture? Then
 # compare columns: does the *same* row help both? Last compare panels: a model that is good on the
@@ -221,13 +221,15 @@ if not enough:
 # of what each run's own noise leaves open, and at least the mean of $s^2_\mathrm{row}$ over all
 # rows of the architecture: this mean is known with the degrees of freedom of all of them, so that
 # where the rows scatter alike $t_\nu$ is that of many seeds; it needs three rows or more. The noise
-# of a run is known from its many frames, not from two seeds, and what it adds makes $t_\nu$ no
-# larger. It is that of the model's run alone: an error of the reference moves all rows together.
-# Both floors are our addition to Welch's interval. In simulations intervals of 95 % with them cover
-# 94 to 99 % where the runs' own noise is known, as for score and density, and 93 to 97 % where only
-# seeds tell, as for survival and errors; but 84 to 92 % where one row has all the scatter, which is
-# near to the survival of Deep Potential. Errors enter as their natural logarithms, for those of one
-# architecture can be ten times those of the other: a gain of ln 2 halves the error.
+# of a run is estimated from its own frames, not from two seeds, and what it adds makes $t_\nu$ no
+# larger; but these are worth few independent ones, so it is itself uncertain (notebook
+# [05](05_score_models.ipynb)). It is that of the model's run alone: an error of the reference moves
+# all rows together. Both floors are our addition to Welch's interval. In simulations intervals of
+# 95 % with them cover 94 to 99 % where the runs' own noise is known, as it nearly is for score and
+# density, and 93 to 97 % where only seeds tell, as for survival and errors; but 84 to 92 % where
+# one row has all the scatter, which is near to the survival of Deep Potential. Errors enter as
+# their natural logarithms, for those of one architecture can be ten times those of the other: a
+# gain of ln 2 halves the error.
 #
 # By how much more one architecture gains than the other is a difference of two gains. An interval
 # clear of zero there means that the block's worth depends on the architecture. Where all seeds of
@@ -378,13 +380,14 @@ for name in judging:
 pd.DataFrame(beside).rename_axis([f"over {intuition}", ""])
 
 # %% [markdown]
-# Either kind lets Deep Potential's liquid live: survival does not part them. The error on its own
-# runs does: with the iterated frames, whoever made them, it is about a third of that with the
-# blocks made by hand, and the interval is clear of one. These were made against two faults, of
-# which notebook [06](06_improve_by_intuition.ipynb) finds one mended, the force on strained
-# molecules; for the other, the pressure along the scans, the gain is not clear. What else a model
-# meets in its own liquid they do not hold. MACE, whose liquid lives in either case, gains too, by
-# about a quarter of its error.
+# *Lost in the noise*: a deviation that is smaller than its own error has no useful logarithm.
+# Either kind lets Deep Potential's liquid live: survival does not part them. Score and force errors
+# do: on its own runs, with the iterated frames, whoever made them, the error is about a third of
+# that with the blocks made by hand, and the interval is clear of one. These were made against two
+# faults, of which notebook [06](06_improve_by_intuition.ipynb) finds one mended, the force on
+# strained molecules; for the other, the pressure along the scans, the gain is not clear. What else
+# a model meets in its own liquid they do not hold. MACE, whose liquid lives in either case, gains
+# too, by more than a quarter of its error.
 
 # %% [markdown]
 # ## Another state
@@ -662,15 +665,17 @@ for name in (name for name in names if name != base):
 # lost rather than won; survival sees it. A gain over a control is at equal numbers of frames only
 # where the table of frames says so: at the size of `laptop` for the iterated blocks, and not for
 # `scan` and `molecules`, alone or together. Without a reference liquid nothing here says whether a
-# liquid that lives is the right one; a score, where there is one, says more of life than of
-# structure, for many deviations of radial distribution functions are within the noise. Each block
-# was drawn once: the intervals are over the seeds of the training, so they hold for these frames,
-# and another draw of the same kind may be worth more or less. With the seeds there are, only large
-# gains can be seen (*half widths* above). How runs' own noise enters the intervals, and which
-# models sample the reference, was mended after the matrix had been seen, for reasons that stand in
-# notebook [05](05_score_models.ipynb) and in the changelog, not for the verdicts. That a liquid
-# lives does not single out iteration either: it lives with the blocks made by hand, too. And an
-# effect in one small liquid at one state is not one in all.
+# liquid that lives is the right one; a score, where there is one, says more of life and density
+# than of structure, for many deviations of radial distribution functions are within the noise. Each
+# block was drawn once: the intervals are over the seeds of the training, so they hold for these
+# frames, and another draw of the same kind may be worth more or less. With the seeds there are,
+# only large gains can be seen (*half widths* above). How the noise of runs is counted and enters
+# the intervals, and which models sample the reference and with which weights, was mended after the
+# matrix had been seen, for reasons that stand in notebook [05](05_score_models.ipynb) and in the
+# changelog, not for the verdicts; but with the last of these changes the claims 4a and 5a, until
+# then undecided by the score, were decided. That a liquid lives does not single out iteration
+# either: it lives with the blocks made by hand, too. And an effect in one small liquid at one state
+# is not one in all.
 #
 # **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
 # Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:

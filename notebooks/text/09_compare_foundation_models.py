@@ -251,9 +251,9 @@ foundation.table(own, not_run)
 # A term is $1 / (1 + (\Delta/\tau)^2)$ with the deviation $\Delta$ from the liquid of the method
 # that made our labels and the tolerance $\tau$. From all runs of a model at a state. The interval
 # of a single run holds nothing of how long another one would live. Where the reference is had from
-# fine-tuned models (the next cell says so), these are compared with what their own runs were
-# corrected to: the score of such a model tells how far that correction goes, and its errors on
-# forces tell more.
+# fine-tuned models (the next cell says so), these are compared with what the runs of all of them
+# together were corrected to: their score is no independent test, and their errors on forces tell
+# more.
 
 # %%
 for state, at in states.items():

@@ -103,7 +103,8 @@ def colour_scale(matrices: Sequence[Cells], better: Better | None) -> Normalize:
 
     Scores and fractions go from 0 to 1. Errors are compared by their ratios, so theirs is
     logarithmic: from the smallest to the largest, but over a decade at least, so that errors that
-    are nearly equal look so. What is neither good nor bad goes from 0 to the largest.
+    are nearly equal look so, and over a factor of 30 at most, for one that is next to nothing would
+    press all others together. What is neither good nor bad goes from 0 to the largest.
 
     Parameters
     ----------
@@ -118,7 +119,7 @@ def colour_scale(matrices: Sequence[Cells], better: Better | None) -> Normalize:
         return Normalize(0, 1)
     if better is None or min(means, default=largest) <= 0:
         return Normalize(0, largest)
-    return LogNorm(min([largest / 10, *means]), largest)
+    return LogNorm(np.clip(min(means, default=largest), largest / 30, largest / 10), largest)
 
 
 def colour_bar(image: AxesImage, axes: Sequence[Axes], label: str) -> None:
