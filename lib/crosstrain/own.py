@@ -242,8 +242,8 @@ def _reference_models(base: Profile) -> dict[str, Any]:
 def _samplers(base: Profile) -> dict[str, list[int]] | None:
     """The two last reference models of `base` that are tuned on its first set or a part of it.
 
-    They get the runs of all of them: a few models with many runs each are trusted sooner, for by
-    itself each needs its independent samples.
+    They get the runs of all of them: the last are tuned on the most frames, and two are the fewest
+    that can agree.
     """
     named, foundation = _first_state(base).reference_models or {}, base.foundation
     sizes = foundation.fine_tuning.sizes if foundation and foundation.fine_tuning else ()
