@@ -154,6 +154,8 @@ def test_the_reference_liquid_is_sampled_as_that_of_the_base():
             assert any(step.endswith(f"{name}-{own.STATE}-r{run}") for step in sampled), sampled
     assert profile.foundation.fine_tuning.sizes == ["classical.100", "classical"]
     assert made().foundation is None  # `smoke` has no such models
+    (at,) = made(base="campaign").liquid.states.values()
+    assert at.reference_models == state.reference_models  # those tuned on the first set alone
 
 
 def test_frames_of_ones_own_are_labelled_anew(tmp_path):

@@ -24,9 +24,9 @@ WORDS = {
     Verdict.NOT_SUPPORTED: "harms",
     Verdict.UNDECIDED: "unclear",
 }
+"""What a gain does, by the verdict on 'it is positive'."""
 MOST_LIMITS = 1e3
 """Largest ratio of the limits of a factor that is still told."""
-"""What a gain does, by the verdict on 'it is positive'."""
 
 
 class Point(NamedTuple):

@@ -41,12 +41,12 @@ def observe(
     density = observables.density_g_cm3(mass, trajectory.thermo["volume_A3"])
     seen = {**run, "density_g_cm3": None, "rdf": dict.fromkeys(rdf["pairs"]), "missing": {}}
     try:
-        start = statistics.equilibrated(density).start
-        estimate = statistics.mean_with_error(density)
+        found = statistics.equilibrated(density)
+        estimate = statistics.mean_from(density, found)
     except ValueError as error:
         return seen | {"missing": {"density": str(error), "rdf": str(error)}}
     seen["density_g_cm3"] = _plain(estimate)
-    seen["equilibrated_ps"] = float(trajectory.thermo["time_ps"][start])
+    seen["equilibrated_ps"] = float(trajectory.thermo["time_ps"][found.start])
     kept = trajectory.time_ps >= seen["equilibrated_ps"]
     for pair in rdf["pairs"]:
         try:

@@ -150,12 +150,30 @@ def mean_with_error(series: ArrayLike, *, discard: bool = True) -> Estimate:
     """
     x = _check_series(series)
     if discard:
-        start, _, n_effective = equilibrated(x)
-        x = x[start:]
-        _check_length(x)
-    else:
-        n_effective = x.size / statistical_inefficiency(x)
+        return mean_from(x, equilibrated(x))
+    n_effective = x.size / statistical_inefficiency(x)
     return Estimate(float(x.mean()), _standard_error(x.std(), n_effective), n_effective)
+
+
+def mean_from(series: ArrayLike, found: Equilibration) -> Estimate:
+    """Mean of the equilibrated part of a series with its standard error, as `mean_with_error`.
+
+    Parameters
+    ----------
+    series
+        Shape (n_samples,).
+    found
+        What `equilibrated` returned for it.
+
+    Raises
+    ------
+    ValueError
+        If what is left of the series is too short or not finite.
+    """
+    x = np.asarray(series, dtype=float)[found.start :]
+    _check_length(x)
+    error = _standard_error(x.std(), found.n_effective)
+    return Estimate(float(x.mean()), error, found.n_effective)
 
 
 class ColumnErrors(NamedTuple):
