@@ -19,7 +19,7 @@ def problems(study: Study) -> list[str]:
     return [
         *_stored(study, known),
         *_unknown(study, known),
-        *_described(study),
+        *_described(study, known),
         *_rendered(),
         *_figures(study),
     ]
@@ -50,9 +50,9 @@ def _unknown(study: Study, known: list[Step]) -> list[str]:
     ]
 
 
-def _described(study: Study) -> list[str]:
+def _described(study: Study, known: list[Step]) -> list[str]:
     """Check cards and registry, which exist for the results that are shipped."""
-    return shipped.problems(study) if study.store.root == paths.data() else []
+    return shipped.problems(study, known) if study.store.root == paths.data() else []
 
 
 def _rendered() -> list[str]:

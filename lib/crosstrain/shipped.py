@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 from crosstrain import paths
 from crosstrain.data import cards
 from crosstrain.potentials.protocol import architecture
-from crosstrain.run.store import PROVENANCE
+from crosstrain.run.store import PROVENANCE, Step
 from crosstrain.simulate.trajectory import TRAJECTORY, is_packed, pack_trajectory
 from crosstrain.steps import FRAMES, RUN
 from crosstrain.study import Study
@@ -79,10 +80,10 @@ def _pack(record: dict[str, Any], folder: Path) -> None:
     record["repacked"] = {TRAJECTORY: record["files"][TRAJECTORY]}
 
 
-def pages(study: Study) -> dict[Path, str]:
+def pages(study: Study, known: Iterable[Step]) -> dict[Path, str]:
     """Return the text of the registry and of the cards of all stored sets, by path."""
     root = study.store.root
-    written = {root / REGISTRY: registry(study)}
+    written = {root / REGISTRY: registry(study, known)}
     iterated = study.profile.iteration.blocks if study.profile.iteration else ()
     unseen = study.unseen_blocks()
     for name in (*study.profile.blocks, *iterated, *study.profile.tests, *unseen):
@@ -101,10 +102,10 @@ def pages(study: Study) -> dict[Path, str]:
     return written
 
 
-def registry(study: Study) -> str:
-    """Return the text of the registry: every stored file of the profile's study."""
+def registry(study: Study, known: Iterable[Step]) -> str:
+    """Return the text of the registry: every stored file of the results that are known."""
     entries: dict[str, dict[str, Any]] = {}
-    for step in study.known():
+    for step in known:
         if not step.is_shipped or study.store.provenance(step) is None:
             continue
         folder = study.store.folder(step)
@@ -122,7 +123,7 @@ def registry(study: Study) -> str:
 
 def write(study: Study) -> None:
     """Write the registry and the cards, and delete cards of sets that are gone."""
-    wanted = pages(study)
+    wanted = pages(study, study.known())
     for path, text in wanted.items():
         paths.write_atomically(path, text.encode())
     for path in (study.store.root / "sets").glob("*.md"):
@@ -130,9 +131,9 @@ def write(study: Study) -> None:
             path.unlink()
 
 
-def problems(study: Study) -> list[str]:
-    """Return what is missing or out of date, a line each."""
-    wanted = pages(study)
+def problems(study: Study, known: Iterable[Step]) -> list[str]:
+    """Return what is missing or out of date among the results that are known, a line each."""
+    wanted = pages(study, known)
     old = [path for path, text in wanted.items() if not path.is_file() or path.read_text() != text]
     gone = [path for path in (study.store.root / "sets").glob("*.md") if path not in wanted]
     return [

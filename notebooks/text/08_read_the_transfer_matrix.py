@@ -105,8 +105,7 @@ reference = lab.reference(state)
 if lab.has(reference):
     found = lab.read(reference, "reference.json")
     print(f"density of the reference / g cm⁻³: {summaries.reference_verdict(found, 'density')}")
-    sampled = found["observables"].get("density", {"samplers": {}})["samplers"]
-    trusted = [name for name, said in sampled.items() if not said["problems"]]
+    trusted = summaries.trusted_samplers(found, "density")
     print("samplers that pass by themselves:", ", ".join(trusted) or "none")
 else:
     print("the reference liquid is not stored: not all of its samplers have been run")

@@ -173,9 +173,12 @@ def has_volume(frame: Atoms) -> bool:
 
 
 def _shortest_distance(frame: Atoms) -> float:
-    from ase.neighborlist import neighbor_list
+    """Return the shortest distance between atoms and their images, in Å; inf from 1 Å on."""
+    from matscipy.neighbours import neighbour_list
 
-    distances = neighbor_list("d", frame, 1.0)
+    # Where a frame has no cell, any will do: only periodic directions have images.
+    cell, pbc = frame.cell.complete(), frame.pbc
+    distances = neighbour_list("d", positions=frame.positions, cell=cell, pbc=pbc, cutoff=1.0)
     return float(distances.min()) if len(distances) else np.inf
 
 
