@@ -185,51 +185,6 @@ def test_reference_density_is_drawn_only_if_trusted(ax):
     assert ax.lines[0].get_ydata()[0] == 0.9
 
 
-SELECTION = {
-    "candidates": 4,
-    "counts": {"chosen": 1, "spare": 0, "known": 2, "too far": 1, "broken": 0},
-    "low_eV_A": 0.1,
-    "high_eV_A": 0.5,
-    "deviation_quantiles_eV_A": {"0.05": 0.01, "0.5": 0.05, "0.95": 0.3},
-    "deviation_eV_A": [0.01, 0.05, 0.3, None],
-    "reasons": ["known", "known", "chosen", "too far"],
-}
-
-
-def test_candidates_are_drawn_in_their_generation_with_its_bounds(ax):
-    plots.candidates(ax, {1: SELECTION, 2: SELECTION})
-    drawn = [c for c in ax.collections if isinstance(c, PathCollection)]
-    places = np.concatenate([np.ma.filled(c.get_offsets(), np.nan) for c in drawn])
-    places = places[np.isfinite(places[:, 1])]
-    assert sorted(places[:, 1]) == [0.01, 0.01, 0.05, 0.05, 0.3, 0.3]
-    assert set(places[:, 0].round()) == {1, 2}
-    bounds = [c.get_segments() for c in ax.collections if c not in drawn]
-    assert [line[0][1] for line in bounds[0]] == [0.1, 0.5]
-
-
-def test_shares_of_the_candidates_add_up_to_one(ax):
-    plots.reasons(ax, {1: SELECTION})
-    assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)
-
-
-def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
-    nothing = SELECTION | {"deviation_quantiles_eV_A": None}
-    plots.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k")
-    median, *caps, low = ax.lines
-    assert median.get_xydata().tolist() == [[1, 0.05]]
-    plots.disagreement_trend(ax, {1: SELECTION}, colour="k", beside=0.1)
-    assert ax.lines[4].get_xdata().tolist() == [1.1]
-    assert len(caps) == 2
-    assert low.get_ydata() == [0.1]
-
-
-def test_blocks_of_unequal_numbers_of_generations_share_an_axis(ax):
-    for selections in ({1: SELECTION, 2: SELECTION, 3: SELECTION}, {1: SELECTION}):
-        plots.disagreement_trend(ax, selections, colour="k")
-    assert ax.get_xticks().tolist() == [1, 2, 3]
-    assert ax.get_xlim() == (0.4, 3.6)
-
-
 def test_scan_curve_shows_pressures_of_both_signs(ax):
     plots.scan_curves(ax, [0.5, 1.0, 1.5], [-1, 0, 100])
     assert ax.get_yscale() == "symlog"
@@ -241,14 +196,6 @@ def test_legend_above_the_panels_names_every_colour():
     figure.add_subplot()
     plots.set_legend(figure, {"a": "k", "b": "r"})
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b"]
-
-
-def test_exploring_runs_are_drawn_with_their_mean(ax):
-    runs = [{"time_ps": t, "planned_ps": 4.0} for t in (1.0, 3.0)]
-    plots.exploring(ax, {1: {"runs": runs}}, colour="k")
-    every, mean = ax.lines
-    assert every.get_ydata().tolist() == [0.25, 0.75]
-    assert mean.get_ydata().tolist() == [0.5]
 
 
 def test_logarithmic_axis_is_numbered_without_exponents():

@@ -31,7 +31,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 from crosstrain import compare, matrix
-from crosstrain.data import charts, figures, plots, summaries, views
+from crosstrain.data import charts, figures, plots, searches, summaries, views
 from crosstrain.measure import transfer, verdicts
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
@@ -140,9 +140,9 @@ for block, column in zip(panels, axes.T, strict=True):
     if not selections.get(block):
         plots.not_run(column)
         continue
-    plots.candidates(column[0], selections[block])
-    plots.reasons(column[1], selections[block])
-plots.set_legend(fig, plots.REASON_COLOURS)
+    searches.disagreements(column[0], selections[block])
+    searches.reasons(column[1], selections[block])
+plots.set_legend(fig, searches.REASON_COLOURS)
 lab.save(fig, "candidates")
 
 # %% [markdown]
@@ -153,7 +153,7 @@ lab.save(fig, "candidates")
 # numbers, with the bounds:
 
 # %%
-tables = {block: summaries.candidates(s) for block, s in selections.items() if s}
+tables = {block: searches.candidates(s) for block, s in selections.items() if s}
 pd.concat(tables, names=["block"]) if tables else print("not run")
 
 # %% [markdown]
@@ -161,14 +161,14 @@ pd.concat(tables, names=["block"]) if tables else print("not run")
 # end is no shame; that a later generation lives longer would be a good sign.
 
 # %%
-tables = {block: summaries.explorations(s) for block, s in selections.items() if s}
+tables = {block: searches.explorations(s) for block, s in selections.items() if s}
 pd.concat(tables, names=["block"]) if tables else print("not run")
 
 # %% [markdown]
 # Those that did not reach their end, and what happened:
 
 # %%
-tables = {block: summaries.ended_early(s) for block, s in selections.items()}
+tables = {block: searches.ended_early(s) for block, s in selections.items()}
 tables = {block: table for block, table in tables.items() if len(table)}
 pd.concat(tables, names=["block", "run"]) if tables else print("no run ended early")
 
@@ -197,8 +197,8 @@ for block in makers:
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
 done = {block: colour for block, colour in maker_shade.items() if selections[block]}
 for number, (block, colour) in enumerate(done.items()):
-    plots.disagreement_trend(axes[0], selections[block], colour=colour, beside=0.06 * number)
-    plots.exploring(axes[1], selections[block], colour=colour)
+    searches.disagreement_trend(axes[0], selections[block], colour=colour, beside=0.06 * number)
+    searches.exploring(axes[1], selections[block], colour=colour)
 if done:
     plots.set_legend(fig, {titles[block]: colour for block, colour in done.items()})
 else:
@@ -212,7 +212,7 @@ lab.save(fig, "disagreement")
 # generation against the last:
 
 # %%
-tables = {block: summaries.first_and_last(s) for block, s in selections.items() if len(s) > 1}
+tables = {block: searches.first_and_last(s) for block, s in selections.items() if len(s) > 1}
 budget = lab.profile.training.budget
 first_s = f"{budget.core_s:g} s of one core" if budget else "as long as its settings ask"
 later_s = f"{iteration.core_s:g} s of one core" if iteration and iteration.core_s else "as long"
@@ -491,7 +491,7 @@ for block, each in selections.items():
     n_chosen = sum(len(record["chosen"]) for record in each.values())
     print(f"{block}: {n_chosen} frames chosen in {len(each)} generations")
     if len(each) > 1:
-        for name, it in summaries.first_and_last(each).iterrows():
+        for name, it in searches.first_and_last(each).iterrows():
             print(f"  {name}: {it['first']:.2f} -> {it['last']:.2f}, {it['it']}")
 for architecture in architectures:
     for row in rows:

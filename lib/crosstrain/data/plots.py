@@ -26,7 +26,6 @@ from crosstrain.data.figures import (
 from crosstrain.measure.score import LiquidScore
 from crosstrain.measure.statistics import Estimate, SurvivalCurve, kaplan_meier
 from crosstrain.measure.transfer import State
-from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, SPARE, TOO_FAR
 
 # Boxes of the map: column, row (0 is the middle), heading, what is in it, notebook.
 MAP_BOXES = (
@@ -40,15 +39,6 @@ MAP_BOXES = (
 )
 MAP_ARROWS = ((0, 1), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5), (5, 6))
 BOX_WIDTH, BOX_HEIGHT = 0.78, 0.72
-
-# What became of a committee's candidates.
-REASON_COLOURS = {
-    CHOSEN: "#009E73",
-    SPARE: "#8FD0BC",
-    KNOWN: "#BBBBBB",
-    TOO_FAR: "#E69F00",
-    BROKEN: "#CC3311",
-}
 
 
 def study_map(ax: Axes) -> None:
@@ -578,115 +568,8 @@ def logarithmic(ax: Axes, *axes: Axis) -> None:
             axis.set_minor_formatter(lambda x, _: f"{x:g}")
 
 
-def candidates(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
-    """Draw the disagreement about every candidate by generation, coloured by what became of it.
-
-    Bars mark the bounds: below the lower a frame counts as known, above the upper as too far. A
-    disagreement that is not finite is not drawn.
-
-    Parameters
-    ----------
-    ax : Axes
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    """
-    rng = np.random.default_rng(0)  # where a dot lies across its generation means nothing
-    for number, record in selections.items():
-        deviation = np.array(record["deviation_eV_A"], dtype=float)
-        place = number + rng.uniform(-0.32, 0.32, len(deviation))
-        reasons = np.array(record["reasons"])
-        for reason, shade in REASON_COLOURS.items():
-            these = reasons == reason
-            on_top = 3 if reason == CHOSEN else 2
-            dots = {"s": 22 if reason == CHOSEN else 8, "color": shade, "linewidths": 0}
-            ax.scatter(place[these], deviation[these], alpha=0.8, zorder=on_top, **dots)
-        bounds = [record["low_eV_A"], record["high_eV_A"]]
-        ax.hlines(bounds, number - 0.4, number + 0.4, color="black", linewidth=1.2, zorder=4)
-    logarithmic(ax)
-    _generations(ax, selections)
-    ax.set_ylabel("largest disagreement / eV Å$^{-1}$")
-
-
-def reasons(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
-    """Draw the share of candidates with each fate, a bar for each generation.
-
-    Parameters
-    ----------
-    ax : Axes
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    """
-    numbers = list(selections)
-    bottom = np.zeros(len(numbers))
-    for reason, shade in REASON_COLOURS.items():
-        counts = [selections[n]["counts"][reason] / selections[n]["candidates"] for n in numbers]
-        ax.bar(numbers, counts, 0.7, bottom=bottom, color=shade, label=reason)
-        bottom += counts
-    _generations(ax, selections)
-    ax.set(ylabel="share of candidates", ylim=(0, 1))
-
-
-def _generations(ax: Axes, selections: Mapping[int, Any]) -> None:
-    """Make the x axis one of generations, of those drawn before, too."""
-    before = ax.get_xticks() if ax.get_xlabel() == "generation" else []
-    known = sorted({*map(int, before), *selections})
-    ax.set_xticks(known)
-    ax.set(xlim=(known[0] - 0.6, known[-1] + 0.6), xlabel="generation")
-
-
-def exploring(ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str) -> None:
-    """Draw the part of the planned time that exploring runs lived, by generation, and its mean.
-
-    Parameters
-    ----------
-    ax : Axes
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    colour : str
-    """
-    lived = {
-        number: [run["time_ps"] / run["planned_ps"] for run in record["runs"]]
-        for number, record in selections.items()
-    }
-    for number, parts in lived.items():
-        ax.plot([number] * len(parts), parts, "_", color=colour, markersize=10, alpha=0.5)
-    ax.plot(list(lived), [np.mean(parts) for parts in lived.values()], "o-", color=colour)
-    _generations(ax, selections)
-    ax.set(ylabel="lived / planned time, exploring", ylim=(-0.03, 1.05))
-
-
 def not_run(axes: Iterable[Axes], text: str = "not run") -> None:
     """Leave panels empty and say why."""
     for ax in axes:
         ax.set_axis_off()
         ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4")
-
-
-def disagreement_trend(
-    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str, beside: float = 0
-) -> None:
-    """Draw median and 5 to 95 % range of the disagreement, and its lower bound, by generation.
-
-    Parameters
-    ----------
-    ax : Axes
-    selections : mapping
-        Content of ``selection.json`` by number of the generation; one whose disagreements are all
-        not finite is left out.
-    colour : str
-    beside : float
-        By how much points stand to the right of their generation, so that bars can be told apart.
-    """
-    finite = {n: r for n, r in selections.items() if r["deviation_quantiles_eV_A"]}
-    levels = [
-        [record["deviation_quantiles_eV_A"][level] for record in finite.values()]
-        for level in ("0.05", "0.5", "0.95")
-    ]
-    reach = np.abs(np.array(levels)[[0, 2]] - levels[1]) if finite else None
-    places = [number + beside for number in finite]
-    ax.errorbar(places, levels[1], yerr=reach, fmt="o-", color=colour, capsize=3)
-    low = [record["low_eV_A"] for record in finite.values()]
-    ax.plot(places, low, "_--", color=colour, linewidth=1, markersize=12)
-    logarithmic(ax)
-    _generations(ax, selections)
-    ax.set_ylabel("largest disagreement / eV Å$^{-1}$")

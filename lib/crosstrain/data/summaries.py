@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,7 +20,6 @@ from crosstrain.measure.forces import split_stress
 from crosstrain.measure.molecules import smallest_width
 from crosstrain.measure.score import LiquidScore
 from crosstrain.measure.statistics import Estimate
-from crosstrain.simulate.selection import BROKEN, REASONS
 from crosstrain.simulate.trajectory import Trajectory
 
 DELTA_UNITS = {"density": " / g cm⁻³"}  # the overlap error of an RDF has none
@@ -840,130 +838,3 @@ def _or_none(*values: float) -> str:
 def _span(values: Sequence[float], form: str) -> str:
     low, high = form.format(min(values)), form.format(max(values))
     return low if low == high else f"{low} to {high}"
-
-
-# --- iteration ------------------------------------------------------------------------------------
-
-
-def candidates(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return what became of the candidates of each generation, a row each.
-
-    Where broken ones may be chosen, they are counted apart: they are not *broken* by reason.
-
-    Parameters
-    ----------
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    """
-    rows = {}
-    for number, record in selections.items():
-        quantiles = record["deviation_quantiles_eV_A"]
-        allowed = {
-            "broken, allowed": record["not_intact"],
-            "broken, chosen": record["chosen_not_intact"],
-        }
-        rows[number] = {
-            "candidates": record["candidates"],
-            **{reason: record["counts"][reason] for reason in REASONS},
-            **(allowed if record["not_intact"] > record["counts"][BROKEN] else {}),
-            "chosen below the bound": sum(
-                record["deviation_eV_A"][i] < record["low_eV_A"] for i in record["chosen"]
-            ),
-            "not finite": record["not_finite"],
-            "new above / eV Å⁻¹": round(record["low_eV_A"], 2),
-            "too far above / eV Å⁻¹": round(record["high_eV_A"], 2),
-            "median disagreement / eV Å⁻¹": round(quantiles["0.5"], 2) if quantiles else np.nan,
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generation")
-
-
-def explorations(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return how many exploring runs of each generation reached their end, a row each.
-
-    Parameters
-    ----------
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    """
-    rows = {}
-    for number, record in selections.items():
-        early = Counter(run["reason"] for run in record["runs"] if run["status"] != "completed")
-        rows[number] = {
-            "runs": len(record["runs"]),
-            "completed": len(record["runs"]) - early.total(),
-            "ended early": early.total(),
-            "because": ", ".join(f"{reason} ({n})" for reason, n in early.items()) or "-",
-            "lived / planned": round(_part_lived(record), 2),
-        }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generation")
-
-
-def ended_early(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return the exploring runs that did not reach their end, and what happened, a row each.
-
-    Parameters
-    ----------
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    """
-    rows = [
-        {
-            "generation": number,
-            "molecules": " ".join(f"{k}:{n}" for k, n in run["start"]["composition"].items()),
-            "temperature / K": round(run["start"]["temperature_K"]),
-            "density / g cm⁻³": round(run["start"]["density_g_cm3"], 2),
-            "ended": run["status"],
-            "lived / ps": run["time_ps"],
-            "planned / ps": run["planned_ps"],
-            "what happened": run["detail"] or run["reason"],
-        }
-        for number, record in selections.items()
-        for run in record["runs"]
-        if run["status"] != "completed"
-    ]
-    return pd.DataFrame(rows)
-
-
-def first_and_last(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
-    """Return what changed from the first generation to the last, a row for each quantity.
-
-    Parameters
-    ----------
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    """
-    bound_eV_A = selections[min(selections)]["low_eV_A"]
-    first, last = (
-        _of_generation(selections[number], bound_eV_A)
-        for number in (min(selections), max(selections))
-    )
-    rows = {
-        name: {"first": first[name], "last": last[name], "it": _change(first[name], last[name])}
-        for name in first
-    }
-    return pd.DataFrame.from_dict(rows, orient="index")
-
-
-def _of_generation(record: Mapping[str, Any], bound_eV_A: float) -> dict[str, float]:
-    runs, quantiles = record["runs"], record["deviation_quantiles_eV_A"]
-    below = [d is not None and d < bound_eV_A for d in record["deviation_eV_A"]]
-    found = {
-        "runs that reached their end / all": np.mean([r["status"] == "completed" for r in runs]),
-        "lived / planned time, exploring": _part_lived(record),
-        "new above / eV Å⁻¹": record["low_eV_A"],
-        "too far above / eV Å⁻¹": record["high_eV_A"],
-        "median disagreement / eV Å⁻¹": quantiles["0.5"] if quantiles else np.nan,
-        "known / all candidates": record["counts"]["known"] / record["candidates"],
-        "below the first generation's bound / all": np.mean(below),
-    }
-    return {name: round(float(value), 2) for name, value in found.items()}
-
-
-def _part_lived(record: Mapping[str, Any]) -> float:
-    return float(np.mean([run["time_ps"] / run["planned_ps"] for run in record["runs"]]))
-
-
-def _change(first: float, last: float) -> str:
-    if np.isnan([first, last]).any():
-        return "cannot be told"
-    return "stayed" if first == last else "rose" if last > first else "fell"
