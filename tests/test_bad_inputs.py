@@ -264,6 +264,10 @@ PROFILES = {
         SMOKE.replace("  classical_more:", "  dp_iterated_g1:"),
         "'dp_iterated_g1' has two meanings",
     ),
+    "a name of a block and of an unseen liquid": (
+        SMOKE.replace("  classical_more:", "  unseen_DMC:"),
+        "'unseen_DMC' has two meanings",
+    ),
     "a block with the name of an input": (
         SMOKE.replace("  classical_more:", "  validation:"),
         "'validation' has two meanings",

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import yaml
 from ase import Atoms
-from crosstrain import paths, steps
+from crosstrain import paths, shipped, steps
 from crosstrain.__main__ import main
 from crosstrain.build.molecules import molecule
 from crosstrain.data import frames as fr
@@ -323,6 +323,22 @@ def test_a_damaged_result_that_is_only_looked_at(study):
         study.get(step)
     study.get(step)
     assert study.store.digest(step) == before
+
+
+def test_a_check_moves_no_damaged_result_away(study):
+    step = study.block("water")
+    flip(study.store.folder(step) / steps.FRAMES)
+    with pytest.raises(StoreError, match=f"{step.folder_name}/{steps.FRAMES} is missing or not"):
+        shipped.pages(study, [step])
+    assert study.store.folder(step).exists()
+
+
+def test_a_damaged_record_of_what_is_asked_only_where_it_is_stored(study, capsys):
+    step = study.stand_in()
+    cut(study.store.folder(step) / PROVENANCE)
+    assert step in study.campaign()
+    assert study.fill([step], quiet=True) == 1
+    assert f"{step.folder_name}/{PROVENANCE} is damaged; moved to" in capsys.readouterr().err
 
 
 def test_a_damaged_record_is_told_and_its_result_computed_again(study, capsys):

@@ -8,7 +8,7 @@ import pytest
 from crosstrain import outlook
 from crosstrain.run import campaign
 from crosstrain.run.campaign import Status
-from crosstrain.run.engine import StepsFailed, run_process
+from crosstrain.run.engine import Interrupted, StepsFailed, run_process
 from crosstrain.run.store import Step, Store
 from crosstrain.study import Study
 
@@ -95,9 +95,14 @@ def test_an_interrupted_process_has_not_failed(tmp_path, code, is_failure):
     store, step = store_with(tmp_path), Step("atoms", "one")
     folder = store.work(step)
     folder.mkdir(parents=True)
-    reason = run_process([sys.executable, "-c", code], str(folder), threads=1)
-    assert reason.startswith("its process ended with code")
-    assert store.failure(step) == (reason if is_failure else "")
+    if is_failure:
+        reason = run_process([sys.executable, "-c", code], str(folder), threads=1)
+        assert reason.startswith("its process ended with code")
+        assert store.failure(step) == reason
+    else:
+        with pytest.raises(Interrupted, match="its process ended with code"):
+            run_process([sys.executable, "-c", code], str(folder), threads=1)
+        assert store.failure(step) == ""
     assert run_process([sys.executable, "-c", ""], str(folder), threads=1) == ""
     assert store.failure(step) == ""
 

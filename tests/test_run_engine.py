@@ -23,6 +23,8 @@ from crosstrain.run.engine import (
     described,
     run_process,
 )
+from crosstrain.run.progress import Progress
+from crosstrain.run.store import Step
 from crosstrain.run.versions import PACKAGES, versions
 from crosstrain.study import Study
 
@@ -333,6 +335,16 @@ def test_a_scheduler_may_have_queues(tmp_path, threads, queue):
     compute = compute.model_copy(update={"engine": str(file), "threads": threads})
     (line,) = described(compute)
     assert line.endswith(f"jobs of 01:00:00, partition {queue}")
+
+
+def test_what_is_not_run_is_no_longer_counted(capsys):
+    one, *readers = (Step("atoms", name, estimate_s=3600) for name in "abc")
+    with Progress([one, *readers], workers=1) as progress:
+        progress.started(one)
+        progress.dropped(readers)
+        progress.finished(one, "no")
+    assert "[1/1] atoms-a" in (said := capsys.readouterr().err)
+    assert said.endswith("left 0:00:00\n")
 
 
 def test_reasons_of_a_failed_process(tmp_path):

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -260,6 +261,22 @@ def test_a_damaged_record_is_told(store, damage):
         message = rf"{step.folder_name}/provenance.json is damaged; .*'crosstrain study' moves its"
         with pytest.raises(StoreError, match=message):
             look(step)
+
+
+def test_a_damaged_result_that_another_process_moved_away_is_not_stored(store, monkeypatch):
+    step, hold = chain()[2], store.lock
+    put(store, step)
+    (store.folder(step) / "result.txt").write_text("Content")
+
+    @contextmanager
+    def lock(step):
+        shutil.rmtree(store.folder(step))
+        with hold(step):
+            yield
+
+    monkeypatch.setattr(store, "lock", lock)
+    with pytest.raises(StoreError, match=f"{step.folder_name} is not stored"):
+        store.checked(step)
 
 
 # --- what is computed again -------------------------------------------------------------------

@@ -1,11 +1,13 @@
 import json
 from collections import Counter
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from crosstrain import iterate
+from crosstrain import steps
+from crosstrain.data import frames as fr
 from crosstrain.simulate.selection import Bounds, bounds, disagreement, exploration_plan, select
 from scipy.stats import qmc
 
@@ -198,29 +200,59 @@ class Pushing(Calculator):
     """The same force on each atom wherever it is; counts how often it is asked."""
 
     implemented_properties = ("energy", "forces")
+    engine = "none"
 
-    def __init__(self, forces_eV_A):
+    def __init__(self, forces_eV_A, last=np.inf):
         super().__init__()
-        self.forces, self.n_asked = np.array(forces_eV_A), 0
+        self.forces, self.n_asked, self.last = np.array(forces_eV_A), 0, last
 
     def calculate(self, *args):
         super().calculate(*args)
         self.n_asked += 1
+        if self.n_asked > self.last:
+            raise RuntimeError("no more")
         self.results = {"energy": 0.0, "forces": self.forces}
 
 
-def test_the_first_member_explores_and_all_are_asked_about_its_frames(tmp_path):
+@pytest.fixture
+def explored(tmp_path, monkeypatch):
+    """A function that explores with a committee of two, given as calculators."""
+    work, out = tmp_path / "work", tmp_path / "out"
+    work.mkdir()
+    out.mkdir()
     places = [[0, 0, 0], [2.3, 2.3, 0], [0, 2.3, 2.3]]
     start = Atoms("O3", places, cell=[4.6] * 3, pbc=True, info={"bonds": np.zeros((0, 2), int)})
-    first = Pushing([[0, 0, 0], [0, 0, 0], [0, 0, 0]])
-    second = Pushing([[0.2, 0, 0], [0, 0.4, 0], [0, 0, 0.6]])
+    fr.write(work / "start.extxyz.gz", [start])
     settings = {"ensemble": "nvt", "temperature_K": 300, "timestep_fs": 0.1, "seed": 1}
     settings |= {"n_steps": 6, "save_every": 2, "thermo_every": 2}
-    frames, found, result = iterate.explore(start, [first, second], settings, tmp_path)
-    assert result.status == "completed"
+    params = {"name": "g1_r0", "dynamics": settings, "start": {"temperature_K": 300}}
+
+    def explore(*committee):
+        monkeypatch.setattr(steps, "_committee", lambda *_: committee)
+        steps.KINDS["explore"].function(params, {}, out, work)
+        return start, out
+
+    return explore
+
+
+def test_the_first_member_explores_and_all_are_asked_about_its_frames(explored):
+    first = Pushing([[0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    second = Pushing([[0.2, 0, 0], [0, 0.4, 0], [0, 0, 0.6]])
+    start, out = explored(first, second)
+    frames = ase.io.read(out / "candidates.extxyz", ":")
     assert len(frames) == 4
     assert frames[0].positions == pytest.approx(start.positions, abs=1e-6)
+    assert json.loads((out / "run.json").read_text())["status"] == "completed"
     assert second.n_asked == 4 < first.n_asked
     # two members differ from their mean by half of what they differ by
-    assert found.largest == pytest.approx([0.3] * 4)
-    assert found.mean == pytest.approx([0.2] * 4)
+    found = np.load(out / "disagreement.npz")
+    assert found["largest"] == pytest.approx([0.3] * 4)
+    assert found["mean"] == pytest.approx([0.2] * 4)
+
+
+def test_an_exploration_that_its_model_ended_is_told_and_tried_anew(explored):
+    still = np.zeros((3, 3))
+    with pytest.raises(RuntimeError, match="model error: RuntimeError: no more"):
+        explored(Pushing(still, last=3), Pushing(still))
+    _, out = explored(Pushing(still), Pushing(still))
+    assert json.loads((out / "run.json").read_text())["status"] == "completed"

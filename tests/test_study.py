@@ -592,3 +592,21 @@ def test_a_set_of_ones_own_refuses_what_is_no_option(given, named):
     ranges = {"density_g_cm3": (1.0, 1.1), "temperature_K": (300, 400)}
     with pytest.raises(ValueError, match=named):
         labelled_set("mine", compositions=[{"EC": 1}], frames=1, seed=1, **ranges, **given)
+
+
+@pytest.mark.parametrize("name", ["../mine", "a.5", "a+b", ""])
+def test_a_set_of_ones_own_has_a_name_of_one_word(name):
+    ranges = {"density_g_cm3": (1.0, 1.1), "temperature_K": (300, 400)}
+    with pytest.raises(ValueError, match="set_name .*; allowed are letters, digits and _"):
+        labelled_set(name, kind="packed", compositions=[{"O": 1}], frames=1, seed=1, **ranges)
+
+
+def test_a_pretrained_model_that_the_profile_does_not_compare_runs_as_long_as_others():
+    study = Study("smoke", announce=False)
+    chgnet = study.pretrained("chgnet")
+    assert "chgnet" not in study.profile.foundation.models
+    for profile in (study.profile, study.profile.model_copy(update={"foundation": None})):
+        run = Study(profile, announce=False).liquid(chgnet, "hot", 1)
+        dynamics = profile.dynamics
+        planned = run.params["dynamics"]["n_steps"] * dynamics.timestep_fs
+        assert planned == pytest.approx(1e3 * dynamics.duration_ps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from crosstrain import paths, shipped
 from crosstrain.data import figures
@@ -52,7 +53,12 @@ def _unknown(study: Study, known: list[Step]) -> list[str]:
 
 def _described(study: Study, known: list[Step]) -> list[str]:
     """Check cards and registry, which exist for the results that are shipped."""
-    return shipped.problems(study, known) if study.store.root == paths.data() else []
+    if study.store.root != paths.data():
+        return []
+    try:
+        return shipped.problems(study, known)
+    except (StoreError, fr.BadFrames) as error:
+        return [f"cards and registry cannot be checked: {error}"]
 
 
 def _rendered() -> list[str]:
@@ -80,8 +86,15 @@ def _figures(study: Study) -> list[str]:
             continue
         for name, digest in entry["inputs"].items():
             record = next(study.store.root.glob(f"*/{name}/{PROVENANCE}"), None)
-            if record is None or json.loads(record.read_text())["digest"] != digest:
+            if record is None or _digest(record) != digest:
                 found.append(f"figures/{stem}: its input {name} has changed; render again")
     listed = {f"{stem}.{suffix}" for stem in manifest for suffix in ("png", "pdf")}
     there = {p.name for p in folder.glob("[0-9]*__*")}
     return found + [f"figures/{name}: not in the manifest" for name in sorted(there - listed)]
+
+
+def _digest(record: Path) -> str | None:
+    try:
+        return json.loads(record.read_text())["digest"]
+    except (ValueError, KeyError, TypeError):  # it is damaged, which `_stored` tells
+        return None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -14,8 +12,7 @@ from numpy.typing import NDArray
 from crosstrain.build import sets
 from crosstrain.data import frames as fr
 from crosstrain.measure import overlap
-from crosstrain.simulate import dynamics, selection
-from crosstrain.simulate.trajectory import read_trajectory
+from crosstrain.simulate import selection
 
 
 def start_box(
@@ -31,36 +28,6 @@ def start_box(
         duration_ps=1.0,
     )
     return box
-
-
-def explore(
-    start: Atoms, committee: Sequence[Calculator], settings: Mapping[str, Any], folder: Path
-) -> tuple[list[Atoms], selection.Disagreement, dynamics.RunResult]:
-    """Run the first member at constant volume and ask all members about its frames.
-
-    Parameters
-    ----------
-    start : Atoms
-    committee : sequence of Calculator
-    settings : mapping
-        Of `crosstrain.simulate.dynamics.run_dynamics`.
-    folder : Path
-        For checkpoints; an interrupted run goes on from there.
-
-    Returns
-    -------
-    list of Atoms
-        The frames, at the time of the start and every ``save_every`` steps.
-    Disagreement
-        Of the committee about the forces on each.
-    RunResult
-        How the run ended.
-    """
-    result = dynamics.run_dynamics(
-        start, committee[0], bonds=start.info["bonds"], folder=folder, **settings
-    )
-    frames = read_trajectory(folder).frames()
-    return frames, selection.disagreement(forces_of(frames, committee)), result
 
 
 def forces_of(frames: Sequence[Atoms], committee: Sequence[Calculator]) -> list[list[NDArray]]:

@@ -44,7 +44,7 @@ def lines(study: Study, gpu_cores: float | None = None) -> list[str]:
         *_costs(study, known),
         *_gpu_hours(found, gpu_cores),
         _storage(study, found, known),
-        campaign.summary(found, study.profile.compute.workers, gpu_cores),
+        campaign.summary(found, study.profile.compute.at_once, gpu_cores),
         *_left_to_others(study, gpu_cores),
     ]
 
@@ -52,7 +52,7 @@ def lines(study: Study, gpu_cores: float | None = None) -> list[str]:
 def part(study: Study, steps: Sequence[Step]) -> list[str]:
     """Return how far some steps of a study are, and what is left of them."""
     found = campaign.standings(steps, study.store)
-    return [*campaign.lines(found), campaign.summary(found, study.profile.compute.workers)]
+    return [*campaign.lines(found), campaign.summary(found, study.profile.compute.at_once)]
 
 
 def _left_to_others(study: Study, gpu_cores: float | None) -> list[str]:
@@ -61,7 +61,7 @@ def _left_to_others(study: Study, gpu_cores: float | None) -> list[str]:
     for name in profiles.extending(study.profile.name):
         other = Study(name, announce=False)
         found = campaign.standings(other.campaign(), other.store)
-        summary = campaign.summary(found, other.profile.compute.workers, gpu_cores)
+        summary = campaign.summary(found, other.profile.compute.at_once, gpu_cores)
         said.append(f"profile {name}: {summary}")
     return said
 
@@ -149,11 +149,11 @@ def _storage(study: Study, found: Sequence[Standing], known: Sequence[Study]) ->
         size = costs.model_bytes(
             step.params.get("architecture", ""), step.params.get("settings", {}), study.measured
         )
-        known = sizes.get(step.kind) or sizes.get(ALIKE.get(step.kind, ""))
+        alike = sizes.get(step.kind) or sizes.get(ALIKE.get(step.kind, ""))
         if step.kind in ("train", "member") and size:
             total += size
-        elif known:
-            total += content(study, step) * float(np.mean(known))
+        elif alike:
+            total += content(study, step) * float(np.mean(alike))
         else:
             unknown.add(step.kind)
     rest = (

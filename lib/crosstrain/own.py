@@ -25,7 +25,7 @@ from crosstrain.measure.reweighting import MIN_TOGETHER
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.measure.transfer import Contrast, Effect
 from crosstrain.paths import sha256, write_atomically
-from crosstrain.plan import set_of
+from crosstrain.plan import atoms_in, set_of, size_of
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, upstream
 from crosstrain.simulate.dynamics import DENSITY_LIMITS_G_CM3
@@ -190,9 +190,8 @@ def training_boxes(composition: Mapping[str, int]) -> list[dict[str, int]]:
 
     A pure box has about as many atoms as that of the liquid.
     """
-    sizes = {name: rdkit_molecule(name).GetNumAtoms() for name in composition}
-    n_atoms = sum(sizes[name] * count for name, count in composition.items())
-    pure = [{name: max(1, round(n_atoms / size))} for name, size in sizes.items()]
+    n_atoms = atoms_in(composition)
+    pure = [{name: max(1, round(n_atoms / size_of(name)))} for name in composition]
     return [dict(composition), *(pure if len(composition) > 1 else [])]
 
 
@@ -292,13 +291,14 @@ def _liquid(
 
 
 def _brought(data: Path, composition: Mapping[str, int]) -> Block:
+    molecules = sorted(composition)
+    frames = intake.read(data, molecules=molecules, labelled=False).frames
     options = {
         "file": str(data.resolve()),
         "sha256": sha256(data),
-        "molecules": sorted(composition),
+        "molecules": molecules,
+        "atoms_per_frame": round(float(np.mean([len(frame) for frame in frames])), 1),
     }
-    frames = intake.read(data, molecules=options["molecules"], labelled=False).frames
-    options["atoms_per_frame"] = round(float(np.mean([len(frame) for frame in frames])), 1)
     return Block(kind=OWN, frames=len(frames), seed=0, options=options)
 
 
@@ -364,10 +364,10 @@ def core_hours(study: Study) -> float:
     return sum(step.estimate_s for step in upstream(needed(study))) / 3600
 
 
-def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) -> dict[str, Lack]:
+def lacks(study: Study, sets: str) -> dict[str, Lack]:
     """Return what the models of a training set lack, by model; those that lack nothing are absent.
 
-    A run that ended early tells by its reason. A density further than `tolerance` (g/cm³) and two
+    A run that ended early tells by its reason. A density further than the score's tolerance and two
     standard errors from the reference, or without a trusted one from that of another model of the
     set, asks for scans. What is in the training set already did not help: then iterate. So does a
     run that shows neither, if the forces between molecules are no better than none on its frames.
@@ -377,7 +377,6 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
     study : Study
     sets : str
         Training set, as named in the profile.
-    tolerance : float
     """
     (state,) = study.profile.liquid.states
     runs_of = {model: study.liquids(model, state) for model in study.models([sets])}
@@ -400,11 +399,9 @@ def lacks(study: Study, sets: str, *, tolerance: float = TOLERANCES["density"]) 
             lack = Lack(CURES[ended["reason"]], f"{ended['reason']} at {ended['time_ps']:g} ps")
         elif truth:
             points = {"the reference": (truth["value"], truth["error"])}
-            lack = _off(densities[name], points, tolerance)
+            lack = _off(densities[name], points)
         else:
-            lack = _off(
-                densities[name], {o: (d.value, d.error) for o, d in others.items()}, tolerance
-            )
+            lack = _off(densities[name], {o: (d.value, d.error) for o, d in others.items()})
         if lack and lack.block in study.blocks_of(sets):
             lack = Lack(ITERATED, f"{lack.why}, with {lack.block} in the set")
         if lack := lack or _lost(study, model, liquids):
@@ -438,13 +435,13 @@ def _lived(runs: Sequence[Mapping[str, Any]]) -> bool:
     return all(run["status"] == "completed" for run in runs)
 
 
-def _off(density: Any, others: Mapping[str, tuple[float, float]], tolerance: float) -> Lack | None:
+def _off(density: Any, others: Mapping[str, tuple[float, float]]) -> Lack | None:
     """A density that is not that of others."""
     if density is None:
         return Lack("scan", "the density does not settle")
     for name, (value, error) in others.items():
         away = abs(density.value - value)
-        if away > max(tolerance, 2 * np.hypot(density.error, error)):
+        if away > max(TOLERANCES["density"], 2 * np.hypot(density.error, error)):
             mine = summaries.plus_minus(density.value, density.error)
             said = f"density {mine} g/cm³, {name} {summaries.plus_minus(value, error)}"
             return Lack("scan", said)
@@ -476,7 +473,6 @@ def guidance(
     state: str,
     *,
     known: matrix.Matrix | None = None,
-    seed: int = 0,
 ) -> Guidance:
     """Return what the stored results of the study say of adding a block to the first set.
 
@@ -495,10 +491,8 @@ def guidance(
         Of the study's liquid.
     known : Matrix, optional
         From `crosstrain.matrix.read`, of all rows (default: it is read).
-    seed : int
-        Of the bootstrap of scores.
     """
-    known = known or matrix.read(study, state, seed=seed)
+    known = known or matrix.read(study, state, seed=0)
     lines, has_gain = [], False
     for row in _rows_with(study, block, architecture, known):
         added = matrix.added_blocks(study, row, FIRST)
@@ -514,14 +508,12 @@ def guidance(
     return Guidance(lines or [nothing], has_gain)
 
 
-def guidance_table(
-    study: Study, state: str, *, known: matrix.Matrix | None = None, seed: int = 0
-) -> pd.DataFrame:
+def guidance_table(study: Study, state: str, *, known: matrix.Matrix | None = None) -> pd.DataFrame:
     """Return every gain that guidance can come from, a column for each quantity.
 
     Parameters
     ----------
-    study, state, known, seed
+    study, state, known
         As for `guidance`.
 
     Returns
@@ -529,7 +521,7 @@ def guidance_table(
     DataFrame
         A row for each pair of training sets and each architecture; none if nothing is stored.
     """
-    known = known or matrix.read(study, state, seed=seed)
+    known = known or matrix.read(study, state, seed=0)
     found = {}
     for architecture in study.profile.training.architectures:
         rows = [row for block in SEEN_IN for row in _rows_with(study, block, architecture, known)]

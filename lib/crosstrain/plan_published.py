@@ -55,6 +55,8 @@ def dft_frames(
     size : int, optional
         So many of them, spread evenly (all).
     """
+    if labels not in DFT_LABELS:
+        raise ValueError(f"labels {labels!r}; allowed are {', '.join(DFT_LABELS)}")
     size_of_block = published.BLOCK_FRAMES
     taken = range(0, size_of_block, plan.profile.published.every)
     numbers = [size_of_block * block + i for block in sorted(blocks) for i in taken]

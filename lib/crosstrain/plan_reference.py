@@ -39,12 +39,13 @@ def _sampling(plan: Plan, state: str) -> list[Step]:
     if named is None:
         sets = plan.profile.liquid.reference_sets or plan.profile.training.sets
         return [run for model in plan.models(sets) for run in liquids(plan, model, state)]
-    known, _ = foundation_models(plan)
+    known, lacking = foundation_models(plan)
     here = {name: model for name, model in known.items() if state in compared_runs(plan, model)}
     for name in named:
         if name not in here:
+            allowed = "; ".join([", ".join(here), *(f"{n}: {why}" for n, why in lacking.items())])
             raise ValueError(
-                f"liquid.states.{state}.reference_models: {name!r}; allowed are {', '.join(here)}"
+                f"liquid.states.{state}.reference_models: {name!r}; allowed are {allowed}"
             )
     return [
         liquid(plan, here[name], state, n) for name, replicas in named.items() for n in replicas

@@ -39,8 +39,9 @@ def liquid(plan: Plan, model: Step, state: str, replica: int) -> Step:
     """A trajectory of the scoring liquid with a model at constant pressure."""
     dynamics, at = plan.profile.dynamics, plan.profile.liquid.states[state]
     duration_ps = dynamics.duration_ps
-    if model.kind == "pretrained":
-        duration_ps = plan.profile.foundation.models[model.name].duration_ps
+    compared = plan.profile.foundation.models if plan.profile.foundation else {}
+    if model.kind == "pretrained" and model.name in compared:
+        duration_ps = compared[model.name].duration_ps
     architecture = model.params["architecture"]
     n_atoms = atoms_in(plan.profile.liquid.composition)
     step_s = plan.model_s("step", architecture, model.params.get("settings", {}), n_atoms)
@@ -99,7 +100,7 @@ def diffused(plan: Plan, model: Step, state: str) -> list[Step]:
     window = [0.1 * duration_ps, 0.5 * duration_ps]
     params = machine(model) | {"dynamics": settings, "fit_window_ps": window}
     inputs = {"model": model, "trajectory": first, "observed": observed(plan, first)}
-    estimate_s = first.estimate_s * duration_ps / dynamics.duration_ps
+    estimate_s = first.estimate_s * settings["n_steps"] / first.params["dynamics"]["n_steps"]
     return [declared("diffuse", first.name, params, inputs, estimate_s)]
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from crosstrain import paths
 from crosstrain.data import cards
+from crosstrain.data import frames as fr
 from crosstrain.potentials.protocol import architecture
 from crosstrain.run.store import PROVENANCE, Step
 from crosstrain.simulate.trajectory import TRAJECTORY, is_packed, pack_trajectory
@@ -90,12 +91,13 @@ def pages(study: Study, known: Iterable[Step]) -> dict[Path, str]:
         step, block = study.block(name), study.recipe(name)
         if not study.has(step):
             continue
-        folder = study.store.folder(step)
+        folder = study.store.verify(step)  # a check moves nothing away, as `study.get` would
+        frames = folder / FRAMES
         written[root / "sets" / f"{name}.md"] = cards.card(
             name,
             block,
-            study.frames(name),
-            study.read(step, "failures.json"),
+            fr.read(frames, labelled=True) if frames.exists() else [],
+            json.loads((folder / "failures.json").read_text()),
             method=step.params["method"],
             folder=f"data/sets/{folder.name}",
         )

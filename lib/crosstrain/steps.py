@@ -26,7 +26,7 @@ from ase import Atoms
 
 from crosstrain.data import frames as fr
 from crosstrain.paths import sha256, write_atomically, write_json
-from crosstrain.run.store import Step, Store
+from crosstrain.run.store import PARENT, Step, Store
 
 FRAMES = "frames.extxyz.gz"
 RUN = "run.json"
@@ -129,14 +129,14 @@ def read_order(file: Path) -> tuple[Step, Store]:
         step = Step.from_json(order["step"])
         if step.kind in KINDS:
             return step, Store(Path(order["root"]), Path(order["scratch"]))
-    except (ValueError, KeyError, TypeError, IndexError, UnboundLocalError):
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, UnboundLocalError):
         pass
     raise ValueError(f"{file.name}: not written by the engine; use 'crosstrain study'")
 
 
 def _die_with_parent() -> None:
     """End this process when the one that started it is gone, so that nothing runs on unseen."""
-    parent = os.getppid()
+    parent = int(os.environ.get(PARENT, os.getppid()))  # which may have ended meanwhile
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -502,22 +502,23 @@ def _refuse_failed(result: Any, folder: Path) -> None:
 def _explore(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """Candidates from a run of a committee, with its disagreement about each."""
     from crosstrain import iterate
+    from crosstrain.simulate.selection import disagreement
+    from crosstrain.simulate.trajectory import read_trajectory
 
     _drop_damaged(work)
-    start = work / "start.extxyz.gz"
+    start, folder = work / "start.extxyz.gz", work / "dynamics"
     if not start.exists():
         fr.write(start, [iterate.start_box(**params["start"])])
     (box,) = fr.read(start)
     committee = _committee(params, inputs)
-    frames, disagreement, result = _anew_if_damaged(
-        lambda folder: iterate.explore(box, committee, params["dynamics"], folder),
-        work / "dynamics",
-    )
-    _refuse_failed(result, work / "dynamics")
+    result = _run_dynamics(box, committee[0], params, folder)
+    _refuse_failed(result, folder)
+    frames = read_trajectory(folder).frames()
+    found = disagreement(iterate.forces_of(frames, committee))
     for number, frame in enumerate(frames):
         frame.info["seed"] = f"{params['name']}/{number}"
         frame.info["temperature_K"] = round(params["start"]["temperature_K"], 1)
-    np.savez(out / "disagreement.npz", **disagreement._asdict())
+    np.savez(out / "disagreement.npz", **found._asdict())
     record = asdict(result) | {"start": params["start"], "engine": committee[0].engine}
     del record["wall_s"]
     write_json(out / RUN, record)

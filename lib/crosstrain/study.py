@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -29,7 +30,7 @@ from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
 from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want it too
 from crosstrain.potentials import protocol as potentials
-from crosstrain.run.store import Step, Store, upstream
+from crosstrain.run.store import Step, Store, StoreError, upstream
 from crosstrain.run.versions import PACKAGES, versions
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
 from crosstrain.steps import FRAMES
@@ -110,6 +111,8 @@ def labelled_set(
             raise ValueError(f"{name} {low:g} to {high:g}; allowed are values above 0, rising")
     if frames < 1:
         raise ValueError(f"frames {frames}; allowed are 1 or more")
+    if not re.fullmatch(profiles.NAME, set_name):
+        raise ValueError(f"set_name {set_name!r}; allowed are letters, digits and _")
     options |= {"temperature_K": temperature_K, "density_g_cm3": density_g_cm3}
     options["compositions"] = [dict(composition) for composition in compositions]
     if kind in ("packed", "molecules"):
@@ -121,7 +124,8 @@ def labelled_set(
     block = Block(kind=kind, frames=frames, seed=seed, options=options)
     profiles.check_options(set_name, block)
     changes = {"store": "runs/own/data", "blocks": {set_name: block}, "tests": {}}
-    study = Study(base.model_copy(update=changes))
+    without = dict.fromkeys((*OF_THE_STUDY, "iteration"))  # whose sets have names, too
+    study = Study(base.model_copy(update=without | changes))
     study.get(study.block(set_name))
     return study
 
@@ -248,13 +252,19 @@ class Study(Plan):
 
     def _at_hand(self, steps: Sequence[Step], file: str) -> list[Step]:
         """Return those steps that are stored; all, if the published file they need is here."""
-        missing = [step for step in steps if not self.has(step)]
+        missing = [step for step in steps if not self._is_stored(step)]
         if missing:
             try:
                 published.path(file, download=False)
             except published.NotAvailable:
                 return [step for step in steps if step not in missing]
         return list(steps)
+
+    def _is_stored(self, step: Step) -> bool:
+        try:
+            return self.has(step)
+        except StoreError:  # a damaged record: who computes or checks the step tells
+            return True
 
     def with_liquid(
         self, composition: Mapping[str, int] | None = None, state: State | None = None
@@ -472,7 +482,7 @@ class Study(Plan):
     def colophon(self) -> None:
         """Print the versions of the packages and the hashes of the results that were used."""
         for package in PACKAGES:
-            print(f"{package:18s} {versions()[package]}")
+            print(f"{package:18s} {versions().get(package, 'not installed')}")
         for name, digest in sorted(self.used.items()):
             print(f"{digest[:12]}  {name}")
 

@@ -331,8 +331,8 @@ for state, architecture in product(states, architectures):
 # deaths only, and boiling comes easier to a small box. Runs of one model share its faults, so
 # replicas are fewer independent witnesses than they seem. And a step of 1 fs is long for hydrogen
 # whose bonds are not constrained: at whole steps the kinetic energy of a vibration $\omega$ is too
-# small by $(\omega \Delta t)^2 / 4$, 8 % in a C-H stretch. The thermostat of runs at constant volume
-# holds just that energy, so that they are a little hotter than asked.
+# small by $(\omega \Delta t)^2 / 4$, 8 % in a C-H stretch. The thermostat of runs at constant
+# volume holds just that energy, so that they are a little hotter than asked.
 #
 # **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name` and a `store` (below `runs/`)
 # of its own, and under `dynamics` a `duration_ps` of 2 and a `timestep_fs` of 1.0; give its path as

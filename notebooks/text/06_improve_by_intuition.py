@@ -299,8 +299,8 @@ for ((row, architecture), run), ax in zip(ends.items(), axes[0], strict=False):
     seen = observed[run.name]
     happened = f"{seen['reason']} at {seen['time_ps']:.2f} ps: {seen['detail']}"
     title = f"{labels[architecture]}, {row}\n{textwrap.fill(happened, 50)}"
-    ax.set_title(title, fontsize=11)
-    ax.set_anchor("N")  # titles at one height
+    ax.set_title(title + "\n" * (3 - title.count("\n")), fontsize=11)
+    ax.set_anchor("N")  # titles, of four lines each, at one height
 if not ends:
     plots.not_run(axes.flat, "every run reached the planned time")
 lab.save(fig, "last_frames", before=before, after=after)

@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 _AMU_PER_A3 = units._amu * 1e27  # in g/cm³
+MOST_OF_A_KIND = 100_000  # molecules that one may ask for
 _NO_PACKING = 173  # exit code of Packmol when it does not reach its tolerance
 
 
@@ -111,10 +112,11 @@ def composition_counts(composition: str) -> dict[str, int]:
         counts = {name: int(number) for name, number in pairs}
     except ValueError:
         counts = {}
-    if not counts or len(counts) < len(pairs) or "" in counts or min(counts.values()) < 1:
+    is_whole = counts and len(counts) == len(pairs) and "" not in counts
+    if not is_whole or not all(1 <= count <= MOST_OF_A_KIND for count in counts.values()):
         raise ValueError(
             f"composition={composition!r}: allowed is the form 'EC:2 EMC:4', each molecule once, "
-            "whole numbers above 0"
+            f"whole numbers from 1 to {MOST_OF_A_KIND}"
         )
     return counts
 

@@ -60,6 +60,11 @@ class Compute(_Part):
     workers: int = Field(2, ge=1)
     threads: int = Field(1, ge=1, description="threads of each worker")
 
+    @property
+    def at_once(self) -> int:
+        """How many steps run at a time."""
+        return 1 if self.engine == "serial" else self.workers
+
 
 class Block(_Part):
     """A block of labelled frames."""
@@ -398,6 +403,7 @@ class Profile(_Part):
     @model_validator(mode="after")
     def _each_name_has_one_meaning(self) -> Profile:
         names = [*INPUTS, *self.blocks, *self.tests, *self._iterated()]
+        names += [f"unseen_{molecule}" for molecule in (self.unseen.groups if self.unseen else ())]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(

@@ -288,6 +288,8 @@ def samples(settings: Settings, n_training: int) -> int:
 
 def per_epoch(settings: Any, n_training: int) -> int:
     """Return how many frames an epoch sees: whole batches."""
+    if n_training < settings.batch_size:
+        raise ValueError(f"{n_training} training frames; batch_size is {settings.batch_size}")
     return n_training // settings.batch_size * settings.batch_size
 
 
@@ -296,8 +298,6 @@ def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
 
     Stage two keeps its share of the epochs.
     """
-    if n_training < settings.batch_size:
-        raise ValueError(f"{n_training} training frames; batch_size is {settings.batch_size}")
     share = settings.start_stage_two / settings.max_num_epochs
     epochs = max(3, round(n_samples / per_epoch(settings, n_training)))
     start = min(max(1, round(share * epochs)), epochs - 1)

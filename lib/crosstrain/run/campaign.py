@@ -49,7 +49,7 @@ def standings(
     """Return how targets, and all steps that they need, stand, in the order of work.
 
     What is not done is expected to miss its estimate as the steps that are done missed theirs:
-    those of its kind and architecture, else those of its kind, else the same of `elsewhere`.
+    those of its kind and architecture, here or else `elsewhere`; without any those of its kind.
 
     Parameters
     ----------

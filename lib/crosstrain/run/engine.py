@@ -28,7 +28,7 @@ from crosstrain.data.profiles import Compute
 from crosstrain.paths import write_atomically
 from crosstrain.run import engines
 from crosstrain.run.progress import Progress
-from crosstrain.run.store import FAILURE, Step, Store, StoreError, upstream
+from crosstrain.run.store import FAILURE, PARENT, Step, Store, StoreError, upstream
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -111,7 +111,7 @@ def compute(
     while missing := _missing(targets, store):
         for warning in without_gpu(missing, settings):
             print(f"crosstrain: {warning}", file=sys.stderr)
-        with Progress(missing, settings.workers, quiet=quiet) as progress:
+        with Progress(missing, settings.at_once, quiet=quiet) as progress:
             failures = _run_all(missing, store, settings, progress)
         if failures:
             raise StepsFailed(failures)
@@ -148,7 +148,7 @@ def _run_all(
     with _executor(settings) as submit:
         while todo or running:
             unfinished = todo.keys() | {step.folder_name for step in running.values()}
-            for step in _ready(todo, unfinished)[: settings.workers - len(running)]:
+            for step in _ready(todo, unfinished)[: settings.at_once - len(running)]:
                 del todo[step.folder_name]
                 running[submit(step, _command(step, store), str(store.work(step)))] = step
                 progress.started(step)
@@ -158,10 +158,10 @@ def _run_all(
                 reason = _outcome(future)
                 if reason and _is_done_by_another(step, store):
                     reason = ""
-                progress.finished(step, reason)
                 if reason:
                     failures[step.folder_name] = reason
-                    _drop_readers(step, todo, failures)
+                    progress.dropped(_drop_readers(step, todo, failures))
+                progress.finished(step, reason)
             progress.tick()
     return failures
 
@@ -174,13 +174,14 @@ def _ready(todo: dict[str, Step], unfinished: set[str]) -> list[Step]:
     ]
 
 
-def _drop_readers(failed: Step, todo: dict[str, Step], failures: dict[str, str]) -> None:
-    lost = {failed.folder_name}
+def _drop_readers(failed: Step, todo: dict[str, Step], failures: dict[str, str]) -> list[Step]:
+    """Take what needs a failed step from what is to do; return it."""
+    lost = {failed.folder_name: failed}
     for step in list(todo.values()):  # inputs come before readers
         if any(source.folder_name in lost for source in step.inputs.values()):
-            lost.add(step.folder_name)
+            lost[step.folder_name] = todo.pop(step.folder_name)
             failures[step.folder_name] = f"not run: needs {failed.folder_name}"
-            del todo[step.folder_name]
+    return list(lost.values())[1:]
 
 
 def _outcome(future: Future[str]) -> str:
@@ -229,52 +230,36 @@ def run_process(
     """Run a step in a process with pinned threads; return '' or the reason of its failure.
 
     The reason stays in the folder until the step is tried again. `processes` may end it early.
-    """
-    return _run(command, folder, threads, processes)[1]
-
-
-def run_in_job(
-    command: list[str], folder: str, threads: int, processes: Processes | None = None
-) -> str:
-    """Do what `run_process` does in a job of a cluster, where Parsl tries again what is raised.
 
     Raises
     ------
     Interrupted
-        If the step was stopped from outside: its job was cancelled or reached its walltime.
+        If the step was stopped from outside, as when its job was cancelled or reached its walltime.
+        Parsl tries again what is raised in a job.
     """
-    code, reason = _run(command, folder, threads, processes)
-    if code in INTERRUPTED:
-        raise Interrupted(reason)
-    return reason
-
-
-def _run(
-    command: list[str], folder: str, threads: int, processes: Processes | None
-) -> tuple[int, str]:
-    """Return the exit code of a step's process and the reason of its failure."""
-    pinned = {name: str(threads) for name in THREAD_VARIABLES}
+    added = dict.fromkeys(THREAD_VARIABLES, str(threads)) | {PARENT: str(os.getpid())}
     failure = Path(folder) / FAILURE
     failure.unlink(missing_ok=True)  # of an earlier try
     with open(Path(folder) / "log.txt", "ab") as log:
         code = (processes or Processes()).run(
-            command, env=os.environ | pinned, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            command, env=os.environ | added, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     if code == 0:
-        return code, ""
+        return ""
     if code > 0 and failure.is_file() and (said := failure.read_text().strip()):
-        return code, said
+        return said
     reason = f"its process ended with code {code}; see {'/'.join(Path(folder).parts[-2:])}/log.txt"
-    if code not in INTERRUPTED:
-        with contextlib.suppress(OSError):  # a full disk
-            failure.write_text(reason)
-    return code, reason
+    if code in INTERRUPTED:
+        raise Interrupted(reason)
+    with contextlib.suppress(OSError):  # a full disk
+        failure.write_text(reason)
+    return reason
 
 
 @contextmanager
 def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Future[str]]]:
     """Yield a function that starts the command of a step and returns its future."""
-    if settings.engine == "serial" or (settings.engine == "local" and settings.workers == 1):
+    if settings.engine in ("serial", "local") and settings.at_once == 1:
         with ThreadPoolExecutor(max_workers=1) as pool, Processes() as processes:
             yield lambda step, command, folder: pool.submit(
                 run_process, command, folder, settings.threads, processes
@@ -285,7 +270,8 @@ def _executor(settings: Compute) -> Iterator[Callable[[Step, list[str], str], Fu
     # Parsl starts its helper programs by name; they stand beside this Python.
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     config = parsl_config(settings)
-    apps = {at.label: parsl.python_app(run_in_job, executors=[at.label]) for at in config.executors}
+    labels = [at.label for at in config.executors]
+    apps = {label: parsl.python_app(run_process, executors=[label]) for label in labels}
     try:
         loaded = parsl.load(config)
     except Exception as error:  # Parsl has many kinds

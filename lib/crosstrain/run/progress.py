@@ -47,6 +47,11 @@ class Progress:
             f"left {_clock(self._time_left_s())}"
         )
 
+    def dropped(self, steps: list[Step]) -> None:
+        """Note that steps will not be run."""
+        self._total -= len(steps)
+        self._left_s -= sum(step.estimate_s for step in steps)
+
     def tick(self) -> None:
         """Redraw the live line."""
         if self._is_live and not self._quiet:

@@ -42,6 +42,7 @@ from crosstrain.run.versions import versions
 PROVENANCE = "provenance.json"
 LOCK = ".lock"
 FAILURE = "failure.txt"  # in the work folder: why the last try failed
+PARENT = "CROSSTRAIN_PARENT"  # environment of a step: the process that started it
 # The folder of the data/ tree each kind of step is kept in; None: scratch, never shipped.
 ROOMS = {
     "build": None,
@@ -201,12 +202,12 @@ class Store:
             If there is a record but it cannot be read or is of another step.
         """
         path = self.folder(step) / PROVENANCE
-        if not path.is_file():
-            return None
         try:
             record = json.loads(path.read_text())
             if record["key"] == step.key:
                 return record
+        except (FileNotFoundError, NotADirectoryError):
+            return None
         except (ValueError, KeyError, TypeError):
             pass
         raise StoreError(
@@ -280,6 +281,8 @@ class Store:
             try:
                 return self.verify(step)
             except StoreError as error:
+                if not self.folder(step).exists():  # which moved it away
+                    raise
                 place = self.scratch / "damaged" / step.folder_name
                 shutil.rmtree(place, ignore_errors=True)
                 place.parent.mkdir(parents=True, exist_ok=True)

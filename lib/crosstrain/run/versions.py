@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from functools import cache
@@ -18,12 +19,12 @@ MORE = (  # which results depend on where a step uses them
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of `PACKAGES`, of `MORE` where installed, and ``commit``: '' without git.
+    """Return the versions of what is installed of `PACKAGES` and `MORE`, and ``commit``.
 
-    The commit ends in ``-dirty`` if files of the library were changed.
+    The commit is '' without git, and ends in ``-dirty`` if files of the library were changed.
     """
-    found = {"commit": _commit()} | {package: metadata.version(package) for package in PACKAGES}
-    for package in MORE:
+    found = {"commit": _commit()}
+    for package in (*PACKAGES, *MORE):
         with suppress(metadata.PackageNotFoundError):
             found[package] = metadata.version(package)
     return found
@@ -39,6 +40,14 @@ def _commit() -> str:
 
 
 def _git(*arguments: str) -> str:
-    asked = ["git", *arguments]
-    said = subprocess.run(asked, cwd=paths.ROOT, capture_output=True, text=True, check=True)
+    # not the commit of a repository that an unpacked copy of this one lies in
+    environment = os.environ | {"GIT_CEILING_DIRECTORIES": str(paths.ROOT.parent)}
+    said = subprocess.run(
+        ["git", *arguments],
+        cwd=paths.ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return said.stdout.strip()
