@@ -294,6 +294,34 @@ PROFILES = {
         spoiled("liquid.states.hot.replicas", [1, 1]),
         "hot.replicas: allowed is each number once",
     ),
+    "compositions that are a word": (
+        spoiled("blocks.classical.options.compositions", "EC"),
+        "blocks.classical.options.compositions: Input should be a valid list (found 'EC')",
+    ),
+    "a number of conformers that is a word": (
+        spoiled("blocks.packed.options.conformers", "many"),
+        "blocks.packed.options.conformers: Input should be a valid integer (found 'many')",
+    ),
+    "a scan of no points": (
+        spoiled("blocks.scan.options.points", 0),
+        "blocks.scan.options.points: Input should be greater than or equal to 1 (found 0)",
+    ),
+    "a range that falls": (
+        spoiled("blocks.scan.options.density_g_cm3", [1.3, 0.2]),
+        "blocks.scan.options.density_g_cm3: allowed are a low and a high end (found [1.3, 0.2])",
+    ),
+    "boxes of what is no molecule of the block": (
+        spoiled("blocks.packed.options.molecules", ["EC"]),
+        "blocks.packed.options.molecules: no EMC, of which boxes are made",
+    ),
+    "frames that cost nothing": (
+        spoiled("training.budget", {"core_s": 60, "frame_cost_s": {"mace": [0, 0]}}),
+        "training.budget.frame_cost_s.mace: allowed are two numbers from 0 on, not both 0",
+    ),
+    "frames between two steps": (
+        spoiled("dynamics.save_every_fs", 0.7),
+        "dynamics.save_every_fs: 0.7; allowed are multiples of the time step, 0.5 fs",
+    ),
     "fine-tuned models at no state": (
         spoiled("foundation.fine_tuning.states", ["warm"]),
         "foundation.fine_tuning.states: 'warm'; allowed are hot",
@@ -337,7 +365,10 @@ PROFILES = {
         spoiled("training.search", {"set": "clasical", "seed": 1, "candidates": {}}),
         "training.search.set: set 'clasical'",
     ),
-    "no such molecule": (spoiled("blocks.packed.options.molecules", ["EC", "XX"]), "'XX': neither"),
+    "no such molecule": (
+        spoiled("blocks.packed.options.molecules", ["EC", "EMC", "XX"]),
+        "'XX': neither",
+    ),
     "no such molecule in the liquid": (spoiled("liquid.composition", {"XX": 2}), "'XX': neither"),
     "a liquid of nothing": (spoiled("liquid.composition", {}), "liquid.composition: "),
     "a liquid of less than nothing": (

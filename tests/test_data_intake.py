@@ -357,6 +357,14 @@ def test_a_fault_of_one_frame_is_named_once(frames, examine, name, message):
     assert len(found.frames) == len(frames) - 1
 
 
+def test_molecules_are_counted_from_zero(frames, examine):
+    for frame in frames:
+        frame.arrays["molecule"] = frame.arrays["molecule"] + 1
+    found = examine(frames)
+    assert not found.problems
+    assert {frame.arrays["molecule"].min() for frame in found.frames} == {0}
+
+
 def test_left_out_only_when_asked(frames, examine, tmp_path):
     spoiled("number")(frames[7])
     examine(frames)

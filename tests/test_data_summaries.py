@@ -31,6 +31,11 @@ def test_nearest_contact_is_between_molecules_and_sees_images():
     assert summaries.nearest_contact_A(two_waters(6.0)) == pytest.approx(EDGE_A - 6.0)
 
 
+def test_numbers_have_no_exponent_above_one():
+    said = {value: summaries.in_digits(value) for value in (999.4, 999.6, -1480.2, 0.01234, 1e-5)}
+    assert list(said.values()) == ["999", "1000", "-1480", "0.0123", "1e-05"]
+
+
 def test_isolated_molecules_have_neither_density_nor_stress():
     isolated = two_waters()
     isolated.pbc = False

@@ -201,16 +201,25 @@ def test_embedding_of_frames():
         np.testing.assert_allclose(swapped.coordinates[name], coordinates, atol=1e-8)
 
 
+def test_a_left_handed_cell_holds_the_same_liquid():
+    frame = liquid(0)
+    mirrored = frame.copy()
+    mirrored.set_cell(frame.cell[[1, 0, 2]])
+    assert mirrored.cell.handedness == -1
+    same = descriptors([mirrored]).values
+    np.testing.assert_allclose(same, descriptors([frame]).values, rtol=1e-10)
+
+
 def test_bad_input():
     frame = liquid(0)
-    slab, mirrored, broken = frame.copy(), frame.copy(), frame.copy()
+    slab, flat, broken = frame.copy(), frame.copy(), frame.copy()
     slab.pbc = (True, True, False)
-    mirrored.set_cell(frame.cell[[1, 0, 2]])
+    flat.set_cell(frame.cell[[0, 0, 2]])
     broken.positions[3] = np.nan
     for frames, message in (
         ([], "empty"),
         ([frame, slab], r"frames\[1\] has pbc"),
-        ([mirrored], "right-handed"),
+        ([flat], "without volume"),
         ([broken], "finite"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -373,10 +373,10 @@ def small_mace(tmp_path_factory):
     )
 
 
-def check_tuned(folder, model, settings):
+def check_tuned(folder, model, settings, *, seen=8):
     """The curve falls, and the model has the zero of the labels, eV an atom from where it began."""
     curve = mace_foundation.learning_curve(folder, settings, 10)
-    assert [point.samples for point in curve] == [8, 16, 24]
+    assert [point.samples for point in curve] == [seen, 2 * seen, 3 * seen]
     assert curve[-1].forces_rmse_eV_A < 0.95 * curve[0].forces_rmse_eV_A
     tuned = mace_foundation.calculator(model, device="cpu", precision="float32")
     for frame in frames()[:2]:
@@ -398,21 +398,23 @@ def test_mace_replays_other_frames_in_a_second_head(weights, stand_ins, small_ma
     fr.write(weights / "replay.extxyz", frames()[:8])
     values = TUNING | {"replay_file": "replay.extxyz", "replay_labels": "model"}
     model = tune(mace_foundation, tmp_path / "replayed", values=values)
-    check_tuned(tmp_path / "replayed", model, mace_foundation.Settings(**values))
+    settings = mace_foundation.Settings(**values)
+    check_tuned(tmp_path / "replayed", model, settings, seen=16)  # whole batches of 10 + 7 frames
 
 
 def test_replayed_frames_are_in_the_budget(weights):
     fr.write(weights / "replay.extxyz", frames()[:8])
-    n_replayed, values = 8, {"batch_size": 1}
+    n_replayed, values = 8 - 1, {"batch_size": 1}  # one validates
     alone = mace_foundation.Settings(**values)
     replayed = mace_foundation.Settings(replay_file="replay.extxyz", **values)
     assert mace_foundation.sized(alone, 120, 4).max_num_epochs == 30
-    assert mace_foundation.sized(replayed, 120, 4).max_num_epochs == 10  # 4 + 8 frames in each
+    assert mace_foundation.sized(replayed, 110, 4).max_num_epochs == 10  # 4 + 7 frames in each
     assert mace_foundation.samples(replayed, 4) == replayed.max_num_epochs * (4 + n_replayed)
     with (weights / "replay.extxyz").open("a") as file:
         file.write("1\n\nH 0 0 0\n" * 32)
-    # 40 for each 1: mace-torch repeats that 0.1 * 40 times more
-    assert mace_foundation.samples(replayed, 1) == replayed.max_num_epochs * (1 + 4 + 40)
+    # 36 for each 1, four validate: mace-torch repeats that int(0.1 * 36) times more
+    assert mace_foundation.samples(replayed, 1) == replayed.max_num_epochs * (1 + 3 + 36)
+    assert mace_foundation.samples(replayed, 4) == replayed.max_num_epochs * (4 + 36)
 
 
 def test_mace_is_asked_for_a_second_head_only_with_frames_to_replay(weights):

@@ -597,7 +597,7 @@ def test_a_set_of_ones_own_refuses_what_is_no_option(given, named):
 @pytest.mark.parametrize("name", ["../mine", "a.5", "a+b", ""])
 def test_a_set_of_ones_own_has_a_name_of_one_word(name):
     ranges = {"density_g_cm3": (1.0, 1.1), "temperature_K": (300, 400)}
-    with pytest.raises(ValueError, match="set_name .*; allowed are letters, digits and _"):
+    with pytest.raises(ValueError, match=r"set_name .*; allowed are letters, digits and _"):
         labelled_set(name, kind="packed", compositions=[{"O": 1}], frames=1, seed=1, **ranges)
 
 

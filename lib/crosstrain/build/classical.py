@@ -106,8 +106,8 @@ def mmff_energies(atoms: Atoms, *, cutoff_A: float | None = None) -> dict[str, f
     Returns
     -------
     dict of str to float
-        eV for each of bond, angle, stretch-bend, out-of-plane, torsion, van der Waals and
-        electrostatic; the energy is their sum.
+        eV for each that there is of bond, angle, stretch-bend, out-of-plane, torsion, van der
+        Waals and electrostatic; the energy is their sum.
 
     Raises
     ------

@@ -307,7 +307,7 @@ def _check_levels(frames: dict[int, Atoms], method: str | None, findings: Findin
         frame.info.setdefault("method", method)
         if frame.info["method"] is None:
             del frame.info["method"]
-    for tag in {tag for tag, _ in said}:
+    for tag in dict.fromkeys(tag for tag, _ in said):
         values = {value: numbers for (name, value), numbers in said.items() if name == tag}
         if len(values) > 1:
             rarest = min(values, key=lambda value: len(values[value]))

@@ -42,6 +42,7 @@ def check_molecules(
         ):
             findings.add("molecule indices do not fit the bonds; correct or remove them", number)
             continue
+        frame.arrays["molecule"] = np.unique(given, return_inverse=True)[1]  # they may begin at 1
         found[number] = [_key(frame, label == k) for k in range(label.max() + 1)]
     usual = Counter(key for keys in found.values() for key in set(keys))
     if learn and len(frames) >= FEWEST:

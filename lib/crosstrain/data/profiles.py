@@ -39,6 +39,23 @@ def _each_once(values: list[int]) -> list[int]:
     return values
 
 
+def _rising(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] > ends[1]:
+        raise ValueError("allowed are a low and a high end")
+    return ends
+
+
+def _not_free(cost: tuple[float, float]) -> tuple[float, float]:
+    if not sum(cost) > 0:
+        raise ValueError("allowed are two numbers from 0 on, not both 0")
+    return cost
+
+
+Whole = Annotated[int, Field(ge=1, strict=True)]
+Positive = Annotated[float, Field(gt=0, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, strict=True)]
+Range = Annotated[tuple[Positive, Positive], AfterValidator(_rising)]
+Cost = Annotated[tuple[NotNegative, NotNegative], AfterValidator(_not_free)]
 Counts = Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
 Seeds = Annotated[list[Seed], AfterValidator(_each_once)]
@@ -76,11 +93,30 @@ class Block(_Part):
     purpose: str = Field("", description="a sentence for its data card")
 
 
+class _Options(_Part):
+    """What the options of all kinds of blocks may be; each kind has some, given or not."""
+
+    compositions: list[Counts] = None
+    molecules: list[str] = None
+    conformers: Whole = None
+    temperature_K: Range = None
+    density_g_cm3: Range = None
+    duration_ps: Positive = None
+    timestep_fs: Positive = None
+    displacement_A: NotNegative = None
+    source: str = None
+    points: Whole = None
+    every: Whole = None
+    file: str = None
+    sha256: str = None
+    atoms_per_frame: Positive = None
+
+
 class Budget(_Part):
     """The same computing time for every training, whatever its set."""
 
     core_s: float = Field(gt=0, description="seconds of one core")
-    frame_cost_s: dict[str, tuple[float, float]] = Field(
+    frame_cost_s: dict[str, Cost] = Field(
         description="of each architecture: seconds for a frame, and more for each of its atoms"
     )
 
@@ -89,7 +125,7 @@ class Candidate(_Part):
     """Hyperparameters that might be chosen."""
 
     settings: dict[str, Any]
-    frame_cost_s: tuple[float, float] = Field(description="as in the budget")
+    frame_cost_s: Cost = Field(description="as in the budget")
 
 
 class Search(_Part):
@@ -134,8 +170,8 @@ class Iteration(_Part):
     core_s: float | None = Field(None, gt=0, description="of each training after the first")
     runs: int = Field(ge=1, description="exploring runs of each generation")
     compositions: list[Counts] = Field(min_length=1)
-    temperature_K: tuple[float, float]
-    density_g_cm3: tuple[float, float]
+    temperature_K: Range
+    density_g_cm3: Range
     duration_ps: float = Field(gt=0)
     timestep_fs: float = Field(1.0, gt=0, le=2)
     save_every_fs: float = Field(gt=0)
@@ -281,11 +317,11 @@ class Foundation(_Part):
 class Unseen(_Part):
     """Pure liquids of molecules that no model was trained on, beside those of known ones."""
 
-    known: dict[str, float] = Field(
+    known: dict[str, Positive] = Field(
         min_length=1, description="trained on: starting density, g/cm³, of each pure liquid"
     )
-    shape: dict[str, float] = Field(min_length=1, description="small change of molecular shape")
-    chemistry: dict[str, float] = Field(min_length=1, description="other functional chemistry")
+    shape: dict[str, Positive] = Field(min_length=1, description="a small change of shape")
+    chemistry: dict[str, Positive] = Field(min_length=1, description="other functional groups")
     atoms: int = Field(ge=1, description="of a box, about")
     state: str = Field(description="of the liquid's states")
     duration_ps: float = Field(gt=0)
@@ -325,7 +361,7 @@ class Split(_Part):
 class OneLiquid(_Part):
     """A liquid at a state, run once with each model."""
 
-    composition: dict[str, int]
+    composition: Counts
     temperature_K: float = Field(gt=0)
     pressure_bar: float
     start_density_g_cm3: float = Field(gt=0)
@@ -398,6 +434,25 @@ class Profile(_Part):
         taken = self.training.names.keys() & (self.blocks.keys() | iterated.keys())
         if taken:
             raise ValueError(f"training.names: {', '.join(sorted(taken))} is the name of a block")
+        return self
+
+    @model_validator(mode="after")
+    def _frames_are_saved_at_steps(self) -> Profile:
+        step_fs = self.dynamics.timestep_fs
+        saved = {"dynamics": (self.dynamics.save_every_fs, step_fs)}
+        if self.iteration:
+            saved["iteration"] = (self.iteration.save_every_fs, self.iteration.timestep_fs)
+        if self.unseen:
+            saved["unseen"] = (self.unseen.save_every_fs, step_fs)
+        for name, liquid in (self.published.liquids if self.published else {}).items():
+            saved[f"published.liquids.{name}"] = (liquid.save_every_fs, step_fs)
+        for place, (every_fs, step_fs) in saved.items():
+            n_steps = every_fs / step_fs
+            if round(n_steps) < 1 or abs(n_steps - round(n_steps)) > 1e-6:
+                raise ValueError(
+                    f"{place}.save_every_fs: {every_fs:g}; allowed are multiples of the time step, "
+                    f"{step_fs:g} fs"
+                )
         return self
 
     @model_validator(mode="after")
@@ -541,6 +596,16 @@ def check_options(place: str, block: Block) -> None:
     for name, is_needed in known.items():
         if is_needed and block.options.get(name) in (None, []):
             raise ValueError(f"{place}.options: no {name}, which kind {block.kind!r} needs")
+    try:
+        _Options.model_validate(block.options)
+    except ValidationError as error:
+        raise ValueError(f"{place}.options.{first_fault(error)}") from None
+    if "compositions" in block.options and "molecules" in block.options:
+        used, named = {m for box in block.options["compositions"] for m in box}, block.options
+        if lacking := sorted(used - set(named["molecules"])):
+            raise ValueError(
+                f"{place}.options.molecules: no {', '.join(lacking)}, of which boxes are made"
+            )
 
 
 def _same_frames(one: Block, other: Block) -> bool:

@@ -91,7 +91,8 @@ def label(frame: Atoms, method: str) -> Atoms:
     except (MemoryError, OSError):  # of the machine, not of the frame
         raise
     except Exception as error:  # tblite raises its own types for failed cycles
-        raise LabelError(f"{method} failed: {str(error).strip().splitlines()[0]}") from error
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        raise LabelError(f"{method} failed: {said[0]}") from error
     values = [labelled.info[ENERGY], labelled.arrays[FORCES], labelled.info.get(STRESS, 0.0)]
     if not all(np.isfinite(value).all() for value in values):
         raise LabelError(f"{method} returned a label that is not finite")

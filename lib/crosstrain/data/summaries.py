@@ -285,9 +285,11 @@ def model_errors(frames: Sequence[Atoms], predicted: Prediction) -> dict[str, fl
         "intermolecular / %": 100 * forces["intermolecular"].relative,
         "vibration / %": 100 * forces["vibration"].relative,
     }
+    if all(np.ptp(frame.arrays["molecule"]) == 0 for frame in frames):
+        found["intermolecular / %"] = np.nan  # nothing acts there, and rounding is no error
     periodic = [i for i, frame in enumerate(frames) if frame.pbc.all()]
-    if not periodic:  # nothing acts between molecules, and rounding is no error
-        return found | {"intermolecular / %": np.nan}
+    if not periodic:
+        return found
     chosen = [frames[i] for i in periodic]
     labels = [frame.info[STRESS] for frame in chosen]
     said = np.asarray(predicted["stress_eV_A3"])[periodic]
@@ -813,7 +815,8 @@ def with_error(known: Estimate) -> str:
 
 def in_digits(value: float, digits: int = 3) -> str:
     """Return a number with so many significant digits, without an exponent above one."""
-    return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if "e+" in text else text
 
 
 def estimate(known: Estimate | None) -> str:

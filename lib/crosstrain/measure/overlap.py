@@ -98,13 +98,14 @@ def descriptors(
     Raises
     ------
     ValueError
-        If there are no frames, or one is periodic along some axes only, has a left-handed cell or
-        positions that are not finite.
+        If there are no frames, or one is periodic along some axes only, has a cell without volume
+        or positions that are not finite.
     """
     if not len(frames):
         raise ValueError("frames is empty, allowed is at least one")
     for i, atoms in enumerate(frames):
         _check_frame(i, atoms)
+    frames = [_right_handed(atoms) for atoms in frames]
     # compiles on first use, where it warns of a harmless cast
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*unsafe cast from uint64")
@@ -341,6 +342,14 @@ def _check_frame(index: int, atoms: Atoms) -> None:
         raise ValueError(f"frames[{index}] has no atoms, or positions that are not finite")
     if atoms.pbc.any() and not atoms.pbc.all():
         raise ValueError(f"frames[{index}] has pbc {atoms.pbc}, allowed are all axes or none")
-    # QUESTS looks for no images in a left-handed cell
-    if atoms.pbc.all() and not np.linalg.det(atoms.cell) > 0:
-        raise ValueError(f"frames[{index}] has no right-handed cell, allowed is a positive volume")
+    if atoms.pbc.all() and not atoms.cell.volume > 0:
+        raise ValueError(f"frames[{index}] has a cell without volume")
+
+
+def _right_handed(atoms: Atoms) -> Atoms:
+    """QUESTS looks for no images in a left-handed cell; its vectors turned round span the same."""
+    if not atoms.pbc.all() or atoms.cell.handedness > 0:
+        return atoms
+    turned = atoms.copy()
+    turned.set_cell(-atoms.cell.array)
+    return turned

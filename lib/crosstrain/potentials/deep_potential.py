@@ -509,7 +509,7 @@ def samples(settings: Settings, n_training: int) -> int:
 
 def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
     """Return the settings for a training that sees about `n_samples` frames."""
-    return settings.model_copy(update={"steps": n_samples})
+    return settings.model_copy(update={"steps": max(1, n_samples)})
 
 
 def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[LearningPoint]:

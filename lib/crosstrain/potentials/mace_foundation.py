@@ -74,6 +74,7 @@ PRETRAINED = {
 }
 
 
+VALIDATION_SHARE = 0.1  # of the frames to replay, as mace-torch puts them aside by default
 LEAST_RATIO = 0.1
 """Of frames to those replayed, below which mace-torch repeats the former."""
 
@@ -242,7 +243,10 @@ def samples(settings: Settings, n_training: int) -> int:
 
 
 def _per_epoch(settings: Settings, n_training: int) -> int:
-    """Frames of an epoch; mace-torch repeats its own where they are few beside replayed ones."""
+    """Frames of an epoch; mace-torch repeats its own where they are few beside replayed ones.
+
+    Of those to replay, a tenth is put aside for validation.
+    """
     if not settings.replay_file:
         return mace.per_epoch(settings, n_training)
     file = _replay_file(settings)
@@ -251,7 +255,9 @@ def _per_epoch(settings: Settings, n_training: int) -> int:
     except (OSError, ValueError, KeyError, IndexError) as error:
         said = f"frames to replay not found: {file} is no extended XYZ file ({error})"
         raise WeightsNotFound(said) from error
-    n_more = n_training * int(LEAST_RATIO * n_replayed / n_training)
+    n_replayed -= max(1, int(VALIDATION_SHARE * n_replayed))
+    is_short = n_training < LEAST_RATIO * n_replayed
+    n_more = n_training * int(LEAST_RATIO * n_replayed / n_training) if is_short else 0
     return mace.per_epoch(settings, n_training + n_more + n_replayed)
 
 
@@ -265,4 +271,4 @@ def sized(settings: Settings, n_samples: int, n_training: int) -> Settings:
 
 def learning_curve(folder: Path, settings: Settings, n_training: int) -> list[LearningPoint]:
     """Return the validation errors that were reported during training."""
-    return mace.learning_curve(folder, settings, n_training)
+    return mace.learning_curve(folder, settings, _per_epoch(settings, n_training))

@@ -74,7 +74,7 @@ class RunResult:
         Time survived (ps): the planned time, or when the reason arose. For a bond this is the
         beginning of the event, a persistence time before the run ended.
     simulated_ps
-        Time of the last frame (ps).
+        Time of the last step (ps).
     planned_ps
         ``n_steps`` times the time step (ps).
     n_frames
