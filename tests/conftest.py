@@ -79,7 +79,7 @@ def tiny_profile() -> dict:
         "density_g_cm3": [0.2, 0.4],
         "conformers": 1,
     }
-    crushed = {**water, "density_g_cm3": [-91, -90]}
+    blown = {**water, "compositions": [{"O": 1}], "temperature_K": [1e9, 2e9]}
     values |= {
         "name": "tiny",
         "store": "runs/tiny/data",
@@ -87,13 +87,13 @@ def tiny_profile() -> dict:
         "reference": {"frames_per_piece": 1},
         "blocks": {
             "water": {"kind": "packed", "frames": 3, "seed": 1, "options": water},
-            "crushed": {"kind": "packed", "frames": 1, "seed": 2, "options": crushed},
+            "blown": {"kind": "packed", "frames": 1, "seed": 2, "options": blown},
         },
         "tests": {},
     }
     for section in profiles.OF_THE_STUDY:
         values.pop(section, None)
-    values["training"] |= {"sets": ["water"], "architectures": {"mace": {}}}
+    values["training"] |= {"sets": ["water"], "architectures": {"mace": {"batch_size": 1}}}
     values["liquid"] |= {"composition": {"O": 2}, "start_density_g_cm3": 0.15}
     return values
 

@@ -294,6 +294,15 @@ PROFILES = {
         spoiled("liquid.states.hot.replicas", [1, 1]),
         "hot.replicas: allowed is each number once",
     ),
+    "a wrong setting": (spoiled("dynamics.duration_ns", 1), "dynamics.duration_ns: Extra inputs"),
+    "an unknown hyperparameter": (
+        spoiled("training.architectures.mace.channels", 4),
+        "'channels'",
+    ),
+    "an unknown architecture": (
+        spoiled("training.architectures.maze", {}),
+        "'maze'; allowed are",
+    ),
     "compositions that are a word": (
         spoiled("blocks.classical.options.compositions", "EC"),
         "blocks.classical.options.compositions: Input should be a valid list (found 'EC')",
@@ -593,16 +602,24 @@ COMMANDS = {
     "plan --profile nowhere.yml": "profile 'nowhere.yml'; allowed",
     "plan --profile ../smoke": "profile '../smoke'; allowed",
     "plan --profile /etc/passwd": "profile '/etc/passwd'; allowed",
+    "study --profile lapdog": "profile 'lapdog'; allowed",
+    "run --profile lapdog": "profile 'lapdog'; allowed",
+    "check --profile lapdog": "profile 'lapdog'; allowed",
     "study --only dreams": "invalid choice: 'dreams'",
     "study --workers none": "invalid int value: 'none'",
     "study --workers 0 --dry-run --profile smoke": "workers 0; allowed",
     "study --engine nowhere.py --dry-run --profile smoke": "engine 'nowhere.py'; allowed",
     "study --engine ../local --dry-run --profile smoke": "engine '../local'; allowed",
     "run 99_fly --profile smoke": "notebook '99_fly'; allowed",
+    "run 00_start_here 01_build_liquids 00_start_here --profile smoke": "is there twice",
+    "render 00_start_here 01_build_liquids 00_start_here": "is there twice",
     "run ../05_score_models --profile smoke": "notebook '../05_score_models'; allowed",
     "render 99_fly": "notebook '99_fly'; allowed",
     "render ../README": "notebook '../README'; allowed",
     "build mine": "required: --composition",
+    "build mine --composition EC --profile smoke": "'EC:2 EMC:4'",
+    "build mine --composition EC:1 --density -1 --profile smoke": "density_g_cm3 -1",
+    "build mine --composition EC:1 --temperature 0 --profile smoke": "temperature_K 0",
     "build mine --composition EC:1 --frames some": "--frames: invalid int value",
     "build mine --composition EC:1 --frames 0 --profile smoke": "frames 0; allowed",
     "build mine --composition EC:1 --density 1 2 3 --profile smoke": "[1.0, 2.0, 3.0]; allowed",
@@ -614,11 +631,21 @@ COMMANDS = {
     "build a/b --composition EC:1 --profile smoke": "'a/b",
     "build mine --composition EC:1 --seed -1 --profile smoke": "seed: Input should be greater",
     "new a --composition EC:1 --temperature 300 --pressure nan --density 1": "pressure_bar: Input",
+    "new a --composition COCCOC --temperature 300 --density 1": "'EC:2 EMC:4'",
+    "new a --composition EC:2 --temperature 300 --density 0": "density_g_cm3 0",
+    "new a --composition EC:2 --temperature 300 --density 1 --architecture maze": "'maze'; allowed",
+    "new a --composition EC:2 --temperature 300 --density 1 --data README.md": "README.md",
+    "new a --composition EC:2 --temperature 300 --density 1 --data nowhere.xyz": "no such file",
+    "improve mine --add scan": "liquid 'mine'; allowed are none yet",
     "new a --composition EC:1 --temperature inf --density 1": "temperature_K inf; allowed",
     "new a --composition EC:1 --temperature 300 --density inf": "density_g_cm3 inf",
     "inspect": "required: file",
     "inspect nowhere.extxyz --key energy": "key 'energy'; allowed is LABEL=NAME",
     "score nowhere --profile smoke": "model 'nowhere'; allowed",
+    "score mace_off23": "mace_off23: weights not found",
+    "score README.md --trust": "README.md: unknown kind of model file",
+    "score README.md": "can run any code",
+    "score x --pressure 1": "--pressure: needs --temperature too",
     "score mace-classical-s1 --temperature -1 --profile smoke": "--temperature -1; allowed",
     "score so3lr --temperature 300 --pressure nan": "pressure_bar: Input should be a finite number",
     "score mace-classical-s1 --temperature hot": "--temperature: invalid float value",
@@ -633,6 +660,8 @@ COMMANDS = {
 def test_command_line(refused, line, monkeypatch):
     monkeypatch.chdir(paths.root())
     assert COMMANDS[line] in refused(*line.split())
+    if line.startswith("new"):
+        assert not paths.runs().exists()
 
 
 @pytest.mark.parametrize("order", ["[]", "{}", '{"step": []}', '{"step": [{}], "root": 1}', "1"])

@@ -61,63 +61,13 @@ def test_no_command_and_an_unknown_one(crosstrain):
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["plan", "study", "run", "check"])
-def test_unknown_profile(crosstrain, command):
-    done = crosstrain(command, "--profile", "lapdog")
+def test_unknown_profile(crosstrain):
+    done = crosstrain("plan", "--profile", "lapdog")
     assert_one_line(done, "'lapdog'", "allowed are", "laptop", "smoke")
 
 
-def test_a_profile_with_a_wrong_setting(crosstrain, tiny_with):
-    done = crosstrain("plan", "--profile", tiny_with(dynamics={"duration_ns": 1}))
-    assert_one_line(done, "tiny.yml", "dynamics.duration_ns", "not permitted")
-
-
-def test_a_profile_with_an_unknown_hyperparameter(crosstrain, tiny_with):
-    training = {"architectures": {"mace": {"channels": 4}}}
-    done = crosstrain("plan", "--profile", tiny_with(training=training))
-    assert_one_line(done, "mace", "'channels'", "num_channels")
-
-
-def test_a_profile_with_an_unknown_architecture(crosstrain, tiny_with):
-    training = {"architectures": {"maze": {}}}
-    done = crosstrain("plan", "--profile", tiny_with(training=training))
-    assert_one_line(done, "'maze'", "deep_potential, gap, mace")
-
-
-def test_a_profile_that_is_not_yaml(crosstrain, tiny):
-    tiny.write_text("name: [tiny\nstore: x")
-    assert_one_line(crosstrain("plan", "--profile", tiny), "tiny.yml is not YAML")
-
-
-@pytest.mark.parametrize("command", ["run", "render"])
-def test_unknown_notebook(crosstrain, tiny, command):
-    options = ["--profile", tiny] if command == "run" else []
-    assert_one_line(crosstrain(command, "99_fly", *options), "'99_fly'", "allowed are")
-
-
-@pytest.mark.parametrize("command", ["run", "render"])
-def test_a_notebook_given_twice(crosstrain, tiny, command):
-    options = ["--profile", tiny] if command == "run" else []
-    names = ["00_start_here", "01_build_liquids", "00_start_here"]
-    done = crosstrain(command, *names, *options)
-    assert_one_line(done, "'00_start_here' is there twice", "--output")
-
-
-@pytest.mark.parametrize("text", ["width", "=3", "width=[1,"])
-def test_malformed_parameter(crosstrain, tiny, text):
-    assert_one_line(crosstrain("run", "--profile", tiny, "-p", text), repr(text))
-
-
-def test_unknown_engine(crosstrain, tiny):
-    done = crosstrain("study", "--profile", tiny, "--engine", "cluster")
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("crosstrain: engine 'cluster'; allowed are serial, local, slurm")
-
-
-def test_missing_order_of_a_step(crosstrain, tmp_path):
-    assert_one_line(crosstrain("step", tmp_path / "nothing.json"), "nothing.json")
+def test_unknown_notebook(crosstrain, tiny):
+    assert_one_line(crosstrain("run", "99_fly", "--profile", tiny), "'99_fly'", "allowed are")
 
 
 def test_plan_on_an_empty_store_computes_nothing(crosstrain, tiny, tmp_path):
@@ -218,10 +168,6 @@ def test_keys_are_plain_names_and_given_once():
             _keys(texts)
 
 
-def test_a_malformed_key_is_refused(crosstrain):
-    assert_one_line(crosstrain("inspect", FRAMES, "--key", "energy="), "key 'energy='")
-
-
 @pytest.mark.slow
 def test_build_a_liquid_of_ones_own(crosstrain, tmp_path):
     command = ["build", "mine", "--kind", "packed", "--composition", "CO:3", "--density", "0.6"]
@@ -237,55 +183,24 @@ def test_build_a_liquid_of_ones_own(crosstrain, tmp_path):
     assert "to compute" not in again.stderr
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "words"),
-    [
-        ("--composition", "CCN:2", ("'CCN'", "unsupported element N")),
-        ("--composition", "EC", ("'EC'", "'EC:2 EMC:4'")),
-        ("--density", "-1", ("density",)),
-        ("--temperature", "0", ("temperature",)),
-        ("--frames", "0", ("frames 0", "1 or more")),
-    ],
-)
-def test_build_refuses_what_cannot_be(crosstrain, tmp_path, option, value, words):
-    options = {"--composition": "EC:2", "--kind": "packed"} | {option: value}
-    arguments = [word for pair in options.items() for word in pair]
+def test_build_refuses_what_cannot_be(crosstrain, tmp_path):
+    arguments = ["--composition", "CCN:2", "--kind", "packed"]
     environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
     done = crosstrain("build", "mine", *arguments, env=environment)
-    assert_one_line(done, *words)
+    assert_one_line(done, "'CCN'", "unsupported element N")
     assert not list(tmp_path.rglob("frames*"))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["nothing.model"], ("'nothing.model'", "a model file, or", "mace-classical-s1", "so3lr")),
-        (["mace_off23"], ("mace_off23", "weights not found", "CROSSTRAIN_WEIGHTS")),
-        (["README.md", "--trust"], ("README.md", "unknown kind", ".model (mace)")),
-        (["README.md"], ("README.md", "can run any code", "--trust")),
-        (["x", "--pressure", "1"], ("--pressure", "--temperature")),
-    ],
-)
-def test_score_refuses_what_it_cannot_load(crosstrain, arguments, words):
-    assert_one_line(crosstrain("score", *arguments, cwd=Path(__file__).parents[1]), *words)
+def test_score_refuses_what_it_cannot_load(crosstrain):
+    done = crosstrain("score", "nothing.model", cwd=Path(__file__).parents[1])
+    assert_one_line(done, "'nothing.model'", "a model file, or", "mace-classical-s1", "so3lr")
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"--composition": "[Na+]:1"}, ("unsupported element Na",)),
-        ({"--composition": "COCCOC"}, ("'EC:2 EMC:4'",)),
-        ({"--density": "0"}, ("density_g_cm3 0",)),
-        ({"--architecture": "maze"}, ("'maze'", "gap")),
-        ({"--data": "README.md"}, ("README.md",)),
-    ],
-)
-def test_new_refuses_what_cannot_be(crosstrain, tmp_path, changes, words):
-    options = {"--composition": "EC:2", "--density": "1", "--temperature": "300"} | changes
-    arguments = [word for pair in options.items() for word in pair]
+def test_new_refuses_what_cannot_be(crosstrain, tmp_path):
+    arguments = ["--composition", "[Na+]:1", "--density", "1", "--temperature", "300"]
     environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
-    root = Path(__file__).parents[1]
-    assert_one_line(crosstrain("new", "mine", *arguments, env=environment, cwd=root), *words)
+    done = crosstrain("new", "mine", *arguments, env=environment)
+    assert_one_line(done, "unsupported element Na")
     assert not list(tmp_path.iterdir())
 
 
@@ -300,9 +215,3 @@ def test_new_does_not_overwrite_another_liquid(crosstrain, tmp_path):
     arguments = ["--composition", "EC:3", "--density", "1", "--temperature", "300"]
     done = crosstrain("new", "mine", *arguments, env=environment)
     assert_one_line(done, "mine.yml is of another liquid, or improved")
-
-
-def test_improve_names_the_liquids_that_there_are(crosstrain, tmp_path):
-    environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
-    done = crosstrain("improve", "mine", "--add", "scan", env=environment)
-    assert_one_line(done, "'mine'", "none yet")

@@ -1,6 +1,7 @@
 """The architectures for real, tiny: a trained model is a potential, and what is wrong is told."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,12 +82,20 @@ def train(name, folder, *, values=(), seed=1, **changes):
     )
 
 
+@pytest.fixture(scope="session")
+def dp_model(tmp_path_factory):
+    """The file of a tiny Deep Potential."""
+    return train("deep_potential", tmp_path_factory.mktemp("deep_potential"))
+
+
 @pytest.fixture(scope="session", params=ARCHITECTURES)
 def trained(request, tmp_path_factory):
     """A tiny trained model of each architecture."""
-    folder = tmp_path_factory.mktemp(request.param)
-    model = train(request.param, folder)
-    module = protocol.architecture(request.param)
+    if request.param == "deep_potential":
+        model = request.getfixturevalue("dp_model")
+    else:
+        model = train(request.param, tmp_path_factory.mktemp(request.param))
+    folder, module = model.parent, protocol.architecture(request.param)
     assert model == folder / module.MODEL_FILE
     return SimpleNamespace(
         name=request.param,
@@ -268,7 +277,14 @@ def test_forces_depend_on_the_configuration_alone(mace_model):
         assert np.array_equal(calculator.get_forces(frame), before)
 
 
-def test_mace_torch_takes_over_and_says_why(mace_model, tmp_path, monkeypatch):
+@pytest.fixture(scope="session")
+def low_mace(tmp_path_factory):
+    """A MACE of lower order, whose second stage is shorter than its evaluation interval."""
+    values = {"max_ell": 2, "max_num_epochs": 3, "start_stage_two": 1, "eval_interval": 7}
+    return train("mace", tmp_path_factory.mktemp("low"), values=values)
+
+
+def test_mace_torch_takes_over_and_says_why(mace_model, low_mace, monkeypatch):
     pytest.importorskip("symmetrix")
     options = {"device": "cpu", "precision": "float32"}
     monkeypatch.setitem(protocol.AGREEMENT, "forces", 0.0)
@@ -277,12 +293,7 @@ def test_mace_torch_takes_over_and_says_why(mace_model, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="engine 'fast'; allowed are 'auto', 'mace-torch'"):
         mace.calculator(mace_model, engine="fast", **options)
 
-    other = train(
-        "mace",
-        tmp_path,
-        values={"max_ell": 2, "max_num_epochs": 2, "start_stage_two": 1},
-    )
-    calculator = mace.calculator(other, **options)
+    calculator = mace.calculator(low_mace, **options)
     assert calculator.engine.startswith("mace-torch 0.3.16 (no Symmetrix: ")
     assert "l_max=3" in calculator.engine
     assert np.isfinite(calculator.get_forces(smallest_box())).all()
@@ -292,13 +303,13 @@ def test_mace_torch_takes_over_and_says_why(mace_model, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("is_shipped", [False, True])
-def test_a_compressed_deep_potential_agrees(tmp_path, is_shipped):
+def test_a_compressed_deep_potential_agrees(dp_model, is_shipped):
     """A tiny model in double precision, and one of the study in single precision."""
     if is_shipped:
         shipped = DATA.parents[1] / "data" / "models"
         model = next(shipped.glob(f"*deep_potential-classical-s1*/{deep_potential.MODEL_FILE}"))
     else:
-        model = train("deep_potential", tmp_path)
+        model = dp_model
     compressed = deep_potential.calculator(model, **MACHINE)
     plain = deep_potential.calculator(model, **MACHINE, engine="deepmd-kit")
     assert compressed.engine == f"{plain.engine}, compressed, neighbours given"
@@ -373,10 +384,9 @@ def test_neighbours_are_searched_for_anew_when_they_must_be(change):
     assert neighbours.n_searches == 2
 
 
-def test_deep_potential_sees_atoms_without_neighbours_and_what_is_no_number(tmp_path):
-    model = train("deep_potential", tmp_path)
-    fast = deep_potential.calculator(model, **MACHINE)
-    plain = deep_potential.calculator(model, **MACHINE, engine="deepmd-kit")
+def test_deep_potential_sees_atoms_without_neighbours_and_what_is_no_number(dp_model):
+    fast = deep_potential.calculator(dp_model, **MACHINE)
+    plain = deep_potential.calculator(dp_model, **MACHINE, engine="deepmd-kit")
     alone = Atoms("HO", positions=[[0, 0, 0], [15.0, 0, 0]], cell=[30] * 3, pbc=True)
     assert fast.get_potential_energy(alone) == pytest.approx(plain.get_potential_energy(alone))
     assert fast.get_forces(alone) == pytest.approx(np.zeros((2, 3)))
@@ -385,14 +395,13 @@ def test_deep_potential_sees_atoms_without_neighbours_and_what_is_no_number(tmp_
     assert np.isnan(fast.get_forces(lost)).any()
 
 
-def test_a_model_that_cannot_be_compressed_is_used_as_it_is(tmp_path, monkeypatch):
-    model = train("deep_potential", tmp_path)
+def test_a_model_that_cannot_be_compressed_is_used_as_it_is(dp_model, monkeypatch):
     monkeypatch.setitem(protocol.AGREEMENT, "forces", 0.0)
-    calculator = deep_potential.calculator(model, **MACHINE)
+    calculator = deep_potential.calculator(dp_model, **MACHINE)
     assert "(no compression: forces differs by" in calculator.engine
     assert np.isfinite(calculator.get_forces(smallest_box())).all()
     with pytest.raises(ValueError, match="engine 'fast'; allowed are 'auto', 'deepmd-kit'"):
-        deep_potential.calculator(model, engine="fast", **MACHINE)
+        deep_potential.calculator(dp_model, engine="fast", **MACHINE)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -430,13 +439,12 @@ def test_deep_potential_refuses_a_device_that_it_cannot_take(tmp_path, monkeypat
         deep_potential.calculator(file, **machine)
 
 
-def test_counting_weights_settles_no_device(tmp_path):
-    model = train("deep_potential", tmp_path)
+def test_counting_weights_settles_no_device(dp_model):
     code = f"""
 import sys
 from pathlib import Path
 from crosstrain.potentials import deep_potential
-assert deep_potential.n_weights(Path({str(model)!r})) > 0
+assert deep_potential.n_weights(Path({str(dp_model)!r})) > 0
 assert "deepmd.pt.utils.env" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -462,10 +470,8 @@ def test_learning_curve(trained):
     json.dumps([point.to_json() for point in curve])
 
 
-def test_a_stage_two_shorter_than_the_evaluation_interval_leaves_a_model(tmp_path):
-    values = {"max_num_epochs": 3, "start_stage_two": 1, "eval_interval": 7}
-    model = train("mace", tmp_path, values=values)
-    assert model.is_file()
+def test_a_stage_two_shorter_than_the_evaluation_interval_leaves_a_model(low_mace):
+    assert low_mace.is_file()
     sized = mace.sized(mace.Settings(max_num_epochs=10, start_stage_two=9), 1, 5)
     assert (sized.max_num_epochs, sized.start_stage_two) == (3, 2)
 
@@ -505,9 +511,9 @@ def test_the_learning_rate_of_a_continued_deep_potential_is_that_of_a_whole_one(
     """Wherever it is interrupted, also at its end, and more than once."""
     values = {"steps": 200, "report_every": 10}
     names = ("whole", "continued")
-    for name in names:
-        train("deep_potential", tmp_path / name, values=values)
+    train("deep_potential", tmp_path / "whole", values=values)
     folder = tmp_path / "continued"
+    shutil.copytree(tmp_path / "whole", folder, symlinks=True)
     for _ in range(2):
         (folder / "model.ckpt-200.pt").unlink()  # goes on from the last but one
         train("deep_potential", folder, values=values)

@@ -75,11 +75,11 @@ def test_a_failure_is_told_until_the_step_succeeds(tiny):
 
 def test_what_needs_a_failed_step_is_to_do(tiny):
     study = Study(str(tiny), announce=False)
-    crushed = study.block("crushed")
+    blown = study.block("blown")
     with pytest.raises(StepsFailed):
-        study.fill([crushed], quiet=True)
+        study.fill([blown], quiet=True)
     expected = {"build": Status.FAILED, "label": Status.TO_DO, "set": Status.TO_DO}
-    assert status([crushed], study.store) == expected
+    assert status([blown], study.store) == expected
 
 
 @pytest.mark.parametrize(
@@ -142,19 +142,19 @@ def test_a_gpu_shortens_the_wall_time_of_the_steps_that_want_one(tmp_path):
 
 
 def test_cells_stand_as_their_steps(tiny_with, tmp_path):
-    rows = {"rows": ["water", "crushed", "everything"], "names": {"everything": "water+lost"}}
-    training = {"sets": ["water", "crushed"], "seeds": [1, 2], **rows}
+    rows = {"rows": ["water", "blown", "everything"], "names": {"everything": "water+lost"}}
+    training = {"sets": ["water", "blown"], "seeds": [1, 2], **rows}
     study = Study(str(tiny_with(training=training)), announce=False)
 
     def cells():
         _, *lines = outlook.cells(study, campaign.standings(study.campaign(), study.store))
         return {line.split()[0]: line.split(maxsplit=2)[2] for line in lines}
 
-    fresh = {"water": "to do 1, 2", "crushed": "to do 1, 2"}
+    fresh = {"water": "to do 1, 2", "blown": "to do 1, 2"}
     assert cells() == fresh | {"everything": "not among the training sets"}
     with pytest.raises(StepsFailed):
-        study.fill([study.block("crushed")], quiet=True)
-    assert cells()["crushed"] == "failed 1, 2"
+        study.fill([study.block("blown")], quiet=True)
+    assert cells()["blown"] == "failed 1, 2"
     with study.store.lock(study.model("mace", "water", 2)):
         assert cells()["water"] == "to do 1; running 2"
 

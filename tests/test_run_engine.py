@@ -103,7 +103,7 @@ def test_nothing_asked_nothing_done(tiny, tmp_path):
 
 def test_a_failing_step_stops_only_what_needs_it(tiny, tmp_path):
     study = Study(str(tiny), announce=False)
-    bad = study.block("crushed")
+    bad = study.block("blown")
     with pytest.raises(StepsFailed) as error:
         study.fill([bad, study.atoms()], quiet=True)
     failures = error.value.failures
@@ -126,8 +126,8 @@ def test_the_local_engine_computes_in_parallel_and_only_once(crosstrain, tiny_wi
     tiny = tiny_with(compute={"engine": "local", "workers": 2})
     first = crosstrain("study", "--profile", tiny, "--only", "sets")
     assert first.returncode == 1, first.stderr
-    assert "3 step(s) failed" in first.stderr  # the crushed block
-    assert "not run: needs build-crushed" in first.stderr
+    assert "3 step(s) failed" in first.stderr  # the blown block
+    assert "not run: needs build-blown" in first.stderr
     before = records(tmp_path)
     assert sum(name.startswith("label-water") for name in before) == 3
     assert sum(name.startswith("set-water") for name in before) == 1
