@@ -5,7 +5,6 @@ from crosstrain.measure.observables import (
     density_g_cm3,
     element_rdf,
     mean_squared_displacement,
-    molecule_rdf,
     radial_distribution,
     self_diffusion,
     yeh_hummer_correction,
@@ -46,17 +45,6 @@ def test_ideal_gas_of_few_molecules_is_one(pair):
     assert np.abs(z).max() < 3.5
     assert np.sum(z**2) < 22  # χ² of 8 bins, 0.5 %
     assert error[1:].max() < 0.12 and error[-1] < 0.025
-
-
-def test_ideal_gas_of_centres_is_one():
-    x, cells, molecule, _, masses = molecular_gas(np.random.default_rng(1), 4000)
-    g = molecule_rdf(x, cells, masses, molecule, n_bins=8).g
-    z = (g.mean(axis=0) - 1) / (g.std(axis=0) / np.sqrt(len(g)))
-    assert np.abs(z).max() < 3.5
-    two = np.array([True, True, False, False, False])
-    mixed = molecule_rdf(x, cells, masses, molecule, molecules_a=two, molecules_b=~two, n_bins=8).g
-    z = (mixed.mean(axis=0) - 1) / (mixed.std(axis=0) / np.sqrt(len(mixed)))
-    assert np.abs(z).max() < 3.5
 
 
 def brute_force_rdf(x, cell, molecule, a, b, edges):
@@ -200,11 +188,11 @@ def test_diffusion_from_replicas():
     sets = [mean_squared_displacement(brownian(rng, 300, 12, 50.0), np.ones(12)) for _ in range(8)]
     window = {"frame_interval_fs": 50.0, "fit_window_fs": (250.0, 2000.0)}
     pooled = self_diffusion(sets, **window)
-    replicas = self_diffusion(sets, **window, unit="replica")
-    assert pooled.value == pytest.approx(replicas.value)
-    assert (pooled.n_effective, replicas.n_effective) == (96, 8)
-    assert 0.4 < pooled.error / replicas.error < 2.5
-    low, high = replicas.interval(0.99)
+    each = np.array([self_diffusion(one, **window).value for one in sets])
+    assert pooled.value == pytest.approx(each.mean())
+    assert pooled.n_effective == 96
+    assert 0.4 < pooled.error / (each.std(ddof=1) / np.sqrt(8)) < 2.5
+    low, high = pooled.interval(0.99)
     assert low < D_TRUE * 11 / 12 < high
 
 
@@ -216,12 +204,8 @@ def test_diffusion_bad_input():
         self_diffusion(msd, frame_interval_fs=2.0, fit_window_fs=(10, 200))
     with pytest.raises(ValueError, match="fit_window_fs is"):
         self_diffusion(msd, frame_interval_fs=2.0, fit_window_fs=(10, 11))
-    with pytest.raises(ValueError, match="1 units"):
+    with pytest.raises(ValueError, match="1 molecules"):
         self_diffusion(msd[:, :1], frame_interval_fs=2.0, fit_window_fs=(10, 60))
-    with pytest.raises(ValueError, match="2 units"):
-        self_diffusion([msd] * 2, frame_interval_fs=2.0, fit_window_fs=(10, 60), unit="replica")
-    with pytest.raises(ValueError, match="unit is 'atom'"):
-        self_diffusion(msd, frame_interval_fs=2.0, fit_window_fs=(10, 60), unit="atom")
     with pytest.raises(ValueError, match="frame_interval_fs is 0"):
         self_diffusion(msd, frame_interval_fs=0.0, fit_window_fs=(10, 60))
 

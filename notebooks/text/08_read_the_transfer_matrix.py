@@ -236,14 +236,8 @@ if not enough:
 # not taken (*at its best*). An interval does not know that scores and survival fractions end at 0
 # and 1: what of it lies beyond ±1 cannot be.
 
-
 # %%
-def comparable(found, quantity):
-    is_error = matrix.QUANTITIES[quantity].better == "lower"
-    return transfer.logarithms(found[quantity]) if is_error else found[quantity]
-
-
-values = comparable(cells, quantity)
+values = compare.comparable(cells[quantity], measured.better)
 unit = f"{'logarithm of ' if measured.better == 'lower' else ''}{measured.label}"
 options = {"better": measured.better, "confidence": confidence}
 gains = evidence.gains(values, rows, base, architectures, **options)
@@ -291,8 +285,8 @@ judging = [name for name, about in matrix.QUANTITIES.items() if about.better]
 
 def reread(yardstick, **tolerances):
     found = matrix.read(lab, state, seed=seed, rows=rows, tolerances=tolerances, known=held)
-    about, judged = matrix.QUANTITIES[yardstick], comparable(found, yardstick)
-    better = {"better": about.better}
+    about = matrix.QUANTITIES[yardstick]
+    judged, better = compare.comparable(found[yardstick], about.better), {"better": about.better}
     gained = evidence.gains(judged, rows, base, architectures, **(options | better))
     without = evidence.differences(judged, rows, base, architectures, **better)
     fig, axes = plt.subplots(1, 2, figsize=(11.5, 1.3 + 0.45 * len(rows)))
@@ -369,9 +363,8 @@ of_iterated = [design.row(block) for block in makers]
 beside = {}
 for name in judging:
     judge_by = options | {"better": matrix.QUANTITIES[name].better}
-    effects = evidence.gains(
-        comparable(cells, name), of_iterated, intuition, architectures, **judge_by
-    )
+    judged = compare.comparable(cells[name], judge_by["better"])
+    effects = evidence.gains(judged, of_iterated, intuition, architectures, **judge_by)
     beside[name.replace("_", " ")] = {
         (row, labels[a]): compare.in_words(effect, judge_by["better"])
         for (row, a), effect in effects.items()
@@ -576,7 +569,8 @@ pd.DataFrame(elsewhere.items(), columns=["claim, in our words", "where it is loo
 # %%
 def judged_by(name):
     asked = options | {"better": matrix.QUANTITIES[name].better}
-    found = evidence.claims(comparable(cells, name), errors, rows, design, **asked)
+    judged = compare.comparable(cells[name], asked["better"])
+    found = evidence.claims(judged, errors, rows, design, **asked)
     return {claim.number: claim.finding for claim in found}
 
 

@@ -266,36 +266,30 @@ def _to_atoms(mol: Mol, conformer: int, name: str) -> Atoms:
 # --- the covalent graph -------------------------------------------------------------------------
 
 
-def bonds_by_distance(
-    atoms: Atoms, *, cutoffs_A: dict[tuple[str, str], float] | None = None
-) -> NDArray[np.int64]:
-    """Pairs of atoms closer than an explicit cutoff of their elements (periodic where `atoms` is).
+def bonds_by_distance(atoms: Atoms) -> NDArray[np.int64]:
+    """Pairs of atoms closer than `BOND_CUTOFFS_A` of their elements (periodic where `atoms` is).
 
     Parameters
     ----------
     atoms : Atoms
-    cutoffs_A : dict, optional
-        Cutoff in Å for each pair of elements; default `BOND_CUTOFFS_A`.
 
     Returns
     -------
     ndarray of int, shape (n_bonds, 2)
         Ascending within a row and from row to row.
     """
-    first, second = neighbor_list("ij", atoms, cutoffs_A or BOND_CUTOFFS_A)
+    first, second = neighbor_list("ij", atoms, BOND_CUTOFFS_A)
     once = first < second
     return _sorted_pairs(np.column_stack([first[once], second[once]]))
 
 
-def intact(atoms: Atoms, *, cutoffs_A: dict[tuple[str, str], float] | None = None) -> bool:
+def intact(atoms: Atoms) -> bool:
     """Whether the graph found from distances is the one known from the building.
 
     Parameters
     ----------
     atoms : Atoms
         Molecule or periodic frame with ``info["bonds"]``.
-    cutoffs_A : dict, optional
-        See `bonds_by_distance`.
 
     Returns
     -------
@@ -307,9 +301,7 @@ def intact(atoms: Atoms, *, cutoffs_A: dict[tuple[str, str], float] | None = Non
     ValueError
         If `atoms` does not carry its graph.
     """
-    known = _known_bonds(atoms)
-    found = bonds_by_distance(atoms, cutoffs_A=cutoffs_A)
-    return np.array_equal(found, known)
+    return np.array_equal(bonds_by_distance(atoms), _known_bonds(atoms))
 
 
 def _known_bonds(atoms: Atoms) -> NDArray[np.int64]:
@@ -441,15 +433,13 @@ def thermal_displacement(
     temperature_K: float,
     rng: np.random.Generator,
     floor_cm1: float = 300.0,
-    quantum: bool = False,
 ) -> NDArray[np.float64]:
     """Random displacement drawn from the harmonic ensemble of a molecule.
 
-    Each mass-weighted normal coordinate is Gaussian. Its variance is ``kT/ω²`` (classical, the
-    default: it is the ensemble of the classical dynamics that a potential will be used in) or
-    ``ħ/(2ω) coth(ħω/2kT)``. Softer modes than `floor_cm1` are drawn as if they had that
-    frequency: along a straight line a torsion would tear the bonds of what it turns.
-    Torsions are the business of `conformers`.
+    Each mass-weighted normal coordinate is Gaussian, with the classical variance ``kT/ω²``: the
+    ensemble of the classical dynamics that a potential will be used in. Softer modes than
+    `floor_cm1` are drawn as if they had that frequency: along a straight line a torsion would tear
+    the bonds of what it turns. Torsions are the business of `conformers`.
 
     Parameters
     ----------
@@ -461,8 +451,6 @@ def thermal_displacement(
     rng : numpy.random.Generator
     floor_cm1 : float
         Lowest frequency that is taken at its word, cm⁻¹.
-    quantum : bool
-        Quantum instead of classical variance.
 
     Returns
     -------
@@ -480,18 +468,8 @@ def thermal_displacement(
     lowest = float(np.min(frequencies_cm1))
     _check("frequencies_cm1", lowest, lowest > -floor_cm1, f"no minimum, above -{floor_cm1} cm⁻¹")
     omega = np.maximum(frequencies_cm1, floor_cm1) * _CM1
-    deviation = np.sqrt(_variance(omega, temperature_K, quantum))
+    deviation = np.sqrt(units.kB * temperature_K / omega**2)  # amu^½ Å
     return np.einsum("m,mix->ix", rng.normal(size=len(omega)) * deviation, modes)
-
-
-def _variance(omega: NDArray[np.float64], temperature_K: float, quantum: bool) -> NDArray:
-    """Variance of a mass-weighted normal coordinate, amu Å²."""
-    thermal = units.kB * temperature_K
-    if not quantum:
-        return thermal / omega**2
-    hbar = units._hbar * units.J * units.second
-    with np.errstate(divide="ignore"):  # coth of infinity at 0 K is 1
-        return hbar / (2 * omega) / np.tanh(hbar * omega / (2 * np.float64(thermal)))
 
 
 # --- far from the minimum -----------------------------------------------------------------------

@@ -13,7 +13,6 @@ on reading, where a trainer would silently not find them.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Iterator, Sequence
@@ -195,11 +194,6 @@ def _check_labels(frame: Atoms) -> None:
             raise ValueError(f"{key} has shape {np.shape(value)}, not {shapes[key]}")
         if not np.isfinite(value).all():
             raise ValueError(f"{key} is not finite")
-
-
-def digest(frames: Sequence[Atoms]) -> str:
-    """Return a SHA-256 hex digest of the frames' content."""
-    return hashlib.sha256(dumps(frames)).hexdigest()
 
 
 def split(frames: Sequence[Atoms], every: int) -> tuple[list[Atoms], list[Atoms]]:

@@ -1,7 +1,7 @@
 """Density, radial distribution and self-diffusion of a molecular liquid."""
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,7 +12,6 @@ from crosstrain.measure.molecules import (
     as_masses,
     as_molecule_index,
     as_vectors,
-    centres_of_mass,
     smallest_width,
 )
 from crosstrain.measure.statistics import Estimate
@@ -170,52 +169,6 @@ def element_rdf(
     )
 
 
-def molecule_rdf(
-    positions: ArrayLike,
-    cells: ArrayLike,
-    masses: ArrayLike,
-    molecule: ArrayLike,
-    *,
-    molecules_a: ArrayLike | None = None,
-    molecules_b: ArrayLike | None = None,
-    n_bins: int = 100,
-    r_max: float | None = None,
-) -> RadialDistribution:
-    """Radial distribution of molecular centres of mass.
-
-    Parameters
-    ----------
-    positions
-        Positions of whole molecules (`unwrap_molecules`), shape (n_frames, n_atoms, 3), Å.
-    cells, n_bins, r_max
-        As in `radial_distribution`.
-    masses, molecule
-        Mass (amu) and molecule index of each atom, shape (n_atoms,).
-    molecules_a, molecules_b
-        Masks of the molecules of the two groups, bool, shape (n_mol,); all by default.
-
-    Returns
-    -------
-    RadialDistribution
-
-    Raises
-    ------
-    ValueError
-        As `radial_distribution`.
-    """
-    centres = centres_of_mass(positions, masses, molecule)
-    everything = np.ones(centres.shape[-2], dtype=bool)
-    return radial_distribution(
-        centres,
-        cells,
-        np.arange(everything.size),
-        group_a=everything if molecules_a is None else molecules_a,
-        group_b=everything if molecules_b is None else molecules_b,
-        n_bins=n_bins,
-        r_max=r_max,
-    )
-
-
 def mean_squared_displacement(centres: ArrayLike, masses: ArrayLike) -> Floats:
     """Mean-squared displacement of each molecule at every lag, in the frame of the whole liquid.
 
@@ -261,12 +214,11 @@ def self_diffusion(
     *,
     frame_interval_fs: float,
     fit_window_fs: tuple[float, float],
-    unit: Literal["molecule", "replica"] = "molecule",
 ) -> Estimate:
     """Self-diffusion coefficient, cm²/s, from the slope of the mean-squared displacement.
 
     A line is fitted to each molecule over the window, and D = slope / 6 (Einstein). The standard
-    error comes from the scatter of independent units, never from the residuals of the line, whose
+    error comes from the scatter of the molecules, never from the residuals of the line, whose
     points are strongly correlated.
 
     Parameters
@@ -278,34 +230,26 @@ def self_diffusion(
         Time between frames, fs.
     fit_window_fs
         First and last lag of the fit, fs; past the ballistic part, and well inside the run.
-    unit
-        What counts as independent: each molecule of each replica, or each replica (which also
-        sees motion that molecules of one box share; at least 3 are needed).
 
     Returns
     -------
     Estimate
-        D, its standard error (both cm²/s) and the number of units.
+        D, its standard error (both cm²/s) and the number of molecules of all replicas. What
+        molecules of one box have in common is in no error.
 
     Raises
     ------
     ValueError
         If a shape does not fit, the window holds fewer than 3 lags or ends after the data, or
-        there are too few units.
+        there are fewer than 2 molecules.
     """
     replicas = [np.asarray(one, dtype=float) for one in ([msd] if np.ndim(msd) == 2 else msd)]
     if not frame_interval_fs > 0:
         raise ValueError(f"frame_interval_fs is {frame_interval_fs}, allowed are values above 0")
-    slopes = [_slopes(one, frame_interval_fs, fit_window_fs) for one in replicas]
-    if unit == "molecule":
-        units, needed = np.concatenate(slopes), 2
-    elif unit == "replica":
-        units, needed = np.array([slope.mean() for slope in slopes]), 3
-    else:
-        raise ValueError(f"unit is {unit!r}, allowed are 'molecule' and 'replica'")
-    if units.size < needed:
-        raise ValueError(f"msd has {units.size} units ({unit}), allowed are at least {needed}")
-    d = units / 6.0 * CM2_S_PER_A2_FS
+    slopes = np.concatenate([_slopes(one, frame_interval_fs, fit_window_fs) for one in replicas])
+    if slopes.size < 2:
+        raise ValueError(f"msd is of {slopes.size} molecules, allowed are at least 2")
+    d = slopes / 6.0 * CM2_S_PER_A2_FS
     return Estimate(float(d.mean()), float(d.std(ddof=1) / np.sqrt(d.size)), float(d.size))
 
 

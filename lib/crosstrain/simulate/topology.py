@@ -8,7 +8,7 @@ after it has lasted for a persistence time, so that a hot vibration raises no al
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,8 +34,6 @@ wider cutoff is also below every usual 1-3 distance, so that a passing contact i
 
 # Pairs that the table lacks: multiples of the sum of the covalent radii.
 _FORMED_RADII, _BROKEN_RADII = 1.2, 1.5
-
-Cutoffs = Mapping[tuple[str, str], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -71,16 +69,12 @@ class BondMonitor:
         The known graph, atom indices of shape (n_bonds, 2).
     persistence_ps
         A change becomes an event once it has lasted this long (ps); 0 reports it at once.
-    cutoffs
-        (formed below, broken above) in Å by pair of elements; they take precedence over
-        `BOND_CUTOFFS_A`. Pairs in neither get 1.2 and 1.5 times the sum of the covalent radii,
-        which is no guide for metals and ions.
 
     Raises
     ------
     ValueError
-        For a graph with atoms that do not exist, self-bonds or duplicates, for unusable cutoffs,
-        or for a negative persistence time.
+        For a graph with atoms that do not exist, self-bonds or duplicates, or for a negative
+        persistence time.
     """
 
     def __init__(
@@ -89,7 +83,6 @@ class BondMonitor:
         bonds: ArrayLike,
         *,
         persistence_ps: float,
-        cutoffs: Cutoffs | None = None,
     ) -> None:
         if not persistence_ps >= 0:
             raise ValueError(f"persistence_ps is {persistence_ps}, allowed: 0 or more")
@@ -97,7 +90,7 @@ class BondMonitor:
         numbers = np.asarray(numbers)
         self._pairs = np.stack(np.triu_indices(len(numbers), 1), axis=1)
         self._in_graph = _graph_mask(bonds, len(numbers))[tuple(self._pairs.T)]
-        formed, broken = bond_cutoffs(numbers, cutoffs)
+        formed, broken = bond_cutoffs(numbers)
         self._formed_A = formed[tuple(self._pairs.T)]
         self._broken_A = broken[tuple(self._pairs.T)]
         self._since_ps = np.full(len(self._pairs), np.nan)  # nan: as the graph says
@@ -159,38 +152,25 @@ class BondMonitor:
         )
 
 
-def bond_cutoffs(
-    numbers: ArrayLike, cutoffs: Cutoffs | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def bond_cutoffs(numbers: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Cutoffs of every pair of atoms.
+
+    Pairs that `BOND_CUTOFFS_A` lacks get 1.2 and 1.5 times the sum of the covalent radii, which is
+    no guide for metals and ions.
 
     Parameters
     ----------
     numbers
         Atomic numbers, shape (n_atoms,).
-    cutoffs
-        As for `BondMonitor`.
 
     Returns
     -------
     formed_below_A, broken_above_A
         Each of shape (n_atoms, n_atoms), in Å.
-
-    Raises
-    ------
-    ValueError
-        If an element is unknown, or not 0 < formed below <= broken above.
     """
     radii_sum = covalent_radii[:, None] + covalent_radii
     formed, broken = _FORMED_RADII * radii_sum, _BROKEN_RADII * radii_sum
-    for (first, second), (formed_A, broken_A) in {**BOND_CUTOFFS_A, **(cutoffs or {})}.items():
-        if unknown := {first, second} - atomic_numbers.keys():
-            raise ValueError(f"cutoffs: {sorted(unknown)} is not a chemical symbol")
-        if not 0 < formed_A <= broken_A:
-            raise ValueError(
-                f"cutoffs for {first}-{second} are {formed_A} and {broken_A} Å, "
-                "allowed: 0 < formed below <= broken above"
-            )
+    for (first, second), (formed_A, broken_A) in BOND_CUTOFFS_A.items():
         a, b = atomic_numbers[first], atomic_numbers[second]
         formed[a, b] = formed[b, a] = formed_A
         broken[a, b] = broken[b, a] = broken_A
@@ -198,9 +178,7 @@ def bond_cutoffs(
     return formed[grid], broken[grid]
 
 
-def bond_events(
-    atoms: Atoms, bonds: ArrayLike, *, cutoffs: Cutoffs | None = None
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def bond_events(atoms: Atoms, bonds: ArrayLike) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Compare one frame with the known graph, without memory.
 
     Parameters
@@ -209,8 +187,6 @@ def bond_events(
         The frame, wrapped or not.
     bonds
         The known graph, atom indices of shape (n_bonds, 2).
-    cutoffs
-        As for `BondMonitor`.
 
     Returns
     -------
@@ -222,60 +198,11 @@ def bond_events(
     ValueError
         As `BondMonitor`, or if a periodic box is too narrow for the minimum image.
     """
-    monitor = BondMonitor(atoms.numbers, bonds, persistence_ps=0.0, cutoffs=cutoffs)
+    monitor = BondMonitor(atoms.numbers, bonds, persistence_ps=0.0)
     events = monitor.update(atoms, time_ps=0.0)
     formed = [event.atoms for event in events if event.kind == "formed"]
     broken = [event.atoms for event in events if event.kind == "broken"]
     return np.array(formed, dtype=int).reshape(-1, 2), np.array(broken, dtype=int).reshape(-1, 2)
-
-
-def trajectory_events(
-    frames: Iterable[Atoms],
-    bonds: ArrayLike,
-    *,
-    times_ps: Iterable[float],
-    persistence_ps: float,
-    cutoffs: Cutoffs | None = None,
-) -> list[BondEvent]:
-    """All bond events along a trajectory.
-
-    A change must be seen at two frames at least unless `persistence_ps` is 0; one that begins
-    within `persistence_ps` of the end is not reported.
-
-    Parameters
-    ----------
-    frames
-        Frames of one system in order of time.
-    bonds
-        The known graph, atom indices of shape (n_bonds, 2).
-    times_ps
-        Time of each frame (ps), not decreasing.
-    persistence_ps, cutoffs
-        As for `BondMonitor`.
-
-    Returns
-    -------
-    list of BondEvent
-        In order of confirmation.
-
-    Raises
-    ------
-    ValueError
-        As `bond_events`, or if times and frames differ in number, or time goes back.
-    """
-    monitor: BondMonitor | None = None
-    events: list[BondEvent] = []
-    previous_ps = -np.inf
-    for atoms, time_ps in zip(frames, times_ps, strict=True):
-        if time_ps < previous_ps:
-            raise ValueError(f"times_ps goes back from {previous_ps} to {time_ps} ps")
-        if monitor is None:
-            monitor = BondMonitor(
-                atoms.numbers, bonds, persistence_ps=persistence_ps, cutoffs=cutoffs
-            )
-        events += monitor.update(atoms, time_ps=time_ps)
-        previous_ps = time_ps
-    return events
 
 
 _EVENT = re.compile(r"bond [A-Z][a-z]?(\d+)-[A-Z][a-z]?(\d+) .*?\b(broken|formed) at ")
