@@ -17,6 +17,8 @@ from crosstrain.simulate.trajectory import Trajectory
 
 # A term of the score for a liquid that fell apart before it could be measured.
 NOTHING_TO_MEASURE = Estimate(np.inf, 0.0, 0.0)
+# A reference liquid that vouches for nothing.
+NO_REFERENCE: Mapping[str, Any] = {"observables": {}, "r_A": [], "left_out": {}, "failures": {}}
 
 
 def observe(

@@ -52,7 +52,6 @@ QUANTITIES = {
 COMPONENTS = ("translation", "rotation", "vibration")
 """Of the force on an atom, see `crosstrain.measure.forces`."""
 DEFAULTS = ("score", "own_error")  # the first that has a value measures the effects
-NONE: Mapping[str, Any] = {"observables": {}, "r_A": []}  # a reference that vouches for nothing
 Matrix = Mapping[str, Cells]
 """Cells by quantity."""
 
@@ -153,7 +152,9 @@ def stored(
             study, (study.evaluated(m, study.relabelled(run)) for m, run in liquids), error
         ),
         fixed_error=_stored(study, (_fixed(study, m) for m in models), error),
-        reference=study.read(reference, "reference.json") if study.has(reference) else NONE,
+        reference=study.read(reference, "reference.json")
+        if study.has(reference)
+        else judge.NO_REFERENCE,
     )
 
 

@@ -17,8 +17,6 @@ from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step
 from crosstrain.study import Study
 
-NO_REFERENCE: Mapping[str, Any] = {"observables": {}, "r_A": [], "left_out": {}, "failures": {}}
-
 
 def study_of(
     base: Study,
@@ -101,8 +99,8 @@ def reference_for(base: Study, liquid: Liquid, state: State) -> tuple[Mapping[st
             step = base.reference(name)
             if base.store.is_current(step):
                 return base.read(step, "reference.json"), ""
-            return NO_REFERENCE, "it is not computed yet: run 'crosstrain study'"
-    return NO_REFERENCE, "the profile has none for this liquid and state"
+            return judge.NO_REFERENCE, "it is not computed yet: run 'crosstrain study'"
+    return judge.NO_REFERENCE, "the profile has none for this liquid and state"
 
 
 def lines(base: Study, study: Study, model: Step, name: str) -> list[str]:
@@ -220,7 +218,7 @@ def picture(base: Study, study: Study, model: Step) -> Path:
             if curve:
                 known = curve["r_A"], curve["g"], curve["error"]
                 plots.radial_distribution(ax, *known, colour=shade)
-            if reference is not NO_REFERENCE:
+            if reference is not judge.NO_REFERENCE:
                 plots.reference_rdf(ax, reference, pair)
             ax.set_title(f"{pair}, {at}")
     content = io.BytesIO()

