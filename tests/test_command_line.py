@@ -84,6 +84,7 @@ def test_plan_on_an_empty_store_computes_nothing(crosstrain, tiny, tmp_path):
 
 def test_check_of_an_empty_store_finds_nothing_stored_wrong(crosstrain, tiny, tmp_path):
     done = crosstrain("check", "--profile", tiny)
+    assert done.returncode in (0, 1), done.stderr  # pages of another profile may be stale
     assert "is damaged" not in done.stdout
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()

@@ -187,7 +187,9 @@ def test_frames_of_ones_own_need_no_labels(tmp_path):
     (tmp_path / "out").mkdir()
     build = Study(profile, announce=False).block("own").inputs["part000"].inputs["frames"]
     steps.KINDS["build"].function(build.params, {}, tmp_path / "out", tmp_path)
-    for frame, given in zip(fr.read(tmp_path / "out" / steps.FRAMES), frames, strict=False):
+    read = fr.read(tmp_path / "out" / steps.FRAMES)
+    assert len(read) == profile.reference.frames_per_piece
+    for frame, given in zip(read, frames, strict=False):
         assert np.array_equal(frame.positions, given.positions)
         assert fr.FORCES not in frame.arrays
 

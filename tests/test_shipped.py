@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from crosstrain import judge, matrix, paths, shipped
+from crosstrain import check, judge, matrix, paths, shipped
 from crosstrain.data import evidence, foundation, summaries
 from crosstrain.data import frames as fr
 from crosstrain.measure import transfer, verdicts
@@ -329,6 +329,10 @@ def test_the_registry_names_every_file_with_its_hash(study):
         if path.name != "provenance.json"
     }
     assert there == described
+
+
+def test_pages_and_figures_are_of_the_texts_and_results(study):
+    assert check._rendered() + check._figures(study) == []
 
 
 def test_cards_and_registry_are_current(study):
