@@ -600,12 +600,12 @@ def check_options(place: str, block: Block) -> None:
         _Options.model_validate(block.options)
     except ValidationError as error:
         raise ValueError(f"{place}.options.{first_fault(error)}") from None
-    if "compositions" in block.options and "molecules" in block.options:
-        used, named = {m for box in block.options["compositions"] for m in box}, block.options
-        if lacking := sorted(used - set(named["molecules"])):
-            raise ValueError(
-                f"{place}.options.molecules: no {', '.join(lacking)}, of which boxes are made"
-            )
+    used = {name for box in block.options.get("compositions", []) for name in box}
+    named = block.options.get("molecules", used)
+    if lacking := sorted(used - set(named)):
+        raise ValueError(
+            f"{place}.options.molecules: no {', '.join(lacking)}, of which boxes are made"
+        )
 
 
 def _same_frames(one: Block, other: Block) -> bool:
