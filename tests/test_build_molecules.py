@@ -18,7 +18,6 @@ from crosstrain.build.molecules import (
     thermal_displacement,
 )
 
-HBAR = units._hbar * units.J * units.second
 CM1 = 2 * np.pi * units._c * 100 / units.second
 
 
