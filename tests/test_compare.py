@@ -5,6 +5,7 @@ import pytest
 from crosstrain import compare
 from crosstrain.compare import Point
 from crosstrain.data import frames as fr
+from crosstrain.data import summaries
 from crosstrain.measure.transfer import Contrast, Run, State, attempt, cell, contrast
 from crosstrain.run.store import Step
 from crosstrain.study import Study
@@ -69,6 +70,8 @@ def test_liquid_pools_the_replicas():
     assert np.isnan(found["own_force"].error)  # of a single frame
     once = compare.liquid(runs, [visited(0.1)])["own_force"].value
     assert found["own_force"].value == pytest.approx(once * np.sqrt((3**2 + 1) / 2), rel=1e-4)
+    alone = summaries.model_errors(visited(0.1)["frames"], visited(0.1))["intermolecular / %"]
+    assert found["own_percent"].value == pytest.approx(alone * np.sqrt((3**2 + 1) / 2), rel=1e-4)
     assert {point.state for point in found.values()} == {State.DONE}
 
 
@@ -130,7 +133,7 @@ def test_the_error_on_own_frames_has_one_of_its_own():
 def test_every_model_gets_the_numbers_of_its_own_runs():
     models = {"old": [model("a"), model("c")], "new": [model("b", "deep_potential")]}
     found = compare.liquids(TwoLiquids(), models, "hot")
-    assert list(found) == ["lived", "own_force", "density"]
+    assert list(found) == ["lived", "own_force", "density", "own_percent"]
     assert {frozenset(cells) for cells in found.values()} == {
         frozenset([("old", "mace"), ("new", "deep_potential")])
     }
@@ -182,10 +185,25 @@ def test_pool_has_the_rows_asked_for_and_of_the_others_what_is_stored(tmp_path, 
 
 
 def test_the_matrix_is_named_for_people():
-    names = ("fixed_error", "own_error", "density_deviation", "survival")
+    names = ("fixed_error", "own_error", "density_deviation", "survival", "score")
     found = compare.of_matrix({name: {name: []} for name in names}, state="hot", test="easy")
     assert [next(iter(cells)) for cells in found.values()] == list(names)
-    assert [name for name in found if name.startswith("lived")] == ["lived / planned, hot"]
+    better = compare.which_is_better(found)
+    higher = [name for name in found if better[name] == "higher"]
+    assert higher == ["lived / planned, hot", "liquid score, hot"]
+
+
+def test_a_change_of_a_mean_has_the_error_of_both():
+    found = {
+        ("new", "mace"): [Run(State.DONE, 0.9, 0.03), Run(State.DONE, 0.9, 0.03)],
+        ("old", "mace"): [Run(State.DONE, 1.0, 0.04), Run(State.DONE, 1.0, 0.04)],
+        ("lost", "mace"): [Run(State.UNSTABLE)],
+    }
+    new, old, lost = (cell(found, row, "mace") for row in ("new", "old", "lost"))
+    error = np.hypot(0.03, 0.04) / np.sqrt(2)
+    assert compare.change_in_words(new, old) == f"-0.100 ± {error:.3f}"
+    assert compare.change_in_words(old, new).startswith("+0.100 ± ")
+    assert compare.change_in_words(new, lost) == "not comparable (unstable)"
 
 
 def test_a_density_is_said_with_its_side_and_its_doubt():

@@ -2,8 +2,10 @@
 
 import ast
 import re
+from collections.abc import Iterable
 
 import jupytext
+import nbformat
 import numpy as np
 import pytest
 from crosstrain import judge, paths
@@ -108,6 +110,36 @@ def test_the_sliders_of_the_score_move_it():
         for tolerance in (0.01, 0.04)
     )
     assert narrow < 0.3 < 0.7 < wide
+
+
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+NOT_SAID = re.compile(r"`[^`]*`|\[[\d, ]+\]|\]\([^)]*\)|\[\d\d\]")  # names, references, links
+
+
+def numbers_printed(names: Iterable[str]) -> set[str]:
+    """All numbers in the outputs of rendered notebooks."""
+    said = ""
+    for name in names:
+        notebook = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4)
+        for output in (out for cell in notebook.cells for out in cell.get("outputs", [])):
+            said += output.get("text", "") + output.get("data", {}).get("text/plain", "") + "\n"
+    return set(NUMBER.findall(said))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_found_is_said_in_numbers_that_are_printed(name):
+    rendered = nbformat.read(paths.notebooks() / f"{name}.ipynb", as_version=4)
+    findings = [c.source for c in rendered.cells if "findings" in c.metadata.get("tags", [])]
+    said = NUMBER.findall(NOT_SAID.sub("", "\n".join(findings)))
+    assert set(said) <= numbers_printed([name])
+
+
+def test_the_readme_says_what_was_found_in_numbers_that_are_printed():
+    text = (paths.root() / "README.md").read_text()
+    found = text.partition("**What is found so far.**")[2].partition("![")[0]
+    said = NUMBER.findall(NOT_SAID.sub("", found))
+    assert said
+    assert set(said) <= numbers_printed(NAMES)
 
 
 def test_links_between_notebooks_lead_somewhere(cells):

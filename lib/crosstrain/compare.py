@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,15 @@ def of_matrix(held: matrix.Matrix, *, state: str, test: str) -> dict[str, Cells]
         f"force between molecules on own frames, {state}": held["own_error"],
         f"|density - reference|, {state}": held["density_deviation"],
         f"lived / planned, {state}": held["survival"],
+        f"liquid score, {state}": held["score"],
+    }
+
+
+def which_is_better(measured: Iterable[str]) -> dict[str, Better]:
+    """Return which is better of each quantity, ``higher`` or ``lower``, by its name for people."""
+    return {
+        name: "higher" if name.startswith(("lived", "liquid score")) else "lower"
+        for name in measured
     }
 
 
@@ -174,7 +183,7 @@ def liquids(study: Study, models: Mapping[str, Sequence[Step]], state: str) -> d
     }
     return {
         quantity: points(models, lambda model, q=quantity: known.get(model.name, {}).get(q))
-        for quantity in LIQUID
+        for quantity in (*LIQUID, "own_percent")
     }
 
 
@@ -193,22 +202,23 @@ def liquid(
     Returns
     -------
     dict of str to Point
-        ``lived`` (fraction of the planned time), ``own_force`` (RMSE of the forces between
-        molecules on the model's own frames, meV/Å) and ``density`` (g/cm³), the last two with
-        standard errors. If a run ended early these two are of the short time it lived, to be shown
-        as such and not to be averaged.
+        ``lived`` (fraction of the planned time), ``own_force`` and ``own_percent`` (RMSE of the
+        forces between molecules on the model's own frames, meV/Å, and in percent of these forces)
+        and ``density`` (g/cm³), all but the first with standard errors. If a run ended early they
+        are of the short time it lived, to be shown as such and not to be averaged.
     """
     completed = all(run["status"] == "completed" for run in observed)
     state = State.DONE if completed else State.UNSTABLE
     lived = [run["time_ps"] for run in observed]
     between = [
-        summaries.error_between_molecules(run["frames"], run) for run in own if run["frames"]
+        summaries.errors_between_molecules(run["frames"], run) for run in own if run["frames"]
     ]
     density = judge.mean_density(observed)
     value, error = density[:2] if density else (np.nan, np.nan)
     return {
         "lived": Point(score.survival_fraction(lived, observed[0]["planned_ps"]), np.nan, state),
-        "own_force": Point(*_root_mean_square(between), state),
+        "own_force": Point(*_root_mean_square([each["meV_A"] for each in between]), state),
+        "own_percent": Point(*_root_mean_square([each["percent"] for each in between]), state),
         "density": Point(value, error, state),
     }
 
@@ -329,6 +339,15 @@ def density_in_words(known: transfer.Cell, reference: Mapping[str, Any]) -> str:
     side = "too dense" if off > 0 else "too thin"
     doubt = "" if abs(off) > 2 * error else ", less than two standard errors"
     return f"{said}, {side} by {summaries.plus_minus(abs(off), error)}{doubt}"
+
+
+def change_in_words(after: transfer.Cell, before: transfer.Cell) -> str:
+    """Return by how much a mean differs from another, with the standard error of both."""
+    for known in (after, before):
+        if known.mean is None or known.error is None:
+            return f"not comparable ({known.state.value})"
+    change, error = after.mean - before.mean, float(np.hypot(after.error, before.error))
+    return f"{'+' if change > 0 else ''}{summaries.plus_minus(change, error)}"
 
 
 def contradictions(

@@ -69,10 +69,10 @@ lab = Study(profile, notebook="00_start_here")
 # reference method and the score are **our choice**; where a number comes from the literature, its
 # source stands beside it.
 #
-# The liquid is looked at in two states: *cold*, at 300 K and 1 bar, which can be compared with
-# experiment, and *hot*, at 500 K, where molecules move fast enough to tell much in little time. EMC
-# boils near 380 K [3], so that a small box at 500 K and 1 bar would become a gas: that state is
-# under 1000 bar.
+# The liquid is looked at in two states: *cold*, at 300 K and 1 bar, near which there are
+# experiments (but no score: the liquid of the reference method is not known there), and *hot*, at
+# 500 K, where molecules move fast enough to tell much in little time. EMC boils near 380 K [3], so
+# that a small box at 500 K and 1 bar would become a gas: that state is under 1000 bar.
 
 # %% [markdown]
 # ## The map

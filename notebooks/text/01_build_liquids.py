@@ -99,8 +99,8 @@ lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 # A relaxed conformer is a molecule at rest. Its **normal modes**, from second derivatives of the
 # reference energy, say how far each vibration carries it at a temperature. Displacements are drawn
 # from that harmonic distribution: the coordinate $Q$ of each mode, weighted by mass, is Gaussian
-# with $\langle Q^2 \rangle = kT/\omega^2$, classical as the dynamics will be. Here for one
-# molecule:
+# with $\langle Q^2 \rangle = kT/\omega^2$, classical as the dynamics will be (equipartition: the
+# energy $\omega^2 Q^2 / 2$ of a mode is $kT/2$ on average). Here for one molecule:
 
 # %%
 name = min(composition)

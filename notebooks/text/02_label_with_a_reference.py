@@ -145,10 +145,20 @@ lab.save(fig, "labels")
 # %% [markdown]
 # Left: periodic boxes; the spread comes from composition and from heat. Middle: most forces belong
 # to vibrations; the small ones between molecules, which make the liquid, are hidden below them.
-# Note how far the strained molecules reach. Right: pressure of the frozen frames against density.
-# Scans reach far up. The frames of the classical force field lie low, because their bonds are not
-# GFN2-xTB's own and heat stretches them. All pressures leave out the push of the moving atoms,
-# $N k T / V$, which is largest in hot and dense frames:
+# Note how far the strained molecules reach. Right: pressure of the frozen frames against density,
+# in numbers:
+
+# %%
+for name, members in rows.groupby("set", sort=False):
+    pressures = members["pressure / kbar"].dropna()
+    if len(pressures):
+        span = f"{pressures.min():.1f} to {pressures.max():.1f} kbar"
+        print(f"{name}: mean {pressures.mean():.1f}, {span}")
+
+# %% [markdown]
+# Scans reach far up. The frames of the classical force field lie low on average, because their
+# bonds are not GFN2-xTB's own and heat stretches them. All pressures leave out the push of the
+# moving atoms, $N k T / V$, which is largest in hot and dense frames:
 
 # %%
 moved = {

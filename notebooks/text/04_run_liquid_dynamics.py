@@ -84,8 +84,10 @@ summaries.runs(ended)
 
 # %% [markdown]
 # The name of a run says architecture, training set, seed (s), state and replica (r). *Never run*,
-# *failed* and *unstable* are different things: a failed program stops the study with an error,
-# and what stands here as unstable is a model's own doing.
+# *failed* and *unstable* are different things: a failed program stops the study with an error, and
+# what stands here as unstable is a model's own doing. *Evaluated by* names the program that gave
+# the forces: deepmd-kit for Deep Potential, and for MACE Symmetrix, a compiled implementation of
+# the same model, whose forces the tests of this project hold against those of mace-torch.
 
 # %% [markdown]
 # ## Density
@@ -173,13 +175,18 @@ found if rows else print("the profile has no larger box")
 # thermostat cools.
 
 # %%
+last = 5  # values, for the temperature at the end
 fig, axes = plt.subplots(1, len(states), figsize=(6 * len(states), 3.6), squeeze=False)
 panels = dict(zip(states, axes[0], strict=True))
 for architecture, state, liquid in cases:
     thermo, shade = trajectories[liquid.name].thermo, figures.colour(architecture)
     panels[state].plot(thermo["time_ps"], thermo["temperature_K"], color=shade, alpha=0.15)
-    smooth = pd.Series(thermo["temperature_K"]).rolling(25, center=True).mean()
+    smooth = pd.Series(thermo["temperature_K"]).rolling(25, center=True, min_periods=5).mean()
     panels[state].plot(thermo["time_ps"], smooth, color=shade, linewidth=1.4)
+    if observed[liquid.name]["reason"]:
+        panels[state].plot(thermo["time_ps"][-1], smooth.iloc[-1], "x", color=shade)
+    at_end = f"{np.mean(thermo['temperature_K'][-last:]):.0f} K over its last {last} values"
+    print(f"{liquid.name}, {observed[liquid.name]['status']}: {at_end}")
 for state, ax in panels.items():
     ax.axhline(states[state].temperature_K, color="black", linewidth=1, linestyle=":", zorder=5)
     at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
@@ -188,10 +195,10 @@ plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "temperature")
 
 # %% [markdown]
-# Pale: as recorded. Strong: the running mean over 25 of these values. Dotted: the temperature asked
-# for. A box of N atoms scatters about it by $T \sqrt{2/(3N)}$; a steady rise would be a model's
-# fault. At 300 K the first half picosecond is warm, because the boxes come from a force field with
-# other bond lengths.
+# Pale: as recorded. Strong: the running mean over 25 of these values, at the ends of those that are
+# there. A cross: the run ended early. Dotted: the temperature asked for. A box of N atoms scatters
+# about it by $T \sqrt{2/(3N)}$; a steady rise would be a model's fault. At 300 K the first half
+# picosecond is warm, because the boxes come from a force field with other bond lengths.
 
 # %%
 n_atoms = len(trajectories[liquids[0].name].reference)
@@ -321,7 +328,10 @@ for state, architecture in product(states, architectures):
 # Of three runs or more the error is their scatter and n their number; of fewer, n is the number of
 # independent samples. The hot state is under pressure and the cold one is not, so the hot liquid
 # need not be the thinner one. Which density is right is asked in notebook
-# [05](05_score_models.ipynb).
+# [05](05_score_models.ipynb), for the hot state: for the cold one the liquid of the reference
+# method could not be had. Experiment has 1.0948 g/cm³ at 25 °C and a mole fraction of EC of 0.336
+# [6]. That is no truth for models of GFN2-xTB labels, but liquids as thin as those of MACE here are
+# far from it.
 #
 # ## Limits
 #
@@ -351,6 +361,7 @@ for state, architecture in product(states, architectures):
 # 4. D. Quigley, M. I. J. Probert, *J. Chem. Phys.* 2004, 120, 11432: Langevin dynamics at constant
 #    pressure.
 # 5. G. Bussi, D. Donadio, M. Parrinello, *J. Chem. Phys.* 2007, 126, 014101: velocity rescaling.
+# 6. Wang et al. 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
 
 # %% [markdown]
 # ## Colophon

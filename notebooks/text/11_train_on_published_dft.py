@@ -78,7 +78,7 @@ dashes = dict(zip(DFT_LABELS, ("-", "--"), strict=True))
 # Frames of liquid EC and EMC with energy, forces and virial [1], in blocks of one preparation each:
 # first at fixed volume, from low temperature up, then at varied volume and higher temperature.
 # Temperature and density rise together, as in this project's set `classical`. The file does not
-# name its level of theory; that of the paper it belongs to is likely.
+# name its level of theory; that of the paper it belongs to, PBE-D2, is likely.
 
 # %%
 frames = lab.frames_of(lab.dft_frames("dft"))
@@ -106,9 +106,9 @@ print(f"{about.iloc[:, 1].min():g} to {about.iloc[:, 1].max():g} K")
 # ## Splits
 #
 # Frames of one block come from one preparation and are alike. Divided at random, a test would ask
-# for what was nearly seen, and any model would look good. So a block trains, validates or tests as
-# a whole. A split that trains on the cool blocks and tests on the hot ones asks for extrapolation,
-# one that has both ends asks for interpolation. Each block with its mean density:
+# for what was nearly seen, and a model would look better than it is. So a block trains, validates
+# or tests as a whole. A split that trains on the cool blocks and tests on the hot ones asks for
+# extrapolation, one that has both ends asks for interpolation. Each block with its mean density:
 
 # %%
 of_blocks = about.groupby("block").mean().round(2)
@@ -175,20 +175,23 @@ lab.save(fig, "blocks")
 # validation. A step up from hollow to filled is the price of what was not seen: of extrapolation,
 # where all test blocks lie on one side, of a gap in the training set, where they lie between.
 #
-# In numbers, the means over the test blocks: force errors by part in percent, force RMSE in meV/Å
-# and pressure RMSE in kbar.
+# In numbers, the means over the test blocks, with the standard error of these from the scatter of
+# the blocks: force errors by part in percent, force RMSE in meV/Å and pressure RMSE in kbar.
 
 # %%
 columns = [*dft.COMPONENTS, "force_meV_A", "pressure_kbar"]
 tested = {key: table[table["role"] == dft.TEST] for key, table in tables.items()}
 n_frames = {key: records[model.name]["n_training"] for key, model in models.items()}
 means = {
-    (labels[name], methods[kind], split, n_frames[name, kind, split, size]): table[columns].mean()
+    (labels[name], methods[kind], split, n_frames[name, kind, split, size]): {
+        column: summaries.plus_minus(table[column].mean(), table[column].sem())
+        for column in columns
+    }
     for (name, kind, split, size), table in tested.items()
 }
 names = ["architecture", "labels", "split", "training frames"]
 units = {"force_meV_A": "force / meV Å⁻¹", "pressure_kbar": "pressure / kbar"}
-shown = pd.DataFrame.from_dict(means, orient="index").round(1).rename(columns=units)
+shown = pd.DataFrame.from_dict(means, orient="index").rename(columns=units)
 shown.set_axis(pd.MultiIndex.from_tuples(shown.index, names=names))
 
 # %% [markdown]
@@ -222,8 +225,9 @@ sizes = {n: n for n in asked.sizes} | {whole: None}
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 for part, ax in zip(("force_meV_A", "pressure_kbar"), axes, strict=True):
     for name, label in labels.items():
-        curve = [tested[name, "dft", first, size][part].mean() for size in sizes.values()]
-        ax.plot(list(sizes), curve, "o-", color=colours[label])
+        errors = [tested[name, "dft", first, size][part] for size in sizes.values()]
+        mean, spread = [e.mean() for e in errors], [e.sem() for e in errors]
+        ax.errorbar(list(sizes), mean, spread, fmt="o-", color=colours[label], elinewidth=0.9)
     ax.set_xlabel("training frames")
     ax.set_xticks(list(sizes))
     plots.logarithmic(ax)
@@ -233,10 +237,12 @@ plots.set_legend(fig, colours)
 lab.save(fig, "sizes")
 
 # %% [markdown]
-# Force error (left) and pressure error (right) on the test blocks, one training for each point. A
-# curve that still falls at its right end may fall on with more frames. Where the first split trains
-# on cool blocks and tests on hot ones, as `low` does, this is a curve of extrapolation: more frames
-# of the cool liquid need not help with the hot one, and what they do for the cool one is not seen.
+# Force error (left) and pressure error (right) on the test blocks, one training for each point;
+# bars are standard errors from the scatter of the test blocks. These are the same at every point,
+# so that a change along a curve is better known than its bars say. A curve that still falls at its
+# right end may fall on with more frames. Where the first split trains on cool blocks and tests on
+# hot ones, as `low` does, this is a curve of extrapolation: more frames of the cool liquid need not
+# help with the hot one, and what they do for the cool one is not seen.
 #
 # ## The same frames, other labels
 #

@@ -367,7 +367,8 @@ def claims(
         ),
         Claim(
             "5a",
-            "Configurations designed by human intuition often transfer well between algorithms.",
+            "Configurations designed by human intuition to correct a systematic deficiency often "
+            "transfer well between algorithms (here: by the liquid; the deficiency: notebook 06).",
             f"they gain over {design.control} for both architectures",
             intuition,
             verdicts.of_all(list(intuition.values())),

@@ -297,7 +297,7 @@ def score_curve(
 
 
 def enough(curve: Mapping[int, Estimate], target: float) -> str:
-    """Return in words the smallest number of frames at which an error is no larger than a target.
+    """Return in words the fewest frames with an error no larger than a target, and that error.
 
     Parameters
     ----------
@@ -308,7 +308,9 @@ def enough(curve: Mapping[int, Estimate], target: float) -> str:
     reached = [size for size, error in curve.items() if error.value <= target]
     if not reached:
         return f"none of up to {max(curve)}"
-    return f"{min(reached)}" + (", the fewest tried" if min(reached) == min(curve) else "")
+    fewest = min(reached)
+    said = ", the fewest tried" if fewest == min(curve) else ""
+    return f"{fewest}{said}: {summaries.with_error(curve[fewest])}"
 
 
 def controls(
@@ -366,29 +368,27 @@ def against_control(
 
 
 def which_gain(gains: Mapping[tuple[str, str], Estimate], one: str, other: str) -> str:
-    """Return in words which training sets help both of two kinds of model, one of them, or none.
+    """Return in words which of two kinds of model gain or lose with each training set.
 
     Parameters
     ----------
     gains : mapping of tuple to Estimate
-        Gain over the control by training set and kind of model; positive is better. Only its sign
-        decides, so both are told behind each set.
+        Gain over the control by training set and kind of model; positive is better.
     one, other : str
         Kinds of model; sets without a gain of both are left out.
     """
-    words = {
-        (True, True): "both gain",
-        (True, False): f"only {one} gains",
-        (False, True): f"only {other} gains",
-        (False, False): "neither gains",
+    both = [sets for sets, kind in gains if kind == one and (sets, other) in gains]
+    told = {
+        sets: [f"{kind} {_change(gains[sets, kind])}" for kind in (one, other)] for sets in both
     }
-    found: dict[str, list[str]] = {word: [] for word in words.values()}
-    for sets in (sets for sets, kind in gains if kind == one and (sets, other) in gains):
-        both = gains[sets, one], gains[sets, other]
-        by_how_much = " and ".join(map(summaries.with_error, both))
-        found[words[both[0].value > 0, both[1].value > 0]].append(f"{sets} ({by_how_much})")
-    said = [f"{word} with {', '.join(sets)}" for word, sets in found.items() if sets]
-    return "; ".join(said) or NOT_RUN
+    return "; ".join(f"{sets}: {', '.join(words)}" for sets, words in told.items()) or NOT_RUN
+
+
+def _change(gain: Estimate) -> str:
+    """Whether a gain is clear: two standard errors from zero."""
+    is_clear = abs(gain.value) > 2 * gain.error
+    word = "unclear" if not is_clear else "gains" if gain.value > 0 else "loses"
+    return f"{word} ({summaries.with_error(gain)})"
 
 
 def _side(mine: LiquidScore, other: LiquidScore) -> str:

@@ -523,9 +523,9 @@ def by_row(
 
 
 def strained_molecules(
-    axes: Sequence[Axes], strained: DataFrame, *, colour: str, marker: str = "o"
+    axes: Sequence[Axes], strained: DataFrame, *, colour: str, marker: str = "o", place: int = 0
 ) -> None:
-    """Draw energy against the reference's, and force error against strain, of strained molecules.
+    """Draw what is off of strained molecules: energies by energy, force errors by strain.
 
     Parameters
     ----------
@@ -535,12 +535,16 @@ def strained_molecules(
         From `crosstrain.data.summaries.strained_molecules`.
     colour, marker : str
         Of the model's training set.
+    place : int
+        Of the training set among those drawn: they stand a little apart.
     """
-    dots = {"s": 16, "alpha": 0.65, "color": colour, "marker": marker, "linewidths": 0}
-    axes[0].scatter(strained["reference_eV"], strained["predicted_eV"], **dots)
-    axes[1].scatter(strained["strain_percent"], strained["force_error_eV_A"], **dots)
-    axes[0].set(xlabel="energy by the reference / eV", ylabel="by the model / eV")
-    axes[0].axline((0, 0), slope=1, color="0.6", linewidth=1, zorder=0)
+    size = 32 if marker == "*" else 16  # a star is the smallest in its square
+    dots = {"s": size, "alpha": 0.65, "color": colour, "marker": marker, "linewidths": 0}
+    off = strained["predicted_eV"] - strained["reference_eV"]
+    axes[0].scatter(strained["reference_eV"] + 0.04 * place, off, **dots)
+    axes[1].scatter(strained["strain_percent"] + 0.3 * place, strained["force_error_eV_A"], **dots)
+    axes[0].set(xlabel="energy by the reference / eV", ylabel="model - reference / eV")
+    axes[0].axhline(0, color="0.6", linewidth=1, zorder=0)
     axes[1].set(xlabel="strain of the most changed bond / %", ylabel="force error / eV Å$^{-1}$")
     logarithmic(axes[1])
 

@@ -62,6 +62,18 @@ def sets(frames: Mapping[str, Sequence[Atoms]]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def nearest_in_words(frame: Atoms, atom: int) -> str:
+    """Say which atom of another molecule is nearest to an atom of a box."""
+    of = frame.arrays["molecule"]
+    others = np.flatnonzero(of != of[atom])
+    if not len(others):
+        return "there is no other molecule"
+    distances_A = frame.get_distances(atom, others, mic=True)
+    nearest = others[distances_A.argmin()]
+    pair = [f"{frame.symbols[i]}{i} of molecule {of[i]}" for i in (atom, nearest)]
+    return f"{pair[0]} is {distances_A.min():.2f} Å from {pair[1]}"
+
+
 def nearest_contact_A(frame: Atoms) -> float:
     """Return the smallest distance between atoms of different molecules, Å; NaN if above 6 Å."""
     first, second, image, distances = neighbor_list("ijSd", whole(frame), FARTHEST_CONTACT_A)
@@ -397,22 +409,27 @@ def component_errors(
     return _jackknife(measure, len(frames), n_blocks)
 
 
-def error_between_molecules(
+def errors_between_molecules(
     frames: Sequence[Atoms], predicted: Prediction, *, n_blocks: int = 5
-) -> Estimate:
-    """Return the root-mean-square error of the forces between molecules, meV/Å.
+) -> dict[str, Estimate]:
+    """Return the error of the forces between molecules, with standard errors.
 
     Parameters
     ----------
     frames, predicted, n_blocks
         As for `model_errors_with_spread`.
+
+    Returns
+    -------
+    dict of str to Estimate
+        ``meV_A``, root mean square, and ``percent`` of that of the forces themselves.
     """
 
     def measure(kept: NDArray[np.int64]) -> dict[str, float]:
-        parts = force_errors(*_some(frames, predicted, kept))
-        return {"intermolecular": 1e3 * parts["intermolecular"].rmse}
+        found = force_errors(*_some(frames, predicted, kept))["intermolecular"]
+        return {"meV_A": 1e3 * found.rmse, "percent": 100 * found.relative}
 
-    return _jackknife(measure, len(frames), n_blocks)["intermolecular"]
+    return _jackknife(measure, len(frames), n_blocks)
 
 
 def _some(

@@ -258,7 +258,7 @@ def _between_molecules_meV_A(predicted: Mapping[str, Any]) -> tuple[Estimate, fl
     frames = predicted["frames"]
     if not frames:
         return Estimate(np.nan, np.nan, 0), np.nan
-    error = summaries.error_between_molecules(frames, predicted)
+    error = summaries.errors_between_molecules(frames, predicted)["meV_A"]
     relative = summaries.force_errors(frames, predicted)["intermolecular"].relative
     return error, error.value / relative
 

@@ -6,6 +6,7 @@ Trained through mace-torch, evaluated through Symmetrix where that works.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import logging
 import os
@@ -277,7 +278,8 @@ def n_weights(model: Path) -> int:
     """Return how many numbers a training fits."""
     import torch
 
-    loaded = torch.load(model, map_location="cpu", weights_only=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # mace prints what it lacks when it is imported
+        loaded = torch.load(model, map_location="cpu", weights_only=False)
     return sum(weights.numel() for weights in loaded.parameters())
 
 
