@@ -543,9 +543,9 @@ print(f"seeds: {n_seeds}")
 # yes, error × 0.574 (0.471 to 0.7) and × 0.39 (0.323 to 0.472) over the control. Their energy,
 # which is what offers a way out: for MACE at best (-0.03 and -0.05 eV are left of its mean error,
 # and against the control the gain is unclear), not for Deep Potential (-0.25 and -0.21 eV, which is
-# -5.9 and -5.0 kT at 500 K). The pressure: unclear for both, though the mean of MACE's error within
-# 10 kbar goes from +0.26 and +0.40 kbar to -0.02 and +0.07. So of two faults one was mended in
-# part, and the liquid is another matter.
+# -5.9 and -5.0 kT at the warmest state). The pressure: unclear for both, though the mean of MACE's
+# error within 10 kbar goes from +0.26 and +0.40 kbar to -0.02 and +0.07. So of two faults one was
+# mended in part, and the liquid is another matter.
 
 # %% [markdown]
 # ## Limits
