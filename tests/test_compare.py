@@ -204,6 +204,8 @@ def test_a_change_of_a_mean_has_the_error_of_both():
     assert compare.change_in_words(new, old) == f"-0.100 ± {error:.3f}"
     assert compare.change_in_words(old, new).startswith("+0.100 ± ")
     assert compare.change_in_words(new, lost) == "not comparable (unstable)"
+    single = cell({("one", "mace"): [Run(State.DONE, 1.1)]}, "one", "mace")
+    assert compare.change_in_words(single, old) == "+0.1 (no error known)"
 
 
 def test_a_density_is_said_with_its_side_and_its_doubt():

@@ -342,12 +342,15 @@ def density_in_words(known: transfer.Cell, reference: Mapping[str, Any]) -> str:
 
 
 def change_in_words(after: transfer.Cell, before: transfer.Cell) -> str:
-    """Return by how much a mean differs from another, with the standard error of both."""
+    """Return by how much a mean differs from another, with the standard error of both if known."""
     for known in (after, before):
-        if known.mean is None or known.error is None:
+        if known.mean is None:
             return f"not comparable ({known.state.value})"
-    change, error = after.mean - before.mean, float(np.hypot(after.error, before.error))
-    return f"{'+' if change > 0 else ''}{summaries.plus_minus(change, error)}"
+    change, errors = after.mean - before.mean, (after.error, before.error)
+    sign = "+" if change > 0 else ""
+    if None in errors:
+        return f"{sign}{summaries.in_digits(change)} (no error known)"
+    return f"{sign}{summaries.plus_minus(change, float(np.hypot(*errors)))}"
 
 
 def contradictions(

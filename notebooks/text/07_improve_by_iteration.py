@@ -494,7 +494,7 @@ for block, maker in makers.items():
 # %%
 for block, each in selections.items():
     n_chosen = sum(len(record["chosen"]) for record in each.values())
-    n_known = searches.candidates(each)["chosen below the bound"].sum()
+    n_known = searches.candidates(each)["chosen below the bound"].sum() if each else 0
     print(f"{block}: {n_chosen} frames chosen in {len(each)} generations, {n_known} of them known")
     if len(each) > 1:
         for name, it in searches.first_and_last(each).iterrows():
