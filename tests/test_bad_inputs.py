@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from crosstrain import paths
+from crosstrain import paths, steps
 from crosstrain.__main__ import main
 from crosstrain.build.boxes import composition_counts
 from crosstrain.build.molecules import molecule
@@ -555,7 +555,8 @@ def test_composition(refused, composition):
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("none.model", None, "allowed are a model file"),
+        ("none.model", None, "no such file"),
+        ("none", None, "no such file"),
         ("empty.model", b"", "no archive of torch, or cut off"),
         ("text.model", b"weights: none\n", "no archive of torch, or cut off"),
         ("random.pth", bytes(range(256)) * 40, "no archive of torch, or cut off"),
@@ -585,10 +586,30 @@ def test_model_file(refused, tmp_path, name, content, words):
     assert name in said and words in said
 
 
+@pytest.mark.parametrize(
+    ("architecture", "name"), [("mace", "dict.model"), ("deep_potential", "dict.pth")]
+)
+def test_an_archive_of_torch_that_is_no_model(tmp_path, architecture, name):
+    """Found before anything is computed with it."""
+    import torch
+
+    file, out = tmp_path / name, tmp_path / "out"
+    torch.save({"weights": torch.ones(3)}, file)
+    out.mkdir()
+    params = {"file": str(file), "sha256": paths.sha256(file)}
+    params |= {"architecture": architecture, "precision": "float32", "device": "cpu"}
+    with pytest.raises(ValueError, match=rf"^{name}: holds no model of "):
+        steps.KINDS["given"].function(params, {}, out, tmp_path)
+
+
 def test_a_model_that_is_a_folder(refused, tmp_path):
     (tmp_path / "mine.model").mkdir()
-    assert "mine.model'; allowed are a model file" in refused(
-        "score", tmp_path / "mine.model", "--trust"
+    assert "mine.model: a folder" in refused("score", tmp_path / "mine.model", "--trust")
+
+
+def test_a_model_of_no_known_name(refused):
+    assert "model 'mace-packed-s9'; allowed are a model file, or" in refused(
+        "score", "mace-packed-s9", "--trust"
     )
 
 
@@ -638,6 +659,9 @@ COMMANDS = {
     "new a --composition EC:2 --temperature 300 --density 1 --data nowhere.xyz": "no such file",
     "improve mine --add scan": "liquid 'mine'; allowed are none yet",
     "new a --composition EC:1 --temperature inf --density 1": "temperature_K inf; allowed",
+    "new a --composition EC:1 --temperature 1e6 --density 1": "temperature_K 1e+06; allowed",
+    "new a --composition EC:1 --temperature 300 --density 1 --pressure 1e9": "pressure_bar",
+    "build a --composition EC:1 --density 50": "density_g_cm3 50 to 50; allowed",
     "new a --composition EC:1 --temperature 300 --density inf": "density_g_cm3 inf",
     "inspect": "required: file",
     "inspect nowhere.extxyz --key energy": "key 'energy'; allowed is LABEL=NAME",

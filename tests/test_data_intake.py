@@ -13,6 +13,7 @@ from crosstrain import paths
 from crosstrain.build import boxes, molecules
 from crosstrain.data import frames as fr
 from crosstrain.data import intake, intake_units
+from crosstrain.data.intake_findings import Findings
 
 FILE = Path(__file__).parent / "data" / "frames.extxyz.gz"
 GFN2_ATOMS = {"C": -48.79808, "H": -10.70721, "O": -102.52181}
@@ -108,11 +109,11 @@ def test_names_are_mapped_by_keys_only(frames, examine):
         frame.info["virial"] = -tensor * frame.get_volume()
     problem = only(examine(renamed))
     assert "0, 1, 2, 3, 4 and 7 more: no energy under 'REF_energy'" in problem
-    assert "keys={'energy': 'dft_energy'}" in problem
-    keys = {"energy": "dft_energy"}
-    assert "keys={'forces': 'force'}" in only(examine(renamed, keys=keys))
-    keys["forces"] = "force"
-    assert "keys={'virial': 'virial'}" in only(examine(renamed, keys=keys))
+    keys = {"energy": "dft_energy", "forces": "force", "virial": "virial"}
+    said = "--key energy=dft_energy --key forces=force --key virial=virial"
+    assert f"{said} (keys={keys})" in problem
+    del keys["virial"]
+    assert "(keys={'virial': 'virial'})" in only(examine(renamed, keys=keys))
     found = examine(renamed, keys=keys | {"virial": "virial"})
     assert found.problems == []
     assert found.frames[0].info[fr.STRESS] == pytest.approx(frames[0].info[fr.STRESS], abs=1e-7)
@@ -128,9 +129,40 @@ def test_labels_that_ase_took(frames, examine):
             frame.info.pop(fr.STRESS),
         ]
         frame.calc = Known(frame, **dict(zip(("energy", "forces", "stress"), values, strict=True)))
-    assert "keys={'energy': 'energy'}" in only(examine(frames))
+    assert "--key energy=energy --key forces=forces --key stress=stress" in only(examine(frames))
     keys = {name: name for name in ("energy", "forces", "stress")}
     assert examine(frames, keys=keys).problems == []
+
+
+def test_frames_with_forces_of_their_own_kind_are_named():
+    """Real liquids of 60 to 120 atoms, of which some have other forces than the rest."""
+    (path,) = (path for path in SETS if path.parent.name.startswith("set-classical-"))
+    given = fr.read(path)[:20]
+    for number in (3, 7):
+        given[number].arrays[fr.FORCES] *= -1
+    given[5].arrays[fr.FORCES] *= units.mol / units.kcal
+    given[11].arrays[fr.FORCES] *= 0
+    bonds = {number: intake_units._stretches(frame) for number, frame in enumerate(given)}
+    findings = Findings("mine.xyz")
+    intake_units._find_odd_forces(bonds, findings)
+    flipped, converted, none = sorted(findings.lines())
+    assert flipped.startswith("mine.xyz, frame 11: forces do not follow the stretch")
+    assert converted.startswith("mine.xyz, frame 5: forces look like kcal/mol/Å")
+    assert none.startswith("mine.xyz, frames 3, 7: forces drive C-H bonds away")
+    for frame in given:  # where most are wrong, all are judged together
+        frame.arrays[fr.FORCES] *= -1
+    findings = Findings("mine.xyz")
+    bonds = {number: intake_units._stretches(frame) for number, frame in enumerate(given)}
+    intake_units._find_odd_forces(bonds, findings)
+    assert findings.lines() == []
+
+
+def test_one_flipped_frame_of_a_file_is_refused(tmp_path):
+    (path,) = (path for path in SETS if path.parent.name.startswith("set-classical-"))
+    given = fr.read(path)[:20]
+    given[4].arrays[fr.FORCES] *= -1
+    fr.write(tmp_path / "some.xyz", given)
+    assert "frame 4: forces drive C-H bonds away" in only(intake.examine(tmp_path / "some.xyz"))
 
 
 # --- units and signs --------------------------------------------------------------------------
@@ -466,7 +498,7 @@ def test_published_liquids(published_file):
         {"H": -12.353708, "C": -148.179482, "O": -431.463158}
     )
     assert {frame.info["composition"] for frame in found.frames} == {"EC:4 EMC:8"}
-    assert found.notes == ["ECEMC.xyz: level of theory not known; give method='...'"]
+    assert found.notes == ["ECEMC.xyz: level of theory not known; give --method, or method='...'"]
     wrong = intake.examine(path, keys={"energy": "energy", "forces": "forces", "stress": "virial"})
     assert "looks like a virial (eV), not divided by the volume and has the wrong sign" in only(
         wrong

@@ -73,17 +73,30 @@ def _parser() -> argparse.ArgumentParser:
     command("book", _book, "build the executed notebooks as static pages", profile=False)
     build = command("build", _build, "build and label a set of frames of any H/C/O liquid")
     build.add_argument("name", help="of the set")
-    build.add_argument("--kind", choices=["classical", "packed", "molecules"], default="classical")
+    build.add_argument(
+        "--kind",
+        choices=["classical", "packed", "molecules"],
+        default="classical",
+        help="snapshots of classical dynamics, boxes packed at random, or isolated molecules far "
+        "from equilibrium (classical)",
+    )
     build.add_argument(
         "--composition",
         action="append",
         required=True,
         help="molecules of a box, by name or SMILES, such as 'PC:4 DMC:4'; may be given again",
     )
-    build.add_argument("--density", nargs="+", type=float, default=[1.0], metavar="G_CM3")
-    build.add_argument("--temperature", nargs="+", type=float, default=[300.0], metavar="K")
-    build.add_argument("--frames", type=int, default=20)
-    build.add_argument("--seed", type=int, default=1)
+    for name, default, unit in (("density", 1.0, "G_CM3"), ("temperature", 300.0, "K")):
+        build.add_argument(
+            f"--{name}",
+            nargs="+",
+            type=float,
+            default=[default],
+            metavar=unit,
+            help=f"one value, or the low and the high end ({default:g})",
+        )
+    build.add_argument("--frames", type=int, default=20, help="how many (20)")
+    build.add_argument("--seed", type=int, default=1, help="another one draws other frames (1)")
     inspect = command(
         "inspect", _inspect, "say what is wrong with an extxyz file of your own", profile=False
     )
@@ -94,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="LABEL=NAME",
         help="the file's name of energy, forces, stress or virial; may be given again",
+    )
+    inspect.add_argument(
+        "--molecule",
+        action="append",
+        default=[],
+        help="that may occur, by name or SMILES, where not most frames hold it; may be given again",
     )
     inspect.add_argument("--periodic", action="store_true", help="every frame must be periodic")
     inspect.add_argument("--method", help="level of theory, where the file does not tell it")
@@ -107,9 +126,11 @@ def _parser() -> argparse.ArgumentParser:
     score.add_argument("--temperature", type=float, metavar="K")
     score.add_argument("--pressure", type=float, metavar="BAR", help="(1)")
     new = command(
-        "new", _new, "a liquid of your own: train, score, say what is lacking", profile=False
+        "new", _new, "a liquid of your own: train, run, judge, say what is lacking", profile=False
     )
-    new.add_argument("--profile", default="smoke", help="whose sizes are used (smoke)")
+    new.add_argument(
+        "--profile", default="smoke", help="whose sizes are used (smoke); a score needs laptop's"
+    )
     new.add_argument("name", help="of the liquid; its profile is written to runs/own/NAME.yml")
     new.add_argument(
         "--composition", required=True, help="of its box, by name or SMILES: 'C1CCOC1:3'"
@@ -190,16 +211,20 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
+    from crosstrain.build.molecules import NAMED
     from crosstrain.data import cards, frames, intake
 
     output = options.output
     if output and output.resolve() == options.file.resolve():
         raise ValueError(f"--output {output}: would overwrite the file itself; give another name")
+    if output and not output.resolve().parent.is_dir():
+        raise ValueError(f"--output {output}: there is no folder {output.parent}; make it first")
     found = intake.examine(
         options.file,
         keys=_keys(options.key),
         periodic=options.periodic or None,
         method=options.method,
+        molecules=[*NAMED, *options.molecule] if options.molecule else None,
     )
     for note in found.notes:
         print(f"note: {note}")
@@ -210,6 +235,7 @@ def _inspect(options: argparse.Namespace) -> int:
             print(f"{heading}: {text}")
     if output and not found.problems:
         frames.write(output, found.frames)
+        print(f"written: {output}")
         if atoms := ", ".join(found.atom_energies_eV):
             print(f"note: isolated atoms are not written: {atoms}")
     print(f"{len(found.problems)} problem(s), {len(found.frames)} sound frame(s)")

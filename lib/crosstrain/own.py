@@ -20,7 +20,7 @@ from crosstrain.build.boxes import edge_A
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import intake, profiles, summaries
 from crosstrain.data.foundation import INTER
-from crosstrain.data.profiles import Block, Profile, State
+from crosstrain.data.profiles import HOTTEST_K, Block, Profile, State
 from crosstrain.measure.reweighting import MIN_TOGETHER
 from crosstrain.measure.score import TOLERANCES
 from crosstrain.measure.transfer import Contrast, Effect
@@ -46,6 +46,12 @@ CURES = {
     "non-finite force": "molecules",
     "boil-off": "scan",
     "collapse": "scan",
+}
+# What a block is, for who reads its name for the first time.
+MEANS = {
+    "scan": "liquid frames at other volumes, their molecules kept rigid",
+    "molecules": "isolated molecules far from equilibrium",
+    ITERATED: "frames of the models' own runs about which a committee of them disagrees",
 }
 # Forces between molecules that are this far off are no better than none.
 LOST_PERCENT = 100.0
@@ -134,8 +140,8 @@ def profile_for(
             f"density_g_cm3 {density_g_cm3:g}; allowed are {least:g} to {most:g}, what "
             "dynamics takes for a liquid"
         )
-    if not 0 < temperature_K < np.inf:
-        raise ValueError(f"temperature_K {temperature_K:g}; allowed are finite values above 0")
+    if not 0 < temperature_K <= HOTTEST_K:
+        raise ValueError(f"temperature_K {temperature_K:g}; allowed are above 0 to {HOTTEST_K:g}")
     _check_base(base)
     factor = density_g_cm3 / base.liquid.start_density_g_cm3
     boxes = training_boxes(composition)
@@ -644,14 +650,15 @@ def advice(
         n_frames = len(runs) * study.profile.dynamics.relabelled_frames
         if n_frames < MIN_TOGETHER:
             said.append(
-                f"no score at this size: {n_frames} frames of the models' runs are relabelled, and "
-                f"{MIN_TOGETHER:g} are needed; 'crosstrain new' with --profile laptop has more"
+                f"no score at this size: at most {n_frames} frames of the models' runs are "
+                f"relabelled, fewer where a run ends early, and {MIN_TOGETHER:g} are needed; "
+                "'crosstrain new' with --profile laptop has more"
             )
     if found:
         known = known or matrix.read(base, state, seed=0)
     has_gain = False
     for name, lack in found.items():
-        said.append(f"{name} lacks {lack.block}: {lack.why}")
+        said.append(f"{name} lacks {lack.block} ({MEANS[lack.block]}): {lack.why}")
         told = guidance(base, lack.block, name.partition("-")[0], state, known=known)
         said += [f"  {line}" for line in told.lines]
         has_gain |= told.has_gain

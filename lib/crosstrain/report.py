@@ -63,6 +63,10 @@ def study_of(
     else:
         file, name = Path(model), Path(model).stem
     if not file.is_file():
+        if file.suffix or file.is_dir() or len(file.parts) > 1:
+            raise ValueError(
+                f"model file {model}: {'a folder' if file.is_dir() else 'no such file'}"
+            )
         known = ", ".join([*names, *potentials.pretrained()])
         raise ValueError(f"model {model!r}; allowed are a model file, or {known}")
     if not is_trusted:

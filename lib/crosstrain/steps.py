@@ -433,11 +433,16 @@ def _given(params: Params, inputs: Inputs, out: Path, work: Path) -> None:
     """A model file that the project did not make, as its owner named and trusted it."""
     from crosstrain.potentials.protocol import architecture
 
-    file = Path(params["file"])
-    copy = out / architecture(params["architecture"]).MODEL_FILE
+    file, module = Path(params["file"]), architecture(params["architecture"])
+    copy = out / module.MODEL_FILE
     shutil.copyfile(file, copy)
     if sha256(copy) != params["sha256"]:  # what is loaded later, so nothing can change in between
         raise ValueError(f"{file.name} has changed since it was named")
+    try:
+        module.calculator(copy, device="cpu", precision=params["precision"])
+    except Exception as error:  # loaders say all kinds of things of what is no model
+        reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        raise ValueError(f"{file.name}: holds no model of {module.LABEL} ({reason})") from error
 
 
 def _pretrained(params: Params, inputs: Inputs, out: Path, work: Path) -> None:

@@ -25,13 +25,14 @@ from crosstrain import (
 )
 from crosstrain.data import frames as fr
 from crosstrain.data import profiles, published
-from crosstrain.data.profiles import OF_THE_STUDY, Block, Profile, State
+from crosstrain.data.profiles import HOTTEST_K, OF_THE_STUDY, Block, Profile, State
 from crosstrain.plan import Plan
 from crosstrain.plan_published import CLUSTERS, DFT
 from crosstrain.plan_published import DFT_LABELS as DFT_LABELS  # notebooks want it too
 from crosstrain.potentials import protocol as potentials
 from crosstrain.run.store import Step, Store, StoreError, upstream
 from crosstrain.run.versions import PACKAGES, versions
+from crosstrain.simulate.dynamics import DENSITY_LIMITS_G_CM3
 from crosstrain.simulate.trajectory import Trajectory, read_trajectory
 from crosstrain.steps import FRAMES
 
@@ -106,9 +107,13 @@ def labelled_set(
         If a molecule is not known or supported, a number is out of range, or there is no such
         option.
     """
-    for name, (low, high) in (("density_g_cm3", density_g_cm3), ("temperature_K", temperature_K)):
-        if not 0 < low <= high < np.inf:
-            raise ValueError(f"{name} {low:g} to {high:g}; allowed are values above 0, rising")
+    for name, (low, high), most in (
+        ("density_g_cm3", density_g_cm3, DENSITY_LIMITS_G_CM3[1]),
+        ("temperature_K", temperature_K, HOTTEST_K),
+    ):
+        if not 0 < low <= high <= most:
+            said = f"{name} {low:g} to {high:g}"
+            raise ValueError(f"{said}; allowed are values above 0, rising, up to {most:g}")
     if frames < 1:
         raise ValueError(f"frames {frames}; allowed are 1 or more")
     if not re.fullmatch(profiles.NAME, set_name):

@@ -142,7 +142,7 @@ def examine(
         findings.add("holds no frame with molecules; give a file that does")
     check_molecules(sound, known, molecules is None, findings)
     _check_duplicates(sound, findings)
-    if labelled:
+    if labelled and sound:
         _check_levels(sound, method, findings)
         check_units(sound, atoms_eV, findings)
     bad = {number for numbers in findings.found.values() for number in numbers}
@@ -169,7 +169,7 @@ def _checked_keys(keys: Mapping[str, str]) -> dict[str, str]:
 def _parse(path: Path, findings: Findings) -> list[Atoms]:
     """Frames up to the first that cannot be read."""
     if not path.is_file():
-        raise BadFrames(f"{path.name}: no such file")
+        raise BadFrames(f"{path}: {'a folder' if path.is_dir() else 'no such file'}")
     frames: list[Atoms] = []
     try:
         content = path.read_bytes()
@@ -219,6 +219,8 @@ def _relabelled(given: Atoms, keys: Mapping[str, str]) -> Atoms:
     wanted = ["energy"] if is_atom else [k for k in keys if k in ("energy", "forces")]
     if given.pbc.all() and not is_atom:
         wanted = list(keys)
+    if missing := [label for label in wanted if keys[label] not in present]:
+        raise ValueError(_missing(missing, keys, present))
     labels = {label: _value(label, keys[label], present) for label in wanted}
     frame = _bare(given, keys)
     shape = labels["energy"].shape
@@ -246,17 +248,28 @@ def _bare(given: Atoms, keys: Mapping[str, str]) -> Atoms:
     return frame
 
 
+def _missing(labels: Sequence[str], keys: Mapping[str, str], present: Mapping[str, object]) -> str:
+    """Which labels are not there, and which names may be theirs."""
+    said = ", ".join(f"no {label} under {keys[label]!r}" for label in labels)
+    alike = {label: [name for name in present if _may_be(label, name)] for label in labels}
+    options = [
+        " or ".join(f"--key {_kind(label, name)}={name}" for name in names)
+        for label, names in alike.items()
+        if names
+    ]
+    if not options:
+        return f"{said}; nothing there looks like it"
+    first = {_kind(label, names[0]): names[0] for label, names in alike.items() if names}
+    nothing = "".join(f"; nothing looks like {label}" for label in labels if not alike[label])
+    return f"{said}; if it is what is meant, say {' '.join(options)} (keys={first}){nothing}"
+
+
+def _kind(label: str, name: str) -> str:
+    """What a name that may be that of a label holds."""
+    return "virial" if "virial" in name.lower() else label
+
+
 def _value(label: str, key: str, present: Mapping[str, object]) -> Floats:
-    if key not in present:
-        alike = [name for name in present if _may_be(label, name)]
-        hint = ", or ".join(
-            f"keys={{'{'virial' if 'virial' in name.lower() else label}': {name!r}}}"
-            for name in alike
-        )
-        raise ValueError(
-            f"no {label} under {key!r}; "
-            + (f"if it is what is meant, say {hint}" if hint else "nothing there looks like it")
-        )
     try:
         return np.asarray(present[key], dtype=float)
     except (TypeError, ValueError):
@@ -319,7 +332,9 @@ def _check_levels(frames: dict[int, Atoms], method: str | None, findings: Findin
         elif tag == "method" and method and set(values) != {method}:
             findings.add(f"method is {next(iter(values))!r}, not {method!r}; say which is right")
     if frames and not all("method" in frame.info for frame in frames.values()):
-        findings.notes.append(f"{findings.file}: level of theory not known; give method='...'")
+        findings.notes.append(
+            f"{findings.file}: level of theory not known; give --method, or method='...'"
+        )
     check_energy_gap(frames, findings)
 
 

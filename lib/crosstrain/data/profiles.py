@@ -193,11 +193,15 @@ class Iteration(_Part):
         return {f"{b}{part}": n * self.frames for b in self.blocks for part, n in parts.items()}
 
 
+HOTTEST_K = 10_000.0  # any molecule is gone there; more is a slip
+MOST_BAR = 1e6  # a hundred GPa
+
+
 class State(_Part):
     """A thermodynamic state."""
 
-    temperature_K: float = Field(gt=0)
-    pressure_bar: float
+    temperature_K: float = Field(gt=0, le=HOTTEST_K)
+    pressure_bar: float = Field(ge=-MOST_BAR, le=MOST_BAR)
     replicas: Seeds = Field([1], min_length=1)
     diffusion_ps: float | None = Field(
         None, gt=0, description="run at constant volume after the first replica; none without"

@@ -24,6 +24,7 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import Any
 
+from crosstrain import paths
 from crosstrain.data.profiles import Compute
 from crosstrain.paths import write_atomically
 from crosstrain.run import engines
@@ -248,12 +249,24 @@ def run_process(
         return ""
     if code > 0 and failure.is_file() and (said := failure.read_text().strip()):
         return said
-    reason = f"its process ended with code {code}; see {'/'.join(Path(folder).parts[-2:])}/log.txt"
+    reason = f"its process ended with code {_code(code)}; see {_place(Path(folder))}/log.txt"
     if code in INTERRUPTED:
         raise Interrupted(reason)
     with contextlib.suppress(OSError):  # a full disk
         failure.write_text(reason)
     return reason
+
+
+def _code(code: int) -> str:
+    """The code of a process, with the name of the signal that ended it."""
+    with contextlib.suppress(ValueError):
+        return f"{code} ({signal.Signals(-code).name})"
+    return str(code)
+
+
+def _place(folder: Path) -> Path:
+    """A folder as seen from the project's."""
+    return folder.relative_to(paths.root()) if folder.is_relative_to(paths.root()) else folder
 
 
 @contextmanager
