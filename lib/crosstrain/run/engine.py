@@ -249,7 +249,7 @@ def run_process(
         return ""
     if code > 0 and failure.is_file() and (said := failure.read_text().strip()):
         return said
-    reason = f"its process ended with code {_code(code)}; see {_place(Path(folder))}/log.txt"
+    reason = f"its process ended with code {_code(code)}; see {_shown(Path(folder))}/log.txt"
     if code in INTERRUPTED:
         raise Interrupted(reason)
     with contextlib.suppress(OSError):  # a full disk
@@ -264,7 +264,7 @@ def _code(code: int) -> str:
     return str(code)
 
 
-def _place(folder: Path) -> Path:
+def _shown(folder: Path) -> Path:
     """A folder as seen from the project's."""
     return folder.relative_to(paths.root()) if folder.is_relative_to(paths.root()) else folder
 
