@@ -194,7 +194,9 @@ def test_build_refuses_what_cannot_be(crosstrain, tmp_path):
 
 def test_score_refuses_what_it_cannot_load(crosstrain):
     done = crosstrain("score", "nothing.model", cwd=Path(__file__).parents[1])
-    assert_one_line(done, "'nothing.model'", "a model file, or", "mace-classical-s1", "so3lr")
+    assert_one_line(done, "nothing.model: no such file")
+    done = crosstrain("score", "nothing")
+    assert_one_line(done, "'nothing'", "a model file, or", "mace-classical-s1", "so3lr")
 
 
 def test_new_refuses_what_cannot_be(crosstrain, tmp_path):
