@@ -234,6 +234,8 @@ for part, ax in zip(("force_meV_A", "pressure_kbar"), axes, strict=True):
 axes[0].set_ylabel("force RMSE on test blocks / meV Å$^{-1}$")
 axes[1].set_ylabel("pressure RMSE / kbar")
 plots.set_legend(fig, colours)
+if not asked.sizes:
+    print("not run: this profile asks for no fewer frames, so each curve is a point")
 lab.save(fig, "sizes")
 
 # %% [markdown]
@@ -322,7 +324,9 @@ for (name, kind, liquid), step in runs.items():
     found = dft.settled_density(seen, *traces[step.inputs["trajectory"].name])
     densities[name, kind, liquid] = found
     rows[states[liquid], methods[kind], labels[name]] = dft.density_row(seen, found)
-print(f"models trained on split {asked.liquid_split}")
+print(
+    f"models trained on split {asked.liquid_split}" if runs else "not run: no liquid is asked for"
+)
 pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
