@@ -134,34 +134,36 @@ def test_labels_that_ase_took(frames, examine):
     assert examine(frames, keys=keys).problems == []
 
 
-def test_frames_with_forces_of_their_own_kind_are_named():
-    """Real liquids of 60 to 120 atoms, of which some have other forces than the rest."""
+@pytest.fixture
+def liquids() -> list[Atoms]:
+    """Twenty shipped liquids of 60 to 120 atoms."""
     (path,) = (path for path in SETS if path.parent.name.startswith("set-classical-"))
-    given = fr.read(path)[:20]
+    return fr.read(path)[:20]
+
+
+def test_frames_with_forces_of_their_own_kind_are_named(liquids):
+    def odd() -> list[str]:
+        findings = Findings("mine.xyz")
+        bonds = {number: intake_units._stretches(frame) for number, frame in enumerate(liquids)}
+        intake_units._find_odd_forces(bonds, findings)
+        return sorted(findings.lines())
+
     for number in (3, 7):
-        given[number].arrays[fr.FORCES] *= -1
-    given[5].arrays[fr.FORCES] *= units.mol / units.kcal
-    given[11].arrays[fr.FORCES] *= 0
-    bonds = {number: intake_units._stretches(frame) for number, frame in enumerate(given)}
-    findings = Findings("mine.xyz")
-    intake_units._find_odd_forces(bonds, findings)
-    flipped, converted, none = sorted(findings.lines())
-    assert flipped.startswith("mine.xyz, frame 11: forces do not follow the stretch")
+        liquids[number].arrays[fr.FORCES] *= -1
+    liquids[5].arrays[fr.FORCES] *= units.mol / units.kcal
+    liquids[11].arrays[fr.FORCES] *= 0
+    none, converted, flipped = odd()
+    assert none.startswith("mine.xyz, frame 11: forces do not follow the stretch")
     assert converted.startswith("mine.xyz, frame 5: forces look like kcal/mol/Å")
-    assert none.startswith("mine.xyz, frames 3, 7: forces drive C-H bonds away")
-    for frame in given:  # where most are wrong, all are judged together
+    assert flipped.startswith("mine.xyz, frames 3, 7: forces drive C-H bonds away")
+    for frame in liquids:  # where most are wrong, all are judged together
         frame.arrays[fr.FORCES] *= -1
-    findings = Findings("mine.xyz")
-    bonds = {number: intake_units._stretches(frame) for number, frame in enumerate(given)}
-    intake_units._find_odd_forces(bonds, findings)
-    assert findings.lines() == []
+    assert odd() == []
 
 
-def test_one_flipped_frame_of_a_file_is_refused(tmp_path):
-    (path,) = (path for path in SETS if path.parent.name.startswith("set-classical-"))
-    given = fr.read(path)[:20]
-    given[4].arrays[fr.FORCES] *= -1
-    fr.write(tmp_path / "some.xyz", given)
+def test_one_flipped_frame_of_a_file_is_refused(liquids, tmp_path):
+    liquids[4].arrays[fr.FORCES] *= -1
+    fr.write(tmp_path / "some.xyz", liquids)
     assert "frame 4: forces drive C-H bonds away" in only(intake.examine(tmp_path / "some.xyz"))
 
 
