@@ -608,9 +608,8 @@ def test_a_model_that_is_a_folder(refused, tmp_path):
 
 
 def test_a_model_of_no_known_name(refused):
-    assert "model 'mace-packed-s9'; allowed are a model file, or" in refused(
-        "score", "mace-packed-s9", "--trust"
-    )
+    for name in ("mace-packed-s9", "mace-classical.30-s1"):
+        assert f"model {name!r}; allowed are a model file, or" in refused("score", name, "--trust")
 
 
 # --- command lines ----------------------------------------------------------------------------

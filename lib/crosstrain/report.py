@@ -63,7 +63,8 @@ def study_of(
     else:
         file, name = Path(model), Path(model).stem
     if not file.is_file():
-        if file.suffix or file.is_dir() or len(file.parts) > 1:
+        # names have dots, too: classical.25
+        if file.suffix in _suffixes() or file.is_dir() or len(file.parts) > 1:
             raise ValueError(
                 f"model file {model}: {'a folder' if file.is_dir() else 'no such file'}"
             )
@@ -81,10 +82,15 @@ def study_of(
     return study, study.given_model(name, file.resolve(), architecture, paths.sha256(file))
 
 
-def _architecture_of(file: Path) -> str:
-    suffixes = {
+def _suffixes() -> dict[str, str]:
+    """Architecture by the suffix of its model files."""
+    return {
         Path(potentials.architecture(name).MODEL_FILE).suffix: name for name in potentials.names()
     }
+
+
+def _architecture_of(file: Path) -> str:
+    suffixes = _suffixes()
     if file.suffix not in suffixes:
         known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())
         raise ValueError(f"{file.name}: unknown kind of model file; allowed are {known}")
