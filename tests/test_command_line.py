@@ -212,9 +212,9 @@ def test_new_does_not_overwrite_another_liquid(crosstrain, tmp_path):
     from crosstrain.data import profiles
 
     state = {"temperature_K": 300.0, "pressure_bar": 1.0, "density_g_cm3": 1.0}
-    profile = own.profile_for("a", composition={"EC": 2}, base=profiles.load("smoke"), **state)
+    profile = own.profile_for("mine", composition={"EC": 2}, base=profiles.load("smoke"), **state)
     own.write(profile, tmp_path / "own" / "mine.yml")
     environment = os.environ | {"CROSSTRAIN_RUNS": str(tmp_path)}
     arguments = ["--composition", "EC:3", "--density", "1", "--temperature", "300"]
     done = crosstrain("new", "mine", *arguments, env=environment)
-    assert_one_line(done, "mine.yml is of another liquid, or improved")
+    assert_one_line(done, "compositions is [{'EC': 2}], not [{'EC': 3}]; choose another name")

@@ -451,22 +451,36 @@ def test_methods_are_compared_with_what_is_said(frames, examine):
     assert examine(frames, method="GFN2-xTB").frames[0].info["method"] == "GFN2-xTB"
 
 
-def test_molecules_not_known_by_name(examine):
-    """Most frames have them: named by SMILES. The user may say what is allowed."""
+def molecules_without_names(name: str, count: int) -> list[Atoms]:
+    """Frames of one molecule each, from which nothing tells what they hold."""
     made = []
-    for seed in range(10):
-        frame = molecules.molecule("CO", 1)
+    for seed in range(count):
+        frame = molecules.molecule(name, 1)
         frame.rattle(0.04, seed=seed)
         springs_and_repulsion_free(frame)
         for key in GRAPH:
             frame.info.pop(key, None)
             frame.arrays.pop(key, None)
         made.append(frame)
+    return made
+
+
+def test_molecules_not_known_by_name(examine):
+    """Most frames have them: named by SMILES. The user may say what is allowed."""
+    made = molecules_without_names("CO", 10)
     found = examine(made)
     assert found.problems == []
     assert {frame.info["composition"] for frame in found.frames} == {"CO:1"}
     assert examine(made, molecules=["CO"]).problems == []
     assert "a molecule CH4O that is none of EC, EMC" in only(examine(made, molecules=["EC", "EMC"]))
+
+
+def test_a_rare_molecule_is_named_and_the_usual_one_learned(examine):
+    made = [*molecules_without_names("CO", 10), *molecules_without_names("CCCO", 2)]
+    assert "a molecule C3H8O that is none of" in only(examine(made))
+    found = examine(made, also=["CCCO"])
+    assert found.problems == []
+    assert {frame.info["composition"] for frame in found.frames} == {"CO:1", "CCCO:1"}
 
 
 def springs_and_repulsion_free(frame: Atoms) -> None:

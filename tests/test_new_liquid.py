@@ -101,4 +101,4 @@ def test_from_a_smiles_to_a_judged_model_and_a_better_set(crosstrain, tmp_path):
 
     refused = run("new", *LIQUID)  # its training set is another one now
     assert refused.returncode == 2
-    assert "thf.yml is of another liquid, or improved: choose another name" in refused.stderr
+    assert "is of another liquid, or improved: its training.sets is" in refused.stderr

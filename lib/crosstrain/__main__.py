@@ -211,7 +211,6 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    from crosstrain.build.molecules import NAMED
     from crosstrain.data import cards, frames, intake
 
     output = options.output
@@ -224,7 +223,7 @@ def _inspect(options: argparse.Namespace) -> int:
         keys=_keys(options.key),
         periodic=options.periodic or None,
         method=options.method,
-        molecules=[*NAMED, *options.molecule] if options.molecule else None,
+        also=options.molecule,
     )
     for note in found.notes:
         print(f"note: {note}")
@@ -409,8 +408,11 @@ def _new(options: argparse.Namespace) -> int:
         architectures=options.architecture,
         data=options.data,
     )
-    if path.exists() and own.load(options.name) != profile:
-        raise ValueError(f"{path} is of another liquid, or improved: choose another name")
+    if path.exists() and (differs := own.difference(own.load(options.name), profile)):
+        raise ValueError(
+            f"{path} is of another liquid, or improved: {differs}; choose another name, go on with "
+            f"'crosstrain improve {options.name}', or delete the file to begin anew"
+        )
     own.needed(Study(profile, announce=False))  # refuses what cannot be before a file is written
     own.write(profile, path)
     return _judged(options.name)

@@ -321,6 +321,26 @@ def path_of(name: str) -> Path:
     return paths.runs() / "own" / f"{name}.yml"
 
 
+def difference(kept: Profile, asked: Profile) -> str:
+    """Say where two profiles differ first; '' if nowhere."""
+    flat = [_flat(profile.model_dump(mode="json")) for profile in (kept, asked)]
+    for key in dict.fromkeys([*flat[0], *flat[1]]):
+        has, wants = (values.get(key) for values in flat)
+        if has != wants:
+            return f"its {key} is {has!r}, not {wants!r}"
+    return ""
+
+
+def _flat(value: Any, key: str = "") -> dict[str, Any]:
+    """Return the leaves of nested mappings by their dotted keys."""
+    if not isinstance(value, dict):
+        return {key: value}
+    leaves = {}
+    for name, part in value.items():
+        leaves |= _flat(part, f"{key}.{name}" if key else name)
+    return leaves
+
+
 def with_block(profile: Profile, block: str) -> Profile:
     """Return a profile that also trains on its last training set with a block added.
 

@@ -85,6 +85,7 @@ def examine(
     periodic: bool | None = None,
     method: str | None = None,
     molecules: Sequence[str] | None = None,
+    also: Sequence[str] = (),
     elements: Sequence[str] = mol.ELEMENTS,
     leave_out: bool = False,
     labelled: bool = True,
@@ -106,6 +107,8 @@ def examine(
     molecules : sequence of str, optional
         Names or SMILES of all molecules that may occur; default: the known ones, and whatever
         most frames have.
+    also : sequence of str
+        Names or SMILES of molecules that may occur besides.
     elements : sequence of str
         Allowed elements.
     leave_out : bool
@@ -118,10 +121,10 @@ def examine(
     BadFrames
         If there is no such file.
     ValueError
-        If `keys` or `molecules` is not as described.
+        If `keys`, `molecules` or `also` is not as described.
     """
     keys = _checked_keys(keys or {})
-    known = {key_of(name): mol.label(name) for name in molecules or mol.NAMED}
+    known = {key_of(name): mol.label(name) for name in [*(molecules or mol.NAMED), *also]}
     findings = Findings(Path(path).name)
     raw = _parse(Path(path), findings)
     atoms_eV: dict[str, float] = {}

@@ -58,7 +58,7 @@ def check_molecules(
             findings.add(
                 f"a molecule {', '.join(sorted(formulas))} that is none of "
                 f"{', '.join(sorted(set(known.values())))}: broken, or not expected; leave the "
-                "frame out or name it: --molecule SMILES, or molecules=['SMILES', ...]",
+                "frame out or name it: --molecule SMILES, or also=['SMILES', ...]",
                 number,
             )
             continue
