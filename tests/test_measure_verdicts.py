@@ -59,7 +59,33 @@ def test_several_effects(found, of_all, of_any):
 def test_only_what_is_open_says_why_a_claim_is_undecided():
     clear = Finding(Verdict.SUPPORTED, "all alike")
     still_open = Finding(Verdict.UNDECIDED, "the interval holds zero")
-    assert verdicts.all_hold([clear, still_open]) == still_open
+    assert verdicts.all_hold([clear, still_open], [clear, still_open]) == still_open
+
+
+def test_a_claim_about_all_effects_is_seldom_refuted_by_chance():
+    """Four effects that are nothing: without widening one of them would refute too often."""
+    source = np.random.default_rng(2)
+    n_trials, refuted, plain = 400, 0, 0
+    for _ in range(n_trials):
+        effects = [contrast([(1, x)]) for x in source.normal(size=(4, 3))]
+        found = verdicts.of_all(effects)
+        refuted += found.verdict is Verdict.NOT_SUPPORTED
+        plain += any(effect.upper < 0 for effect in effects)
+    most = 0.025 * n_trials + 3 * np.sqrt(0.025 * n_trials)
+    assert refuted <= most < plain
+
+
+def test_an_effect_below_zero_may_be_one_of_many():
+    below = contrast([(1.0, np.array([-1.0, -0.5, -0.9]))])
+    assert below.upper < 0 < below.at(verdicts.bonferroni(0.95, 8)).upper
+    assert str(verdicts.of_all([below])) == "not supported"
+    assert str(verdicts.of_all([below, *[ABOVE] * 7])) == f"undecided: {verdicts.BY_CHANCE}"
+
+
+def test_limits_of_another_confidence_are_those_of_the_contrast_itself():
+    terms = [(1.0, np.array([0.2, 0.5, 0.1])), (-1.0, np.array([0.3, 0.9]))]
+    wide = contrast(terms, confidence=0.99)
+    assert contrast(terms).at(0.99) == wide
 
 
 def test_bonferroni():

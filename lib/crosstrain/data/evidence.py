@@ -296,10 +296,12 @@ def claims(
     better : str
         Whether more of the quantity is better.
     confidence : float
-        Of each verdict: where one effect among several is enough, their intervals are widened.
+        Of each verdict: where one effect among several is enough to support or to refute it,
+        intervals are widened for their number.
     """
     simpler, other, more = design.simpler, design.other, design.iterated_control
     effect = partial(_effect, cells=cells, better=better)
+    of_all = partial(verdicts.of_all, confidence=confidence)
     types = [row for row in rows if row not in (design.base, design.control, more)]
     # the sign of a difference between architectures is free, so either may be the larger
     wide = verdicts.bonferroni(confidence, len(types))
@@ -356,14 +358,14 @@ def claims(
             "MACE does well with even the simplest sets (here: better than Deep Potential).",
             f"{other} minus {simpler}, on every one of the simplest rows",
             simple,
-            verdicts.of_all(list(simple.values())),
+            of_all(list(simple.values())),
         ),
         Claim(
             "4b",
             "The simpler architecture needs further iterative training.",
             f"its own iterated block gains over {more}",
             own_block,
-            verdicts.of_all(list(own_block.values())),
+            of_all(list(own_block.values())),
         ),
         Claim(
             "5a",
@@ -371,7 +373,7 @@ def claims(
             "transfer well between algorithms (here: by the liquid; the deficiency: notebook 06).",
             f"they gain over {design.control} for both architectures",
             intuition,
-            verdicts.of_all(list(intuition.values())),
+            of_all(list(intuition.values())),
         ),
         Claim(
             "5b",
@@ -386,7 +388,7 @@ def claims(
             "Trajectory properties are a more stringent test than errors on a fixed set.",
             "for both architectures: force error on own runs minus that on the fixed set",
             harder,
-            verdicts.of_all(list(harder.values())),
+            of_all(list(harder.values())),
         ),
     ]
 

@@ -31,6 +31,7 @@ from crosstrain.measure.verdicts import (
     RankCorrelation,
     Verdict,
     all_hold,
+    bonferroni,
     of_one,
     rank_correlation,
 )
@@ -607,7 +608,11 @@ def generalisation(
         lost, lost_by = _is_longer(known - margin, chemistry, confidence)
     if not _all_lived(known, shape, chemistry):
         kept, kept_by = _is_longer(shape + margin, known, confidence)
-    return Generalisation(means, kept, lost, all_hold([kept, lost]), kept_by, lost_by)
+    wide = bonferroni(confidence, 2)  # for either of the two can refute the claim
+    effects = ((kept, kept_by), (lost, lost_by))
+    when_widened = [of_one(e.at(wide)) if isinstance(e, Contrast) else f for f, e in effects]
+    claim = all_hold([kept, lost], when_widened)
+    return Generalisation(means, kept, lost, claim, kept_by, lost_by)
 
 
 def judge_models(

@@ -10,9 +10,11 @@ scatters at least as its runs' own errors say, and at least as the cells of its 
 average, an average that is known with the degrees of freedom of all of them.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
@@ -146,6 +148,11 @@ class Contrast:
     upper: float
     p_value: float
     n_seeds: tuple[int, ...]
+
+    def at(self, confidence: float) -> Contrast:
+        """Return the same effect with limits of another confidence."""
+        lower, upper = _limits(self.value, self.error, self.degrees_of_freedom, confidence)
+        return replace(self, lower=lower, upper=upper)
 
 
 @dataclass(frozen=True)
@@ -414,6 +421,14 @@ Term = tuple[float, Sample]
 """A coefficient and the sample of a cell."""
 
 
+def _limits(
+    value: float, error: float, degrees_of_freedom: float, confidence: float
+) -> tuple[float, float]:
+    """Limits of Student's confidence interval."""
+    reach = stdtrit(degrees_of_freedom, 0.5 + confidence / 2) * error
+    return float(value - reach), float(value + reach)
+
+
 def contrast(
     terms: Sequence[tuple[float, Sample | ArrayLike]], *, confidence: float = 0.95
 ) -> Contrast:
@@ -465,13 +480,13 @@ def contrast(
         raise NotComparable(
             "no cell has any scatter between its seeds, so there is no error", "no scatter"
         )
-    reach = stdtrit(freedom, 0.5 + confidence / 2) * error
+    lower, upper = _limits(value, error, freedom, confidence)
     return Contrast(
         value=value,
         error=error,
         degrees_of_freedom=freedom,
-        lower=float(value - reach),
-        upper=float(value + reach),
+        lower=lower,
+        upper=upper,
         p_value=float(2 * stdtr(freedom, -abs(value) / error)),
         n_seeds=tuple(len(x.values) for _, x in samples),
     )

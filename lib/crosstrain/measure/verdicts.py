@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from crosstrain.measure.transfer import Effect, NotComparable, State
+from crosstrain.measure.transfer import Contrast, Effect, NotComparable, State
+
+BY_CHANCE = "what is below zero is not so with the interval widened for their number"
 
 
 class Verdict(StrEnum):
@@ -51,21 +53,39 @@ def of_one(effect: Effect) -> Finding:
     return Finding(Verdict.UNDECIDED, "the interval holds zero")
 
 
-def of_all(effects: Sequence[Effect]) -> Finding:
-    """Judge a claim that every effect is positive: one that is below zero refutes it.
+def of_all(effects: Sequence[Effect], *, confidence: float = 0.95) -> Finding:
+    """Judge a claim that every effect is positive.
 
     It is supported if every interval is above zero, which needs no correction for their number
-    (intersection-union test).
+    (intersection-union test). Among k effects one is below zero by chance more easily: it refutes
+    the claim only if it is so with an interval of the confidence ``bonferroni(confidence, k)``.
+
+    Parameters
+    ----------
+    effects : sequence of Effect
+        With intervals of `confidence`.
+    confidence : float
     """
-    return all_hold([of_one(effect) for effect in effects])
+    wide = bonferroni(confidence, len(effects))
+    widened = [effect.at(wide) if isinstance(effect, Contrast) else effect for effect in effects]
+    return all_hold(*([of_one(effect) for effect in each] for each in (effects, widened)))
 
 
-def all_hold(findings: Sequence[Finding]) -> Finding:
-    """Judge a claim that needs all of several findings, as `of_all`."""
-    verdicts = {found.verdict for found in findings}
-    if Verdict.NOT_SUPPORTED in verdicts:
+def all_hold(findings: Sequence[Finding], when_widened: Sequence[Finding]) -> Finding:
+    """Judge a claim that needs all of several findings, as `of_all`.
+
+    Parameters
+    ----------
+    findings : sequence of Finding
+    when_widened : sequence of Finding
+        The same with intervals that are widened for their number.
+    """
+    if any(found.verdict is Verdict.NOT_SUPPORTED for found in when_widened):
         return Finding(Verdict.NOT_SUPPORTED)
-    return Finding(Verdict.SUPPORTED) if verdicts == {Verdict.SUPPORTED} else _undecided(findings)
+    if findings and all(found.verdict is Verdict.SUPPORTED for found in findings):
+        return Finding(Verdict.SUPPORTED)
+    lean = [found.verdict is Verdict.NOT_SUPPORTED for found in findings]
+    return Finding(Verdict.UNDECIDED, BY_CHANCE) if any(lean) else _undecided(findings)
 
 
 def of_any(effects: Sequence[Effect]) -> Finding:
