@@ -207,6 +207,14 @@ def test_new_refuses_what_cannot_be(crosstrain, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_that_is_run_at_no_state_has_no_score(crosstrain, tmp_path):
+    state = "{temperature_K: 500, pressure_bar: 1000, sets: [classical+dp_iterated]}"
+    mine = tmp_path / "mine.yml"
+    mine.write_text(f"extends: smoke\nname: mine\nliquid: {{states: {{hot: {state}}}}}\n")
+    done = crosstrain("score", "mace-classical-s1", "--profile", str(mine))
+    assert_one_line(done, "at no state (liquid.states: sets); give --temperature")
+
+
 def test_new_does_not_overwrite_another_liquid(crosstrain, tmp_path):
     from crosstrain import own
     from crosstrain.data import profiles

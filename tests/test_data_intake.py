@@ -185,6 +185,14 @@ def test_unit_of_forces(frames, examine, unit):
     assert f"forces look like {unit}; convert" in only(examine(frames))
 
 
+@pytest.mark.parametrize("value", ["hot", [300.0, 310.0], float("nan"), -1.0])
+def test_temperature_of_preparation_is_one_number(frames, examine, value):
+    frames[1].info["temperature_K"] = value
+    assert "frame 1: temperature_K is" in only(examine(frames))
+    frames[1].info["temperature_K"] = 300
+    assert examine(frames).problems == []
+
+
 def test_sign_of_forces(frames, examine):
     for frame in frames:
         frame.arrays[fr.FORCES] = -frame.arrays[fr.FORCES]
@@ -478,6 +486,7 @@ def test_molecules_not_known_by_name(examine):
 def test_a_rare_molecule_is_named_and_the_usual_one_learned(examine):
     made = [*molecules_without_names("CO", 10), *molecules_without_names("CCCO", 2)]
     assert "a molecule C3H8O that is none of" in only(examine(made))
+    assert "--molecule" not in only(examine(made, molecules=["CO"]))
     found = examine(made, also=["CCCO"])
     assert found.problems == []
     assert {frame.info["composition"] for frame in found.frames} == {"CO:1", "CCCO:1"}

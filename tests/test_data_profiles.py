@@ -91,6 +91,10 @@ def test_unknown_name_lists_what_there_is():
             r"liquid.rdf.r_max_A: 9.0; allowed is up to half the edge of the box .*, 4\.\d\d$",
         ),
         ("liquid", "states", {"hot": {"temperature_K": -5, "pressure_bar": 1}}, "temperature_K"),
+        (
+            *("liquid", "states", {"my state": {"temperature_K": 500, "pressure_bar": 1}}),
+            r"liquid.states.my state.*should match pattern",
+        ),
     ],
 )
 def test_wrong_settings_are_named(tmp_path, values, part, setting, value, message):

@@ -144,12 +144,14 @@ def test_the_reference_liquid_is_sampled_as_that_of_the_base():
     profile = made(base="laptop")
     (state,) = profile.liquid.states.values()
     assert state.replicas == laptop.liquid.states["hot"].replicas
-    # Of the four tuned on the first set, or a part of it, the last two with all eight runs.
-    runs = [1, 2, 3, 4]
-    assert state.reference_models == {"so3lr-classical.100-s1": runs, "so3lr-classical-s1": runs}
+    # Of the four tuned on the first set, or a part of it, the last two with eight runs between
+    # them: none shares its start and its noise with another, or with a model that is judged.
+    one, other = [3, 4, 5, 6], [7, 8, 9, 10]
+    assert state.reference_models == {"so3lr-classical.100-s1": one, "so3lr-classical-s1": other}
+    assert not {*state.replicas} & {*one, *other}
     study = Study(profile, announce=False)
     sampled = {step.name for step in study.reference(own.STATE).inputs.values()}
-    for name in state.reference_models:
+    for name, runs in state.reference_models.items():
         for run in runs:
             assert any(step.endswith(f"{name}-{own.STATE}-r{run}") for step in sampled), sampled
     assert profile.foundation.fine_tuning.sizes == ["classical.100", "classical"]

@@ -22,6 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(f"crosstrain: {_in_a_line(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except ModuleNotFoundError as error:
+        said = f"needs the package {error.name}, which is not installed: see environment.yml"
+        print(f"crosstrain: {said}", file=sys.stderr)
+        return EXIT_FAILED
     except (RuntimeError, OSError) as error:  # such as a full or a read-only disk
         print(f"crosstrain: {error}", file=sys.stderr)
         return EXIT_FAILED
@@ -293,9 +297,10 @@ def _render(options: argparse.Namespace) -> int:
         name: _attempt(name, {}, paths.notebooks() / f"{name}.ipynb", paths.root() / "figures")
         for name in wanted
     }
+    code = _report(outcomes)
     paths.write_atomically(paths.root() / "README.md", notebooks.readme().encode())
     shipped.write(Study(announce=False))
-    return _report(outcomes)
+    return code
 
 
 def _lighten(options: argparse.Namespace) -> int:
@@ -385,7 +390,13 @@ def _score(options: argparse.Namespace) -> int:
         state=state,
         is_trusted=options.trust,
     )
-    for name in study.states_of(model):
+    states = study.states_of(model)
+    if not states:
+        raise ValueError(
+            f"{model.name}: the profile runs models of its set at no state (liquid.states: sets); "
+            "give --temperature"
+        )
+    for name in states:
         print("\n".join(report.lines(base, study, model, name)))
     print(report.picture(base, study, model))
     return 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -247,14 +248,17 @@ def _reference_models(base: Profile) -> dict[str, Any]:
 def _samplers(base: Profile) -> dict[str, list[int]] | None:
     """The two last reference models of `base` that are tuned on its first set or a part of it.
 
-    They get the runs of all of them: the last are tuned on the most frames, and two are the fewest
-    that can agree.
+    They get as many runs as all of them: the last are tuned on the most frames, and two are the
+    fewest that can agree. A run of a number starts from one box and follows one stream of random
+    numbers whatever the model, so that each has numbers of its own, after those of the models that
+    are judged.
     """
     named, foundation = _first_state(base).reference_models or {}, base.foundation
     sizes = foundation.fine_tuning.sizes if foundation and foundation.fine_tuning else ()
     runs = {name: n for name, n in named.items() if set_of(name) in sizes}
     last, n_runs = list(runs)[-2:], sum(map(len, runs.values()))
-    return {name: list(range(1, 1 + n_runs // len(last))) for name in last} or None
+    numbers = count(1 + max(_first_state(base).replicas))
+    return {name: list(islice(numbers, n_runs // len(last))) for name in last} or None
 
 
 def _first_state(base: Profile) -> State:

@@ -304,10 +304,12 @@ class Plan:
         ------
         ValueError
             If there is no such set, it is smaller than asked for, or the budget knows no cost.
+        crosstrain.potentials.protocol.WeightsNotFound
+            If it trains a published model further, and a file that this reads is not here.
         """
         training, compute = self.profile.training, self.profile.compute
         module = potentials.architecture(architecture)
-        chosen = potentials.settings(architecture, settings)
+        chosen = potentials.with_hashes(architecture, potentials.settings(architecture, settings))
         parts = [part_of_set(part) for part in self.blocks_of(sets)]
         first_frames = {name: int(size) for name, size in parts if size}
         if len(dict(parts)) < len(parts):
@@ -456,7 +458,7 @@ class Plan:
             "sha256": digest,
             "seed": 0,
         }
-        return declared("given", re.sub(r"[^A-Za-z0-9._+-]", "_", name), params)
+        return declared("given", name, params)
 
     def device(self, architecture: str) -> str:
         """Where models of an architecture compute: on the profile's device, if they can use it."""
@@ -483,10 +485,15 @@ def declared(
     *,
     is_scratch: bool = False,
 ) -> Step:
-    """Return a step of a kind, with the version that this kind has now."""
+    """Return a step of a kind, with the version that this kind has now.
+
+    Its name is given for people, and may hold a SMILES: what no folder can be named after is left
+    out of it.
+    """
     # through JSON, so that a step is the same whether its profile gave lists or tuples
     plain = json.loads(json.dumps(params))
-    return Step(kind, name, plain, inputs or {}, KINDS[kind].version, estimate_s, is_scratch)
+    plain_name = re.sub(r"[^A-Za-z0-9._+-]", "_", name)
+    return Step(kind, plain_name, plain, inputs or {}, KINDS[kind].version, estimate_s, is_scratch)
 
 
 def label_estimate_s(n_atoms: float) -> float:

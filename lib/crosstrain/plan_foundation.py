@@ -31,7 +31,7 @@ def pretrained(plan: Plan, name: str) -> Step:
 
 
 def fine_tuned(plan: Plan, variant: str, sets: str) -> Step:
-    """A published model trained further; the hashes of the files that it reads are in its key.
+    """A published model trained further.
 
     Parameters
     ----------
@@ -54,13 +54,9 @@ def fine_tuned(plan: Plan, variant: str, sets: str) -> Step:
         allowed = ", ".join(known) or "none"
         raise ValueError(f"fine-tuned model {variant!r}; allowed are {allowed}")
     chosen, architecture = known[variant], tuning.architectures[variant]
-    settings = potentials.settings(architecture, chosen.settings)
-    hashes = {"base_sha256": potentials.checked_weights(potentials.published(settings.base))[1]}
-    if others := getattr(potentials.architecture(architecture), "hashes_of_files", None):
-        hashes |= others(settings)
     return plan.trained(
         architecture,
-        chosen.settings | hashes,
+        chosen.settings,
         sets,
         tuning.seed,
         tag="" if variant == architecture else f"-{variant}",

@@ -153,7 +153,6 @@ def conformers(
     seed: int,
     min_rmsd_A: float = 0.125,
     window_kcal_mol: float = 10.0,
-    n_embed: int | None = None,
 ) -> list[Atoms]:
     """Distinct conformers, the most stable (MMFF94) first.
 
@@ -176,8 +175,6 @@ def conformers(
         Threshold of the duplicates, Å (default: the one of CREST [2]_).
     window_kcal_mol : float
         Largest energy above the most stable conformer, kcal/mol.
-    n_embed : int, optional
-        Number of geometries to embed; default ``max(50, 10 * n)``.
 
     Returns
     -------
@@ -198,7 +195,7 @@ def conformers(
     _check("min_rmsd_A", min_rmsd_A, min_rmsd_A >= 0, "0 or more")
     _check("window_kcal_mol", window_kcal_mol, window_kcal_mol >= 0, "0 or more")
     name = label(name_or_smiles)
-    mol = _embedded(rdkit_molecule(name_or_smiles), n_embed or max(50, 10 * n), seed)
+    mol = _embedded(rdkit_molecule(name_or_smiles), max(50, 10 * n), seed)
     if mol.GetNumConformers() == 0:
         raise ValueError(f"name_or_smiles={name_or_smiles!r}: RDKit finds no geometry for it")
     energies = _relaxed_energies(mol)

@@ -10,6 +10,8 @@ import gzip
 import zlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from math import inf
+from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -213,6 +215,12 @@ def _check_geometry(frame: Atoms, periodic: bool | None, elements: Sequence[str]
         fr.check(frame)
     except ValueError as error:
         raise ValueError(f"{error}; leave the frame out or build it again") from None
+    prepared_at = frame.info.get("temperature_K", 0.0)
+    if not isinstance(prepared_at, Real) or not 0 <= prepared_at < inf:
+        raise ValueError(
+            f"temperature_K is {prepared_at!r}; allowed is one number, 0 or more: correct or "
+            "remove it"
+        )
 
 
 def _relabelled(given: Atoms, keys: Mapping[str, str]) -> Atoms:

@@ -19,6 +19,8 @@ from crosstrain.data.intake_findings import FEWEST, Findings
 if TYPE_CHECKING:
     from rdkit.Chem import Mol
 
+NAME_IT = " or name it: --molecule SMILES, or also=['SMILES', ...]"
+
 
 def check_molecules(
     frames: dict[int, Atoms], known: dict[str, str], learn: bool, findings: Findings
@@ -58,7 +60,7 @@ def check_molecules(
             findings.add(
                 f"a molecule {', '.join(sorted(formulas))} that is none of "
                 f"{', '.join(sorted(set(known.values())))}: broken, or not expected; leave the "
-                "frame out or name it: --molecule SMILES, or also=['SMILES', ...]",
+                f"frame out{NAME_IT if learn else ''}",
                 number,
             )
             continue

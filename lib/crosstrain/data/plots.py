@@ -16,7 +16,6 @@ from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
 from crosstrain.data.figures import (
-    PALETTE,
     REFERENCE_COLOUR,
     SET_COLOURS,
     SET_MARKERS,
@@ -413,11 +412,6 @@ def cloud(ax: Axes, points: NDArray[np.float64], *, name: str) -> None:
     face = "none" if name.endswith("_test") else shade
     style = {"marker": SET_MARKERS.get(kind, "*"), "edgecolors": shade, "facecolors": face}
     ax.scatter(*np.transpose(points), s=22, linewidths=0.8, alpha=0.75, label=name, **style)
-
-
-def distinct(index: int) -> str:
-    """Return a colour for things that are not architectures, the same for the same index."""
-    return PALETTE[2:][index % len(PALETTE[2:])]
 
 
 def wrapped(training_set: str) -> str:

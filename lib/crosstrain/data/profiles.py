@@ -60,7 +60,7 @@ Counts = Annotated[dict[str, Annotated[int, Field(ge=1)]], Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
 Seeds = Annotated[list[Seed], AfterValidator(_each_once)]
 NAME = r"^[A-Za-z0-9_]+$"  # of a block; + and . join and cut sets, - parts the name of a model
-BlockName = Annotated[str, StringConstraints(pattern=NAME)]
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 INPUTS = ("atoms", "validation")  # of a training, beside the blocks of its set
 GENERATION = "_g"  # dp_iterated_g2: the first two generations of dp_iterated
 OWN_OPTIONS = ("file", "sha256", "molecules", "atoms_per_frame")
@@ -163,7 +163,7 @@ class Iteration(_Part):
     """Active learning: blocks that a committee of models chooses, generation by generation."""
 
     start: str = Field(description="block that the first committee is trained on")
-    blocks: dict[BlockName, str] = Field(description="architecture that makes each block")
+    blocks: dict[Name, str] = Field(description="architecture that makes each block")
     generations: int = Field(ge=1)
     frames: int = Field(ge=1, description="chosen in each generation, at most")
     seeds: Seeds = Field(min_length=2, description="of the committee's members")
@@ -234,7 +234,7 @@ class Liquid(_Part):
     """The liquid on which models are judged."""
 
     composition: Counts
-    states: dict[str, State]
+    states: dict[Name, State]
     start_density_g_cm3: float = Field(gt=0)
     start_ps: float = Field(gt=0, description="classical dynamics before the model takes over")
     reference_sets: list[str] | None = Field(
@@ -380,14 +380,14 @@ class PublishedData(_Part):
     """Models of the published DFT frames, with their labels and with those of the reference."""
 
     every: int = Field(1, ge=1, le=20, description="every nth frame of each block")
-    splits: dict[str, Split]
+    splits: dict[Name, Split]
     sizes: list[int] = Field(
         [], description="training frames of the first split, for learning curves on DFT labels"
     )
     seed: Seed
     core_s: float | None = Field(None, gt=0, description="of each training; needs a budget")
     liquid_split: str = Field(description="whose models are run")
-    liquids: dict[str, OneLiquid]
+    liquids: dict[Name, OneLiquid]
 
     @model_validator(mode="after")
     def _liquid_split_is_known(self) -> PublishedData:
@@ -419,8 +419,8 @@ class Profile(_Part):
     store: str = Field(description="folder of results, below the project's root")
     compute: Compute
     reference: Reference
-    blocks: dict[BlockName, Block]
-    tests: dict[BlockName, Block]
+    blocks: dict[Name, Block]
+    tests: dict[Name, Block]
     training: Training
     iteration: Iteration | None = None
     liquid: Liquid

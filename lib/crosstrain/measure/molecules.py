@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
 
-def as_vectors(name: str, values: ArrayLike, n_atoms: int | None = None) -> Floats:
+def as_vectors(name: str, values: ArrayLike) -> Floats:
     """Check that an array holds finite vectors of shape (..., n_atoms, 3).
 
     Raises
@@ -25,8 +25,6 @@ def as_vectors(name: str, values: ArrayLike, n_atoms: int | None = None) -> Floa
     vectors = np.asarray(values, dtype=float)
     if vectors.ndim < 2 or vectors.shape[-1] != 3:
         raise ValueError(f"{name} has shape {vectors.shape}, allowed is (..., n_atoms, 3)")
-    if n_atoms is not None and vectors.shape[-2] != n_atoms:
-        raise ValueError(f"{name} has shape {vectors.shape}, allowed is (..., {n_atoms}, 3)")
     if not np.isfinite(vectors).all():
         first = np.argwhere(~np.isfinite(vectors))[0].tolist()
         raise ValueError(f"{name}{first} is not finite")

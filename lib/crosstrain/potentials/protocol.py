@@ -363,3 +363,29 @@ def settings(name: str, values: Mapping[str, Any]) -> BaseModel:
         raise ValueError(
             f"{name} setting {place!r} = {first['input']!r}: {first['msg']}; allowed are {allowed}"
         ) from None
+
+
+def with_hashes(name: str, chosen: BaseModel) -> BaseModel:
+    """Return settings with the hashes of the files that a training with them reads, if any.
+
+    Parameters
+    ----------
+    name : str
+        Of the architecture.
+    chosen : BaseModel
+        Its settings. Those that start from a published model say which: ``base``.
+
+    Raises
+    ------
+    WeightsNotFound
+        If a file is not here.
+    ValueError
+        If the weights have another hash than the settings name.
+    """
+    hashes = {}
+    if base := getattr(chosen, "base", None):
+        known = chosen.base_sha256 or None
+        hashes["base_sha256"] = checked_weights(published(base), known)[1]
+    if others := getattr(architecture(name), "hashes_of_files", None):
+        hashes |= others(chosen)
+    return chosen.model_copy(update=hashes)

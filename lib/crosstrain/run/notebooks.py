@@ -238,8 +238,8 @@ def execute(name: str, parameters: Mapping[str, Any], *, target: Path, figures: 
             "source_sha256": source_hash(name),
             "parameters": dict(parameters),
         }
+        take_over(drawn, figures, name)  # first: after a kill the page is found to be old
         paths.write_atomically(target, (nbformat.writes(executed) + "\n").encode())
-        take_over(drawn, figures, name)
 
 
 def _lacks_data(notebook: NotebookNode) -> bool:
