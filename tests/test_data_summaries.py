@@ -279,7 +279,7 @@ def test_score_without_reference_is_no_number():
     table = summaries.scores({"none": none, "some": some})
     assert table.loc["none", "score"] == "not available"
     assert table.loc["some", "score"] == "0.25"
-    assert table.loc["some", "density: Δ / g cm⁻³"] == "0.02 ± 0"
+    assert table.loc["some", "density: Δ / g cm⁻³"] == "0.02 ± 0 (n = inf)"
     assert table.loc["some", "density: term"] == "0.50 (0.50 to 0.50)"
     assert table.loc["some", "survival"] == "0.5 (a single sample, no error)"
     assert "no score" in summaries.score_sentence(none)

@@ -356,7 +356,12 @@ def _run(state: State, value: float, error: float) -> Run:
 
 
 def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
-    """How far the density of a stable model is off that of the reference, if this has one."""
+    """How far the density of a stable model is off that of the reference, if this has one.
+
+    Its error holds that of the reference, which is the same for all models: it decides whether a
+    deviation is more than noise, and the logarithms of two deviations do not lose it when they are
+    subtracted, unless they are equal.
+    """
     if "density" not in score.terms:
         run = Run(State.NOT_RUN)
     elif ended is State.UNSTABLE:

@@ -309,10 +309,10 @@ ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 lab.save(fig, "map")
 
 # %% [markdown]
-# A point for each frame. Isolated molecules lie at the left edge, in groups, of which the upper one
-# touches the thinnest liquids. `classical`
-# and `classical_more`, two draws of one kind, fill the same band. `packed` lies along it but
-# reaches above it, and `scan` goes on beyond both of its ends. Hollow: the test sets.
+# A point for each frame. Isolated molecules lie at the left, in groups, the most distorted ones
+# above all liquids; the thinnest scans reach down to them. `classical` and `classical_more`, two
+# draws of one kind, fill the same band. `packed` lies along it but reaches above it, and `scan`
+# goes on beyond both of its ends. Hollow: the test sets.
 #
 # How much of one set is known to another, atom by atom?
 
@@ -325,9 +325,10 @@ pd.DataFrame((100 * cover).round(0).astype(int), index=names, columns=names)
 # %% [markdown]
 # In percent: the part of the atoms of the set on the left whose neighbourhood is *covered* by the
 # set above; QUESTS' definition [4], with a width of our choice (0.04 Å⁻¹), at equal numbers of
-# atoms. Atoms are compared with those of their own element; what their neighbours are is not known.
-# The measure to read it by is `classical` and `classical_more`, where the profile has both: two
-# draws of one kind show the most that can be expected.
+# atoms, a random choice of at most a thousand of each element, so that the last digit is a matter
+# of luck. Atoms are compared with those of their own element; what their neighbours are is not
+# known. The measure to read it by is `classical` and `classical_more`, where the profile has both:
+# two draws of one kind show the most that can be expected.
 #
 # ## Your own liquid
 #
@@ -374,8 +375,8 @@ print(f", over {spread[widest] / second:.1f} times the area of the next")
 # of sets says how many). Its ranges and those of temperature are our choice, as is everything about
 # these sets: those of the paper are not known to us in detail.
 #
-# **Try it.** Set `profile = "smoke"` and `n_conformers = 1`, run again, and look at the first
-# figure. Which of the molecules loses the most shapes?
+# **Try it.** Set `n_conformers` to 3, then to 30, run again, and look at the first table: which
+# molecule has shapes left to find, and which has none?
 #
 # ## Next
 #

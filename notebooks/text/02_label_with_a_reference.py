@@ -156,9 +156,9 @@ for name, members in rows.groupby("set", sort=False):
         print(f"{name}: mean {pressures.mean():.1f}, {span}")
 
 # %% [markdown]
-# Scans reach far up. The frames of the classical force field lie low on average, because their
-# bonds are not GFN2-xTB's own and heat stretches them. All pressures leave out the push of the
-# moving atoms, $N k T / V$, which is largest in hot and dense frames:
+# Scans reach far up. The frames of the classical force field lie low on average, probably because
+# their bonds are not GFN2-xTB's own and heat stretches them. All pressures leave out the push of
+# the moving atoms, $N k T / V$, which is largest in hot and dense frames:
 
 # %%
 moved = {
@@ -256,13 +256,13 @@ if stand_in is not None:
     lab.save(fig, "stand_in")
 
 # %% [markdown]
-# Left: energy of a frame relative to the mean of all. Middle: pressure of the frozen frame. These
-# frames were not made by GFN2-xTB, so its bonds are under strain in them, which may well shift the
-# pressure; it rises with DFT's, but less (the slope is printed below). Right: difference of the
-# forces by component, what moves a molecule, what turns it and what deforms it (formula in notebook
-# [03](03_train_two_architectures.ipynb)), relative to the size of that component in DFT. Line:
-# median over the frames; box: the middle half; whiskers: the rest, up to 1.5 lengths of the box;
-# circles, if any: frames beyond. The forces between molecules
+# Left: energy of a frame relative to the mean of all; on the grey line both methods agree. Middle:
+# pressure of the frozen frame. These frames were not made by GFN2-xTB, so its bonds are under
+# strain in them, which may well shift the pressure; it rises with DFT's, but less (the slope is
+# printed below). Right: difference of the forces by component, what moves a molecule, what turns it
+# and what deforms it (formula in notebook [03](03_train_two_architectures.ipynb)), relative to the
+# size of that component in DFT. Line: median over the frames; box: the middle half; whiskers: the
+# rest, up to 1.5 lengths of the box; circles, if any: frames beyond. The forces between molecules
 # differ by about half their size. The energies agree on the scale of heating (tens of meV per
 # atom), but not on that of kT: a few meV per atom are some tenths of an eV per frame. GFN2-xTB has
 # a liquid of its own. The study compares every model with its *own* reference, so agreement with

@@ -62,7 +62,7 @@ models = {name: lab.model(name, training_set, seed) for name in architectures}
 #   gathered, with many-body terms. What is passed may turn along with the molecule (`max_L` of 1 or
 #   more) or, to save time, not (`max_L` of 0). It reaches as far as layers times cutoff.
 #
-# Both fit the weights of that function to energies, forces and stresses together. Apart from
+# Both fit the numbers in that function to energies, forces and stresses together. Apart from
 # conventions of each program they make the loss small
 #
 # $$L = w_E \left\langle (\Delta E / N)^2 \right\rangle
@@ -70,9 +70,10 @@ models = {name: lab.model(name, training_set, seed) for name in architectures}
 # + w_\sigma \left\langle |\Delta \sigma|^2 \right\rangle$$
 #
 # with the deviations $\Delta$ of energy $E$ (of $N$ atoms), force $f$ and stress $\sigma$ from the
-# labels. The weights $w$ change on the way: in Deep Potential from `start_pref_*` to
-# `limit_pref_*` along with the learning rate, in MACE from `*_weight` to `stage_two_*_weight` at
-# epoch `start_stage_two`.
+# labels. The prefactors $w$ change on the way, and so does the *learning rate*, the size of a step
+# of the fit: in Deep Potential from `start_pref_*` to `limit_pref_*` and from `start_lr` to
+# `stop_lr`, smoothly; in MACE from `*_weight` to `stage_two_*_weight` and from `lr` to
+# `stage_two_lr`, at epoch `start_stage_two`.
 
 # %%
 trained = lab.each(list(models.values()), lambda step: lab.read(step, "training.json"))
@@ -179,8 +180,10 @@ for label in labels.values():
 
 # %% [markdown]
 # Neither is cut off in the steep part of its curve: what is left at the end is a slow fall by some
-# percent over the second half, and in part the work of the learning rate, which goes to zero there.
-# That is no proof, for a longer training lets the learning rate fall later. It is tried below.
+# percent over the second half, and in part the work of the learning rate, which falls there. The
+# two stretches that are compared lie on either side of MACE's second stage, so that its column also
+# holds what the change of prefactors does. That is no proof, for a longer training lets the
+# learning rate fall later. It is tried below.
 
 # %% [markdown]
 # ## Errors on unseen frames
@@ -215,7 +218,8 @@ summaries.error_table(rows_of)
 #
 # The plainest answer to the question whether the budget starves an architecture: give more. One
 # model of each is trained anew for a multiple of the time, on the same frames, with the same seed
-# and settings, its learning rate falling over the whole length.
+# and settings; Deep Potential's learning rate falls over the whole length, and each of MACE's
+# stages lasts longer in proportion.
 
 # %%
 asked, unseen, liquids, said_of = lab.profile.longer_training, {}, {}, {}

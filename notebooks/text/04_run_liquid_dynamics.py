@@ -63,12 +63,13 @@ planned_ps = lab.profile.dynamics.duration_ps
 # until then.
 #
 # At constant pressure the integrator is Langevin dynamics with a barostat [4], with relaxation
-# times of 0.5 and 1 ps; at constant volume, stochastic velocity rescaling [5]. A liquid below
-# 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has collapsed, and above five times the temperature
+# times of 0.5 and 1 ps; at constant volume, stochastic velocity rescaling [5]. A liquid below 0.3
+# g/cm³ has boiled off, one above 2.0 g/cm³ has collapsed, and above five times the temperature
 # asked for it has run away. A bond counts as changed if it stays so for 50 fs, and from its
-# beginning. Two atoms count as bonded anew below, for example, 1.20 (H-O) or 1.70 Å (C-O), and a
-# bond as broken above 1.70 (C-H) or 2.10 Å (C-O); in between a pair keeps its state. The distance
-# told of a pair is that when the change was confirmed.
+# beginning. Two atoms count as bonded anew below 1.00 (H-H), 1.20 (H-O), 1.60 (O-O) or 1.70 Å
+# (C-O), for example, and as no longer bonded above 1.30, 1.50, 2.00 and 2.10 Å; in between a pair
+# keeps its state. The distance told of a pair is that when the change was confirmed, so that it may
+# be longer than the first of these.
 
 # %%
 cases = [
@@ -225,7 +226,7 @@ for ax, state in zip(axes[0], states, strict=True):
         style["linestyle"] = figures.LINE_STYLES.get(architecture, ":")
         plots.survival(ax, curve, **style)
     ax.set_title(f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar")
-    ax.legend(loc="upper right", bbox_to_anchor=(1, 0.94), fontsize=9)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=len(labels), fontsize=9)
 lab.save(fig, "survival")
 
 # %% [markdown]
@@ -269,12 +270,17 @@ for step in moved:
     rows[step.name] |= {"not available": seen["missing"].get("self-diffusion", "-")}
 for window in {tuple(step.params["fit_window_ps"]) for step in moved}:
     print("slope between lags of {:g} and {:g} ps".format(*window))
+known = [d["value"] for seen in wandered.values() for d in seen["D_cm2_s"].values() if d]
+if known:
+    near, far = (np.sqrt(6 * 10 * 1e4 * d) for d in (min(known), max(known)))  # 1 cm²/s = 1e4 Å²/ps
+    print(f"in 10 ps a molecule moves by {near:.1f} to {far:.1f} Å (root mean square)")
 pd.DataFrame.from_dict(rows, orient="index").fillna("-") if rows else print("not run")
 
 # %% [markdown]
-# Orders of magnitude: in such a time a molecule moves by about its own size, and seeds differ by
-# more than the errors say, for the few molecules of a box move together. The reference's own D
-# cannot be had by reweighting; it is in no score.
+# Orders of magnitude: in 10 ps a molecule moves by about $\sqrt{6 D t}$ (printed above), less than
+# the 6 Å or so from one molecule to the next, and seeds differ by more than the errors say, for the
+# few molecules of a box move together. The reference's own D cannot be had by reweighting; it is in
+# no score.
 #
 # ## The end of a run, seen close
 #

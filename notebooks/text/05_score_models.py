@@ -101,9 +101,10 @@ summaries.error_table(rows)
 # Columns as in notebook [03](03_train_two_architectures.ipynb), each with its standard error, from
 # leaving out a fifth of the frames at a time (none where frames are too few). A row of an own run
 # holds the frames that the reference could label; atoms that sit on top of each other cannot be.
-# The energy error of one run is mostly a constant, which dynamics does not feel, so its offset-free
-# column counts; the constant is fitted, and with few frames what is left can be the larger number.
-# How much worse are forces there [3]?
+# The first of them is the frame that the run starts from, which classical dynamics made: it makes
+# the error of a bad model a little too small. The energy error of one run is mostly a constant,
+# which dynamics does not feel, so its offset-free column counts; the constant is fitted, and with
+# few frames what is left can be the larger number. How much worse are forces there [3]?
 
 # %%
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
@@ -297,7 +298,8 @@ rises = {}
 for (name, state), runs in observed.items():
     curve = judge.mean_rdf(runs, pairs[0])
     if curve:
-        rises[name, state] = round(float(curve["g"][curve["r_A"] < 1.7].max()), 2)
+        highest = int(np.argmax(np.where(curve["r_A"] < 1.7, curve["g"], -np.inf)))
+        rises[name, state] = f"{curve['g'][highest]:.2f} ± {curve['error'][highest]:.2f}"
 pd.Series(rises, name=f"largest g({pairs[0]}) below 1.7 Å").to_frame()
 
 # %% [markdown]
@@ -339,11 +341,14 @@ scores = scored(tolerances)
 summaries.scores(scores)
 
 # %% [markdown]
-# Δ with its standard error, and each term with its limits of 95 %. *Agreement* is the mean of the
-# terms: the density on one side and the mean of all RDFs on the other, each with its weight. A term
-# whose limits reach 1.00 because its Δ has a large error is no praise of the model: a short and
-# noisy run may get a better term than a long one. And the density of a run that lived for less than
-# a picosecond is little more than the one that it started from; its small error does not say so.
+# Δ with its standard error and the number $n$ of independent samples of the model's runs behind it,
+# and each term with its limits of 95 %: those of Student's t with these samples, and 0 and 1 with
+# one or fewer. So a small error of one or two samples says next to nothing. *Agreement* is the mean
+# of the terms: the density on one side and the mean of all RDFs on the other, each with its weight.
+# A term whose limits reach 1.00 because its Δ has a large error is no praise of the model: a short
+# and noisy run may get a better term than a long one. And the density of a run that lived for less
+# than a picosecond is little more than the one that it started from; its small error does not say
+# so.
 #
 # *Not available* means that the reference vouches for no observable at that state, whatever the
 # model did; it is not a score of zero. The interval holds the errors of both liquids and the
@@ -401,11 +406,11 @@ plots.architecture_legend(axes[0, 0], labels)
 lab.save(fig, "error_against_score")
 
 # %% [markdown]
-# If a fixed set were enough, the points would fall from upper left to lower right in one line.
-# Hollow points have no score. Compare with the two orders printed below: if they are the same, the
-# fixed set did tell, for these models. A few points cannot prove a correlation, and none is
-# computed here: with few models the orders can agree by chance. What no fixed set says is how a
-# model does on its own runs, and how long these last.
+# Bars: the intervals of 95 % of the table above. If a fixed set were enough, the points would fall
+# from upper left to lower right in one line. Hollow points have no score. Compare with the two
+# orders printed below: if they are the same, the fixed set did tell, for these models. A few points
+# cannot prove a correlation, and none is computed here: with few models the orders can agree by
+# chance. What no fixed set says is how a model does on its own runs, and how long these last.
 
 # %% [markdown]
 # ## What we found

@@ -193,9 +193,8 @@ foundation.table(rows, not_run)
 # this size, and what the planned time costs at that price: from a benchmark of all of them on one
 # machine (`make bench`), since stored runs hold the start of a process, too. *nan*: not measured.
 # It is the cost with the fastest program that this project has for each today, which need not be
-# the one named in *evaluated by*: Symmetrix for MACE (about seven times as fast as mace-torch on a
-# box of this size), compressed networks in deepmd-kit for Deep Potential, the authors' PyTorch
-# programs for the published models. One benchmark, so no error.
+# the one named in *evaluated by*: Symmetrix for MACE, compressed networks in deepmd-kit for Deep
+# Potential, the authors' PyTorch programs for the published models. One benchmark, so no error.
 
 # %%
 seen = lab.each(
@@ -427,7 +426,8 @@ foundation.table(cells, untuned)
 #
 # So does a set that helps a bespoke architecture help fine-tuning, too? By what it gains over its
 # control in the force error between molecules, in brackets in percentage points; *unclear* where
-# that is smaller than twice its error:
+# that is smaller than twice its error, which knows the test frames alone and not what another
+# training would give:
 
 # %%
 tuned_ways = [way for way in tuning.variants if way in learnt]
@@ -524,10 +524,11 @@ foundation.table(saved, {})
 # *How many labels does fine-tuning save?* At least five sixths by this measure: with 25 frames, the
 # fewest tried, SO3LR errs less than either architecture with 150 (between molecules on `hot_test`
 # 30.0 ± 2.7 % against 41.7 ± 3.2 % of MACE and 62.7 ± 4.3 % of Deep Potential). *Do the same blocks
-# help?* Two changes are clear of twice their error: SO3LR gains with Deep Potential's frames (0.78
-# ± 0.33 percentage points) and Deep Potential loses with the blocks made by hand (-22.0 ± 2.5).
-# Where SO3LR's gain is clear the other two gain 1.4 ± 2.1 and 3.0 ± 1.8 points, which is not told
-# from its own. So whether blocks transfer to fine-tuning is open.
+# help?* Of nine changes two exceed twice the error that the test frames leave. What Deep Potential
+# loses with the blocks made by hand (-22.0 ± 2.5 percentage points) is more than seeds move there
+# (the lines on seeds above). What SO3LR gains with Deep Potential's frames (0.78 ± 0.33) is a hint,
+# for how much its trainings scatter is not known, and the other two gain 1.4 ± 2.1 and 3.0 ± 1.8
+# points there, which is not told from it. So whether blocks transfer to fine-tuning is open.
 
 # %% [markdown]
 # ## Limits

@@ -36,6 +36,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from crosstrain.data import dft, figures, plots, published, summaries
+from crosstrain.measure.transfer import Contrast
 from crosstrain.potentials import protocol
 from crosstrain.study import DFT, DFT_LABELS, Study
 
@@ -78,7 +79,8 @@ dashes = dict(zip(DFT_LABELS, ("-", "--"), strict=True))
 # Frames of liquid EC and EMC with energy, forces and virial [1], in blocks of one preparation each:
 # first at fixed volume, from low temperature up, then at varied volume and higher temperature.
 # Temperature and density rise together, as in this project's set `classical`. The file does not
-# name its level of theory; that of the paper it belongs to, PBE-D2, is likely.
+# name its level of theory; that of the paper it belongs to, PBE-D2, is likely (by CASTEP, a DFT
+# program with plane waves).
 
 # %%
 frames = lab.frames_of(lab.dft_frames("dft"))
@@ -289,6 +291,9 @@ for split in asked.splits:
         effect = dft.mean_effect(ratios, confidence=confidence)
         winners[split, kind] = dft.winner(effect, labels[one], labels[other])
         factor = f"error of {labels[one]} / {labels[other]} {np.exp(ratios.mean()):.2f}"
+        if isinstance(effect, Contrast):
+            factor += f" ({np.exp(effect.lower):.2f} to {np.exp(effect.upper):.2f})"
+        factor += f" on {len(ratios)} test blocks"
         print(f"{split}, {methods[kind]}: {factor}, winner {winners[split, kind]}")
     mine = [winners[split, kind] for kind in DFT_LABELS]
     findings[split] = dft.winner_changes(mine, list(labels.values()))

@@ -22,7 +22,7 @@
 # **You need** notebooks [05](05_score_models.ipynb) for the score and
 # [08](08_read_the_transfer_matrix.ipynb) for the evidence behind the guidance.
 #
-# **Run time.** About ten minutes on two idle cores the first time, for the liquid is computed
+# **Run time.** Up to ten minutes on two idle cores the first time, for the liquid is computed
 # here, at the size of the profile `smoke`; then it is stored, and this page takes two minutes.
 #
 # **Files made.** The profile of the liquid and its results below `runs/own`, and the figures
@@ -253,8 +253,10 @@ own.guidance_table(study, guide, known=cells).rename(index=columns)
 # So the rule names first what is cheap, not what did best. In the study (`laptop`) all blocks keep
 # Deep Potential's liquid alive: survival +0.92 (+0.53 to +1.30) with `scan+molecules`, +0.85 (+0.46
 # to +1.23) with either iterated block, over their controls. But only the iterated ones clearly
-# raise its score (+0.54 (+0.28 to +0.80) and +0.70 (+0.36 to +1.04)), and `scan+molecules` lowers
-# that of MACE (-0.47 (-0.88 to -0.05)). Whoever can afford a loop should go to `iterate`.
+# raise its score (+0.54 (+0.28 to +0.80) and +0.70 (+0.36 to +1.04)), and with `scan+molecules`
+# that of MACE is lower (-0.47 (-0.88 to -0.05), if looked at alone). For Deep Potential whoever can
+# afford a loop should go to `iterate`; for MACE the loop lowers the error on frames of its own runs
+# (notebook [07](07_improve_by_iteration.ipynb)), and no gain of its liquid is shown.
 
 # %% [markdown]
 # ## An architecture is one file

@@ -18,7 +18,7 @@ from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.measure import errors, observables
 from crosstrain.measure.forces import split_stress
 from crosstrain.measure.molecules import smallest_width
-from crosstrain.measure.score import LiquidScore
+from crosstrain.measure.score import LiquidScore, Term
 from crosstrain.measure.statistics import Estimate
 from crosstrain.simulate.trajectory import Trajectory
 
@@ -770,9 +770,7 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
         rows[name] = {
             "survival": estimate(Estimate(score.survival, score.survival_error, score.n_replicas)),
             **{
-                f"{term}: Δ{DELTA_UNITS.get(term, '')}": plus_minus(
-                    part.deviation, part.deviation_error
-                )
+                f"{term}: Δ{DELTA_UNITS.get(term, '')}": _with_n(part)
                 for term, part in score.terms.items()
             },
             **{
@@ -784,6 +782,11 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
             "95 % interval": _or_none(score.lower, score.upper),
         }
     return pd.DataFrame.from_dict(rows, orient="index").fillna("-")
+
+
+def _with_n(term: Term) -> str:
+    known = plus_minus(term.deviation, term.deviation_error)
+    return f"{known} (n = {term.n_effective:.2g})"
 
 
 def missing(observed: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
