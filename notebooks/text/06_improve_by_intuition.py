@@ -551,8 +551,10 @@ print(f"seeds: {n_seeds}")
 # which is what offers a way out: for MACE at best (-0.03 and -0.05 eV are left of its mean error,
 # and against the control the gain is unclear), not for Deep Potential (-0.25 and -0.21 eV, which is
 # -5.9 and -5.0 kT at the warmest state). The pressure: unclear for both, though the mean of MACE's
-# error within 10 kbar goes from +0.26 and +0.40 kbar to -0.02 and +0.07; near the density of the
-# liquid it is QQQ. So of two faults one was mended in part, and the liquid is another matter.
+# error within 10 kbar goes from +0.26 and +0.40 kbar to -0.02 and +0.07; but near the density of
+# the liquid, in 4 frames, it goes from -0.07 and -0.12 to -0.87 and -0.73 kbar, in line with a
+# liquid that becomes too dense. So of two faults one was mended in part, and the liquid is another
+# matter.
 
 # %% [markdown]
 # ## Limits
