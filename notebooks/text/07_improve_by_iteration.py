@@ -368,9 +368,10 @@ lab.save(fig, "liquid", before=before, control=control)
 # t intervals (95 %), errors by their logarithms and shown as factors, with the scatter of all rows
 # of the matrix that are stored. Against the control they tell what frames from a loop are worth
 # beyond as many classical ones, if they are as many, which the lines above the table of sets say:
-# that a model chose them, and all else in which they differ. *Unstable*: a run
-# ended early, so that fewer than two seeds have an error on frames of a whole run, or a density.
-# How long they lived counts for all. *No scatter*: all seeds are equal, as lived parts that are all
+# that a model chose them, and all else in which they differ. The last lines of each quantity hold
+# the two blocks against each other. *Unstable*: a run ended early, so that fewer than two seeds
+# have an error on frames of a whole run, or a density. How long they lived counts for all. *No
+# scatter*: all seeds are equal, as lived parts that are all
 # 1. *Lost in the noise*: a deviation smaller than its own error has no useful logarithm.
 
 # %%
@@ -536,15 +537,16 @@ for state in states:
 #
 # *Does it serve the other one?* MACE's block keeps Deep Potential's liquid alive as Deep
 # Potential's own does (6 of 6 runs, lived part +0.85 (+0.46 to +1.23), score +0.70 (+0.36 to
-# +1.04)); on its own frames Deep Potential errs less with its own block, NNN. Deep Potential's
-# block lowers MACE's error on its own frames about as MACE's own does (× 0.703 (0.523 to 0.944)).
-# In one of 18 comparisons a block helps its maker clearly more, which is no more than chance may
-# give: the force on strained molecules (`molecules_test`), × 0.735 (0.611 to 0.883) for MACE with
-# MACE's block, × 1.01 (0.886 to 1.16) for Deep Potential. So the claim that the simpler
-# architecture needs iteration has much for it here, though blocks made by hand keep its liquid
-# alive, too ([06](06_improve_by_intuition.ipynb)), and though the control's frames are of other
-# states than those of the loop (see the states above); that what one model generated need not help
-# the other has that one quantity for it, and the clear gains listed above against it.
+# +1.04)); but on its own frames Deep Potential errs less with its own block than with MACE's (error
+# × 0.735 (0.563 to 0.961), the one clear difference between the two blocks). Deep Potential's block
+# lowers MACE's error on its own frames about as MACE's own does (× 0.703 (0.523 to 0.944)). In one
+# of 18 comparisons a block helps its maker clearly more, which is no more than chance may give: the
+# force on strained molecules (`molecules_test`), × 0.735 (0.611 to 0.883) for MACE with MACE's
+# block, × 1.01 (0.886 to 1.16) for Deep Potential. So the claim that the simpler architecture needs
+# iteration has much for it here, though blocks made by hand keep its liquid alive, too
+# ([06](06_improve_by_intuition.ipynb)), and though the control's frames are of other states than
+# those of the loop (see the states above); that what one model generated need not help the other
+# has that one quantity for it, and the clear gains listed above against it.
 
 # %% [markdown]
 # ## Limits
