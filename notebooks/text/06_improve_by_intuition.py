@@ -268,8 +268,8 @@ lab.save(fig, "molecules", before=before, after=after)
 # molecule which is lowest by the reference. A point far below the line is a way out: the model
 # believes that tearing the molecule costs little. Below: the force error of each frame against the
 # strain, compressed bonds to the left and stretched ones to the right. Both architectures are drawn
-# to the same scales, the sets a little apart. Energies in numbers, by seed, and beside the warmest
-# state of the liquid:
+# to the same scales, the sets a little apart. Energies in numbers, by seed, which show the scatter,
+# and beside the warmest state of the liquid:
 
 # %%
 warmest_eV = kB * max(state.temperature_K for state in states.values())

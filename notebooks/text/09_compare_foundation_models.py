@@ -114,8 +114,10 @@ foundation.table(rows, reasons)
 
 # %% [markdown]
 # A row for each published model of this profile: the model, what it was trained on, and the hash of
-# the weights that were used, so that another download can be told from this one. A model whose
-# weights are missing says so, published or to be fine-tuned; that is no failure of the model.
+# the weights that were used, so that another download can be told from this one. *MPtrj* are
+# relaxations of crystals from the Materials Project, and *+U* corrects DFT for electrons that sit
+# on one atom. A model whose weights are missing says so, published or to be fine-tuned; that is no
+# failure of the model.
 
 # %% [markdown]
 # ## Errors on fixed test sets
