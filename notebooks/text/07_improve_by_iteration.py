@@ -529,7 +529,7 @@ for state in states:
 # %% [markdown] tags=["findings"]
 # **In words**, of the results stored for `laptop`. *Does a set help the architecture that made it?*
 # Deep Potential's does: its liquids reached the end in 1 of 6 runs on `classical` and in 0 of 4 on
-# the control, which is run at 500 K alone, and in 6 of 6 with its own block (over the control lived
+# the control, which is run at `hot` alone, and in 6 of 6 with its own block (over the control lived
 # part +0.85 (+0.46 to +1.23), score +0.54 (+0.28 to +0.80)). MACE's liquids lived on every set; its
 # own block lowers its force error between molecules on its own frames (error × 0.689 (0.513 to
 # 0.926)), while the density stays too thin, by 0.075 ± 0.026 g/cm³, and what its score gains is
