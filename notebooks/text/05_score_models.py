@@ -36,6 +36,7 @@ from crosstrain import judge
 from crosstrain.data import controls, figures, plots, summaries, views
 from crosstrain.data.frames import ENERGY, FORCES
 from crosstrain.measure import errors as errors_of
+from crosstrain.measure.statistics import Estimate
 from crosstrain.plan import set_of
 from crosstrain.potentials import protocol
 from crosstrain.study import Study
@@ -299,7 +300,8 @@ for (name, state), runs in observed.items():
     curve = judge.mean_rdf(runs, pairs[0])
     if curve:
         highest = int(np.argmax(np.where(curve["r_A"] < 1.7, curve["g"], -np.inf)))
-        rises[name, state] = f"{curve['g'][highest]:.2f} ± {curve['error'][highest]:.2f}"
+        known = (float(curve[part][highest]) for part in ("g", "error", "n_effective"))
+        rises[name, state] = summaries.with_error(Estimate(*known))
 pd.Series(rises, name=f"largest g({pairs[0]}) below 1.7 Å").to_frame()
 
 # %% [markdown]
