@@ -508,6 +508,10 @@ def test_the_hash_of_replayed_frames_is_in_the_key(no_weights, monkeypatch, tmp_
         sha256 = hashlib.sha256(content).hexdigest()
         assert step.params["settings"]["replay_sha256"] == sha256
         keys.add(step.key)
+    tuning = Study("paper").profile.foundation.fine_tuning
+    told = tuning.variants["mace_off23_replay"].settings | {"replay_sha256": "00"}
+    with pytest.raises(ValueError, match="expected is 00"):
+        Study("paper").trained("mace_foundation", told, "classical", 1, frame_cost_s=(0, 1e-3))
     plain = Study("paper").fine_tuned("mace_off23", "classical")
     assert len(keys | {plain.key}) == 3 and plain.name != step.name
 
