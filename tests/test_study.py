@@ -468,12 +468,9 @@ def test_the_hash_of_the_weights_is_in_the_key(no_weights, monkeypatch, tmp_path
 def test_the_hash_of_the_weights_is_in_the_key_of_any_training_that_reads_them():
     """Also where a published model stands among the architectures of a profile."""
     study = Study("smoke")
-    (trained, tuned) = (
-        study.trained("so3lr", {}, "classical", 1),
-        study.fine_tuned("so3lr", "classical"),
-    )
-    for step in (trained, tuned):
-        known = study.pretrained("so3lr").params["sha256"]
+    known = study.pretrained("so3lr").params["sha256"]
+    trained = study.trained("so3lr", {}, "classical", 1)
+    for step in (trained, study.fine_tuned("so3lr", "classical")):
         assert step.params["settings"]["base_sha256"] == known
     with pytest.raises(ValueError, match="expected is 00"):
         study.trained("so3lr", {"base_sha256": "00"}, "classical", 1)
@@ -483,7 +480,7 @@ def test_a_molecule_by_its_smiles_gives_steps_a_name_for_folders():
     profile = profiles.load("smoke")
     unseen = profile.unseen.model_copy(update={"shape": {"CC(C)=O": 0.8}})
     study = Study(profile.model_copy(update={"unseen": unseen}), announce=False)
-    (model,) = study.unseen_models()[:1]
+    model = study.unseen_models()[0]
     assert "CC_C__O" in study.unseen_run(model, "CC(C)=O").name
     assert study.block("unseen_CC(C)=O").inputs
 

@@ -297,7 +297,7 @@ def _render(options: argparse.Namespace) -> int:
         name: _attempt(name, {}, paths.notebooks() / f"{name}.ipynb", paths.root() / "figures")
         for name in wanted
     }
-    code = _report(outcomes)
+    code = _report(outcomes)  # first: a fault of the store must not hide it
     paths.write_atomically(paths.root() / "README.md", notebooks.readme().encode())
     shipped.write(Study(announce=False))
     return code
@@ -419,10 +419,11 @@ def _new(options: argparse.Namespace) -> int:
         architectures=options.architecture,
         data=options.data,
     )
-    if path.exists() and (differs := own.difference(own.load(options.name), profile)):
+    if path.exists() and (kept := own.load(options.name)) != profile:
         raise ValueError(
-            f"{path} is of another liquid, or improved: {differs}; choose another name, go on with "
-            f"'crosstrain improve {options.name}', or delete the file to begin anew"
+            f"{path} is of another liquid, or improved: {own.difference(kept, profile)}; choose "
+            f"another name, go on with 'crosstrain improve {options.name}', or delete the file to "
+            "begin anew"
         )
     own.needed(Study(profile, announce=False))  # refuses what cannot be before a file is written
     own.write(profile, path)

@@ -326,23 +326,11 @@ def path_of(name: str) -> Path:
 
 
 def difference(kept: Profile, asked: Profile) -> str:
-    """Say where two profiles differ first; '' if nowhere."""
-    flat = [_flat(profile.model_dump(mode="json")) for profile in (kept, asked)]
-    for key in dict.fromkeys([*flat[0], *flat[1]]):
-        has, wants = (values.get(key) for values in flat)
-        if has != wants:
-            return f"its {key} is {has!r}, not {wants!r}"
-    return ""
-
-
-def _flat(value: Any, key: str = "") -> dict[str, Any]:
-    """Return the leaves of nested mappings by their dotted keys."""
-    if not isinstance(value, dict):
-        return {key: value}
-    leaves = {}
-    for name, part in value.items():
-        leaves |= _flat(part, f"{key}.{name}" if key else name)
-    return leaves
+    """Say in which setting two profiles differ first; '' if in none."""
+    pair = [profile.model_dump(mode="json") for profile in (kept, asked)]
+    has, wants = (pd.json_normalize(values).to_dict("records")[0] for values in pair)
+    differing = (key for key in has | wants if has.get(key) != wants.get(key))
+    return next((f"its {k} is {has.get(k)!r}, not {wants.get(k)!r}" for k in differing), "")
 
 
 def with_block(profile: Profile, block: str) -> Profile:

@@ -553,8 +553,8 @@ print(f"seeds: {n_seeds}")
 # -5.9 and -5.0 kT at the warmest state). The pressure: unclear for both, though the mean of MACE's
 # error within 10 kbar goes from +0.26 and +0.40 kbar to -0.02 and +0.07; but near the density of
 # the liquid, in 4 frames, it goes from -0.07 and -0.12 to -0.87 and -0.73 kbar, in line with a
-# liquid that becomes too dense. So of two faults one was mended in part, and the liquid is another
-# matter.
+# liquid that becomes too dense, though the size of the errors there is no larger (second figure).
+# So of two faults one was mended in part, and the liquid is another matter.
 
 # %% [markdown]
 # ## Limits

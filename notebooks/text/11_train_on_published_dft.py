@@ -400,22 +400,23 @@ for liquid, at in asked.liquids.items():
 # MACE wins all four, so that the method of the labels changes who wins is *not supported* on either
 # split: between these two the cheap reference has been a fair judge of force errors.
 #
-# *How many labels?* Few more of the same kind help little: from 50 to 100 cool frames the force
-# error on the hot blocks goes from 291 ± 25 to 291 ± 26 meV/Å for Deep Potential and from 184 ± 23
-# to 176 ± 23 for MACE, and 12 frames of MACE (212 ± 28) beat 100 of Deep Potential. What helps are
-# frames from where the test is: with `low` MACE's errors on the two blocks that both splits leave
-# out are 1.23 and 1.31 times those with `wide`, Deep Potential's 1.08 and 1.12 times (single
-# trainings, so that MACE pays more is a hint).
+# *How many labels?* More of the same kind help little: from 50 to 100 cool frames the force error
+# on the hot blocks goes from 291 ± 25 to 291 ± 26 meV/Å for Deep Potential and from 184 ± 23 to 176
+# ± 23 for MACE, and 12 frames of MACE (212 ± 28) beat 100 of Deep Potential. What helps are frames
+# from where the test is: with `low` MACE's errors on the two blocks that both splits leave out are
+# 1.23 and 1.31 times those with `wide`, Deep Potential's 1.08 and 1.12 times (single trainings, so
+# that MACE pays more is a hint).
 #
 # *Do they give the right density?* At 300 K, with DFT labels, yes, within a few percent, though
 # neither has seen the cold liquid, and though the translational forces of Deep Potential on unseen
 # blocks are no better than saying zero (115.4 ± 7.6 % wrong; MACE 59.3 ± 6.1 %). MACE has 1.117 ±
 # 0.012 g/cm³, which agrees with experiment and with the group's MACE of that method; Deep Potential
 # has 1.0793 ± 0.0071, thinner than experiment by 0.016 ± 0.007, and agrees with the group's GAP. So
-# the two are as far apart as the group's two architectures were. At 500 K and 1 atm, no: in a box
-# as large as the group's Deep Potential broke a bond within 0.230 ps, and MACE thinned out from the
-# start and boiled off after 10.083 ps, where the group's MACE, trained on its full set, holds 0.924
-# ± 0.02. A hundred of these frames are not enough for that liquid.
+# the two lie on the same sides of each other as the group's MACE (1.129) and GAP (1.067) did. At
+# 500 K and 1 atm, no: in a box as large as the group's Deep Potential broke a bond within 0.230 ps,
+# and MACE thinned out from the start and boiled off after 10.083 ps, where the group's MACE,
+# trained on its full set, holds 0.924 ± 0.02. A hundred of these frames are not enough for that
+# liquid.
 #
 # *And with the other labels of the same frames?* There the liquid differs, not the winner of the
 # force errors: at 300 K Deep Potential's comes to 0.861 ± 0.010 g/cm³, and MACE's ended at a bond

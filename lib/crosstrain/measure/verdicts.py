@@ -68,7 +68,7 @@ def of_all(effects: Sequence[Effect], *, confidence: float = 0.95) -> Finding:
     """
     wide = bonferroni(confidence, len(effects))
     widened = [effect.at(wide) if isinstance(effect, Contrast) else effect for effect in effects]
-    return all_hold(*([of_one(effect) for effect in each] for each in (effects, widened)))
+    return all_hold([of_one(effect) for effect in effects], [of_one(effect) for effect in widened])
 
 
 def all_hold(findings: Sequence[Finding], when_widened: Sequence[Finding]) -> Finding:
@@ -84,8 +84,9 @@ def all_hold(findings: Sequence[Finding], when_widened: Sequence[Finding]) -> Fi
         return Finding(Verdict.NOT_SUPPORTED)
     if findings and all(found.verdict is Verdict.SUPPORTED for found in findings):
         return Finding(Verdict.SUPPORTED)
-    lean = [found.verdict is Verdict.NOT_SUPPORTED for found in findings]
-    return Finding(Verdict.UNDECIDED, BY_CHANCE) if any(lean) else _undecided(findings)
+    if any(found.verdict is Verdict.NOT_SUPPORTED for found in findings):
+        return Finding(Verdict.UNDECIDED, BY_CHANCE)
+    return _undecided(findings)
 
 
 def of_any(effects: Sequence[Effect]) -> Finding:
