@@ -51,7 +51,7 @@ def assert_report(lines, sets):
         assert any(line.startswith(("  score ", "  no score, for")) for line in about)
         found = [line for line in lines if line.startswith((f"{model}: nothing", f"{model} lacks"))]
         assert len(found) == 1
-    assert any(line.startswith("no score at this size: at most 20 frames") for line in lines)
+    assert any("upper limit at this size, the survival: at most 20" in line for line in lines)
     if any(" lacks " in line for line in lines):
         assert lines[-1] == "to add it: crosstrain improve thf"
 

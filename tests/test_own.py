@@ -53,6 +53,8 @@ def test_a_profile_of_ones_own_declares_a_whole_chain(base, tmp_path):
 def test_sizes_are_kept_and_ranges_moved():
     base = profiles.load("smoke")
     profile = made(temperature_K=1000.0, density_g_cm3=1.8)  # twice the density of the base
+    assert profile.dynamics == base.dynamics
+    assert made(duration_ps=7.0).dynamics == base.dynamics.model_copy(update={"duration_ps": 7.0})
     block, known = profile.blocks["classical"], base.blocks["classical"]
     assert (block.frames, block.seed) == (known.frames, known.seed)
     assert block.options["compositions"] == [{"COCCOC": 3}]
@@ -103,6 +105,8 @@ def test_the_same_liquid_has_the_ranges_of_the_study():
         ({"composition": {"[Na+]": 1}}, "unsupported element Na"),
         ({"density_g_cm3": -1.0}, "density_g_cm3 -1"),
         ({"temperature_K": 0.0}, "temperature_K 0"),
+        ({"duration_ps": 0.0}, r"duration_ps 0; allowed are 0\.005 or more"),
+        ({"duration_ps": float("nan")}, "duration_ps nan"),
     ],
 )
 def test_what_cannot_be_is_refused(changes, message):
@@ -440,7 +444,7 @@ def test_advice_says_when_the_reference_could_not_judge(study):
     said = own.advice(study, "classical", base=Study("smoke", announce=False))
     assert "between the models only; of the reference: samplers disagree" in said[-2]
     assert said[-1].startswith(
-        "no score at this size: at most 20 frames of the models' runs are relabelled"
+        "a score has only its upper limit at this size, the survival: at most 20 frames"
     )
 
 

@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
         "new", _new, "a liquid of your own: train, run, judge, say what is lacking", profile=False
     )
     new.add_argument(
-        "--profile", default="smoke", help="whose sizes are used (smoke); a score needs laptop's"
+        "--profile", default="smoke", help="of these sizes (smoke); a reference needs laptop's"
     )
     new.add_argument("name", help="of the liquid; its profile is written to runs/own/NAME.yml")
     new.add_argument(
@@ -142,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     new.add_argument("--temperature", type=float, required=True, metavar="K")
     new.add_argument("--pressure", type=float, default=1.0, metavar="BAR", help="(1)")
     new.add_argument("--density", type=float, required=True, metavar="G_CM3", help="a guess")
+    new.add_argument(
+        "--duration", type=float, metavar="PS", help="of each run (the profile's, 3 at least)"
+    )
     new.add_argument(
         "--architecture", action="append", default=[], help="may be given again (the profile's)"
     )
@@ -408,16 +411,18 @@ def _new(options: argparse.Namespace) -> int:
     from crosstrain.data import profiles
     from crosstrain.study import Study
 
-    path = own.path_of(options.name)
+    path, base = own.path_of(options.name), profiles.load(options.profile)
+    usual_ps = max(base.dynamics.duration_ps, own.LEAST_PS)
     profile = own.profile_for(
         options.name,
         composition=composition_counts(options.composition),
         temperature_K=options.temperature,
         pressure_bar=options.pressure,
         density_g_cm3=options.density,
-        base=profiles.load(options.profile),
+        base=base,
         architectures=options.architecture,
         data=options.data,
+        duration_ps=usual_ps if options.duration is None else options.duration,
     )
     if path.exists() and (kept := own.load(options.name)) != profile:
         raise ValueError(

@@ -54,6 +54,8 @@ MEANS = {
     "molecules": "isolated molecules far from equilibrium",
     ITERATED: "frames of the models' own runs about which a committee of them disagrees",
 }
+# In less no model is seen to lose its liquid: those of `smoke` boil off within 1 to 2 ps.
+LEAST_PS = 3.0
 # Forces between molecules that are this far off are no better than none.
 LOST_PERCENT = 100.0
 # Where the study would show what a block is worth, the quantity that it is made for first.
@@ -98,6 +100,7 @@ def profile_for(
     base: Profile,
     architectures: Sequence[str] = (),
     data: Path | None = None,
+    duration_ps: float | None = None,
 ) -> Profile:
     """Return the profile of a liquid of one's own, with the sizes of another profile.
 
@@ -123,6 +126,8 @@ def profile_for(
         An extended XYZ file of one's own, examined as `crosstrain.data.intake` does; its frames
         join the first training set and are labelled by the reference method as all others are.
         Labels that they bring are not read.
+    duration_ps : float, optional
+        Of each run (default: as in `base`).
 
     Raises
     ------
@@ -143,6 +148,9 @@ def profile_for(
         )
     if not 0 < temperature_K <= HOTTEST_K:
         raise ValueError(f"temperature_K {temperature_K:g}; allowed are above 0 to {HOTTEST_K:g}")
+    if duration_ps is not None and not base.dynamics.save_every_fs <= 1e3 * duration_ps < np.inf:
+        least_ps = base.dynamics.save_every_fs / 1e3
+        raise ValueError(f"duration_ps {duration_ps:g}; allowed are {least_ps:g} or more")
     _check_base(base)
     factor = density_g_cm3 / base.liquid.start_density_g_cm3
     boxes = training_boxes(composition)
@@ -163,6 +171,8 @@ def profile_for(
         | {"sets": [first], "rows": [], "names": {}, "architectures": chosen},
         "liquid": _liquid(base, composition, temperature_K, pressure_bar, density_g_cm3),
     }
+    if duration_ps is not None:
+        values["dynamics"]["duration_ps"] = duration_ps
     values["training"].pop("search", None)
     values["reference"].pop("stand_in_every", None)
     for section in profiles.OF_THE_STUDY:
@@ -662,9 +672,10 @@ def advice(
         n_frames = len(runs) * study.profile.dynamics.relabelled_frames
         if n_frames < MIN_TOGETHER:
             said.append(
-                f"no score at this size: at most {n_frames} frames of the models' runs are "
-                f"relabelled, fewer where a run ends early, and {MIN_TOGETHER:g} are needed; "
-                "'crosstrain new' with --profile laptop has more"
+                f"a score has only its upper limit at this size, the survival: at most {n_frames} "
+                "frames of the models' runs are relabelled, fewer where a run ends early, and a "
+                f"value of the reference needs {MIN_TOGETHER:g}; 'crosstrain new' with --profile "
+                "laptop has more"
             )
     if found:
         known = known or matrix.read(base, state, seed=0)
