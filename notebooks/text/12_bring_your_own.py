@@ -171,8 +171,9 @@ for model in models:
 
 # %% [markdown]
 # A score needs a reference that is trusted, and that needs models that agree after reweighting,
-# see notebook [05](05_score_models.ipynb). Runs as short as those of `smoke` never get that far,
-# and the report says so and gives no number. With the sizes of `laptop` the reference liquid is
+# see notebook [05](05_score_models.ipynb). Runs as short as those of `smoke` never get that far.
+# Then only the survival is known, which is the most that a score can be: of a model that lost its
+# liquid the report gives this limit, of one that kept it nothing. With the sizes of `laptop` the reference liquid is
 # sampled as that of the study is: by a published model, SO3LR, that is fine-tuned on frames of your
 # liquid. That has given the study's liquid its score at 500 K; whether yours gets one, the report
 # will say.
@@ -234,7 +235,9 @@ print("\n".join(advice))
 
 # %% [markdown]
 # At the size `smoke` this shows the form of the advice, not a lack: in a fraction of a picosecond a
-# density hardly leaves the guess that it started from. Where two models differ and no reference is
+# density hardly leaves the guess that it started from. `crosstrain new` runs 3 ps at least, in which
+# models of this size lose their liquid and so tell what they lack; here runs are as short as the
+# profile says, for the sake of GAP, which is slow. Where two models differ and no reference is
 # trusted both are named, for nothing tells which of them is off.
 #
 # *Nothing stored* and *unclear* are answers too: then the rule is a guess that nothing here has
