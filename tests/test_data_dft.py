@@ -8,7 +8,8 @@ from ase.units import bar
 from crosstrain.data import dft, published, summaries
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
 from crosstrain.data.profiles import Split
-from crosstrain.measure.statistics import Estimate, mean_with_error
+from crosstrain.measure.statistics import Estimate, drift, mean_with_error
+from scipy.signal import lfilter
 
 SPLIT = Split(train=[0, 2], validate_on=[3], test=[1, 4])
 
@@ -90,12 +91,14 @@ NOISE = np.random.default_rng(1).normal(0.9, 0.02, 500)
 def test_only_whole_runs_have_a_density():
     found = settled(NOISE)
     assert found.value == pytest.approx(0.9, abs=0.01)
-    row = dft.density_row(of_run(NOISE), found)
+    row = dft.density_row(of_run(NOISE), found, TIME_PS, NOISE)
+    assert row["drift / g cm⁻³"] == summaries.plus_minus(*drift(NOISE[100:])[:2])
     assert row["density / g cm⁻³"] == summaries.plus_minus(found.value, found.error)
     assert row["independent samples"] == round(found.n_effective, 1) > 100
     early = {"status": "unstable", "reason": "boil-off"}
     assert settled(NOISE, **early) == "none, ended early"
-    row = dft.density_row(of_run(NOISE, **early), "none, ended early")
+    row = dft.density_row(of_run(NOISE, **early), "none, ended early", TIME_PS, NOISE)
+    assert row["drift / g cm⁻³"] == "-"
     assert (row["ended"], row["density / g cm⁻³"]) == ("boil-off", "none, ended early")
     assert row["independent samples"] == "-"
     assert settled(NOISE, density_g_cm3=None) == "none, too short"
@@ -104,6 +107,11 @@ def test_only_whole_runs_have_a_density():
 def test_a_density_that_drifts_has_not_settled():
     assert settled(NOISE + 0.1 * TIME_PS) == "not settled"
     assert settled(NOISE + np.where(TIME_PS < 3, 0, 0.02)) == "not settled"  # from 1 to 5 ps
+    noise = 0.9 + 0.02 * lfilter([0.19**0.5], [1, -0.9], np.random.default_rng(46).normal(size=500))
+    assert not isinstance(settled(noise), str)
+    slow = (noise + 0.02 * TIME_PS)[100:]
+    assert dft._halves_agree(slow) and not dft._is_level(slow)
+    assert settled(noise + 0.02 * TIME_PS) == "not settled"
     # what comes before the averaged part does not matter
     assert not isinstance(settled(NOISE + np.where(TIME_PS < 1, 0.5, 0)), str)
     # halves too short for an error of their own

@@ -15,6 +15,7 @@ from crosstrain.data.frames import FORCES
 from crosstrain.measure.errors import split_frame_forces
 from crosstrain.measure.verdicts import rank_correlation
 from crosstrain.simulate.topology import BondEvent, describe_event
+from crosstrain.simulate.trajectory import Trajectory
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 
@@ -97,6 +98,19 @@ def test_the_bond_that_ended_a_run_by_its_place_in_the_molecule():
     assert unseen.in_words("ethanol", ended) == "boiled off (2), C0-C1 broken (1)"
 
 
+def test_the_bond_of_a_blow_up_is_the_one_whose_length_changed_most():
+    atoms = liquid_of_two_ethanol()
+    n = len(atoms) // 2
+    last = atoms.copy()
+    last.positions[2 * n - 1] += 0.8 * (last.positions[2 * n - 1] - last.positions[n + 2])
+    last.positions += last.cell.sum(axis=0)  # by a whole cell, which is no change
+    positions = np.array([atoms.positions, last.positions], dtype=np.float32)
+    track = Trajectory(atoms, positions, np.array(2 * [atoms.cell.array]), np.zeros(2), {})
+    assert unseen.blown_up_at(track) == (unseen.BLOW_UP, (2, n - 1))
+    found = {(unseen.BLOW_UP, (2, n - 1)): 3}
+    assert unseen.in_words("ethanol", found) == "O2-H8 at a temperature blow-up (3)"
+
+
 def test_drawing_holds_the_colours_of_what_changed():
     fig, axes = plt.subplots(1, 2)
     unseen.drawing(axes[0], "ethanol", {})
@@ -105,6 +119,10 @@ def test_drawing_holds_the_colours_of_what_changed():
     red = np.array(to_rgb(unseen.BROKEN_COLOUR))
     assert not (np.abs(plain - red).max(axis=-1) < 0.02).any()
     assert (np.abs(marked - red).max(axis=-1) < 0.02).any()
+    unseen.drawing(axes[0], "ethanol", {(unseen.BLOW_UP, (2, 8)): 1})
+    violet = np.array(to_rgb(unseen.BLOWN_UP_COLOUR))
+    blown = np.asarray(axes[0].images[-1].get_array())[..., :3]
+    assert (np.abs(blown - violet).max(axis=-1) < 0.02).any()
     plt.close(fig)
 
 

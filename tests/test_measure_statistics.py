@@ -5,6 +5,7 @@ from crosstrain.measure.statistics import (
     column_errors,
     combine_replicas,
     correlated_error,
+    drift,
     equilibrated,
     kaplan_meier,
     mean_with_error,
@@ -41,6 +42,20 @@ def test_equilibration_finds_the_end_of_a_transient():
 def test_a_drifting_series_has_few_effective_samples():
     rng = np.random.default_rng(3)
     assert equilibrated(np.linspace(0, 5, 1000) + 0.1 * rng.normal(size=1000)).n_effective < 10
+
+
+def test_a_drift_has_the_error_of_independent_samples():
+    rng = np.random.default_rng(9)
+    line = np.linspace(0, 1.5, 3000)
+    found = [drift(series + line) for series in ar1(rng, 3000, 0.7, size=100)]
+    low, high = np.transpose([one.interval() for one in found])
+    assert np.sum((low <= 1.5) & (high >= 1.5)) >= 88  # binomial, as below
+    assert np.mean([one.value for one in found]) == pytest.approx(1.5, abs=0.05)
+    assert np.mean([one.n_effective for one in found]) == pytest.approx(3000 * 0.3 / 1.7, rel=0.1)
+    exact = drift(line + 1e-6 * rng.normal(size=line.size))
+    assert exact.value == pytest.approx(1.5, abs=1e-6)
+    with pytest.raises(ValueError, match="is constant"):
+        drift(np.ones(100))
 
 
 def test_mean_error_covers_the_truth():

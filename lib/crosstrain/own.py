@@ -54,8 +54,9 @@ MEANS = {
     "molecules": "isolated molecules far from equilibrium",
     ITERATED: "frames of the models' own runs about which a committee of them disagrees",
 }
-# In less no model is seen to lose its liquid: those of `smoke` boil off within 1 to 2 ps.
+# A liquid takes time to boil off: of THF with a MACE of `smoke` 1 to 2 ps.
 LEAST_PS = 3.0
+LONGEST_PS = 1e6
 # Forces between molecules that are this far off are no better than none.
 LOST_PERCENT = 100.0
 # Where the study would show what a block is worth, the quantity that it is made for first.
@@ -136,8 +137,7 @@ def profile_for(
     WeightsNotFound
         If an architecture starts from published weights that are not here.
     """
-    if not name.replace("_", "").isalnum():
-        raise ValueError(f"name {name!r}; allowed are letters, digits and _")
+    _check_name(name)
     if not composition or min(composition.values()) < 1:
         raise ValueError(f"composition {dict(composition)}; allowed are 1 or more of each molecule")
     least, most = DENSITY_LIMITS_G_CM3
@@ -148,9 +148,10 @@ def profile_for(
         )
     if not 0 < temperature_K <= HOTTEST_K:
         raise ValueError(f"temperature_K {temperature_K:g}; allowed are above 0 to {HOTTEST_K:g}")
-    if duration_ps is not None and not base.dynamics.save_every_fs <= 1e3 * duration_ps < np.inf:
-        least_ps = base.dynamics.save_every_fs / 1e3
-        raise ValueError(f"duration_ps {duration_ps:g}; allowed are {least_ps:g} or more")
+    least_ps = base.dynamics.save_every_fs / 1e3
+    if duration_ps is not None and not least_ps <= duration_ps <= LONGEST_PS:
+        allowed = f"{least_ps:g} to {LONGEST_PS:g}"
+        raise ValueError(f"duration_ps {duration_ps:g}; allowed are {allowed}")
     _check_base(base)
     factor = density_g_cm3 / base.liquid.start_density_g_cm3
     boxes = training_boxes(composition)
@@ -190,6 +191,11 @@ def profile_for(
         if base_model := getattr(potentials.settings(architecture, settings), "base", ""):
             potentials.checked_weights(potentials.published(base_model))
     return profile
+
+
+def _check_name(name: str) -> None:
+    if not name.replace("_", "").isalnum():
+        raise ValueError(f"name {name!r}; allowed are letters, digits and _")
 
 
 def _check_base(base: Profile) -> None:
@@ -672,7 +678,7 @@ def advice(
         n_frames = len(runs) * study.profile.dynamics.relabelled_frames
         if n_frames < MIN_TOGETHER:
             said.append(
-                f"a score has only its upper limit at this size, the survival: at most {n_frames} "
+                f"a score has only its limits at this size, 0 and the survival: at most {n_frames} "
                 "frames of the models' runs are relabelled, fewer where a run ends early, and a "
                 f"value of the reference needs {MIN_TOGETHER:g}; 'crosstrain new' with --profile "
                 "laptop has more"
@@ -709,6 +715,7 @@ def load(name: str) -> Profile:
     ValueError
         If there is none of that name, or the file is not one that `profile_for` made.
     """
+    _check_name(name)
     path = path_of(name)
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yml"))

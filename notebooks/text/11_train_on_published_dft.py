@@ -130,6 +130,8 @@ of_blocks.fillna("-")
 # %%
 models = lab.dft_models()
 records = lab.each(list(models.values()), lambda step: lab.read(step, "training.json"))
+budget = f"{asked.core_s:g} core seconds" if asked.core_s else "as the settings say"
+print(f"planned for each training: {budget}")
 pd.DataFrame.from_dict({n: summaries.training(r) for n, r in records.items()}, orient="index")
 
 # %% [markdown]
@@ -311,9 +313,11 @@ for split in asked.splits:
 #
 # $$|\bar\rho_2 - \bar\rho_1| \leq 2 \sqrt{\sigma_1^2 + \sigma_2^2} ,$$
 #
-# each half with the error $\sigma$ of its own independent samples. One that has not settled, or
-# that ended early, has no density; nor has one whose halves are too short to have such errors. The
-# rule finds a drift that is large beside the fluctuations; a slow one may pass.
+# each half with the error $\sigma$ of its own independent samples, and if the straight line through
+# that part changes by no more than three of its standard errors (at two, one run in twenty would be
+# called drifting by chance). This change and its error are the *drift* of the table. One that has
+# not settled, or that ended early, has no density; nor has one whose halves are too short to have
+# such errors. The rule finds a drift that is large beside the fluctuations; a slow one may pass.
 
 # %%
 runs = lab.dft_runs()
@@ -328,7 +332,8 @@ for (name, kind, liquid), step in runs.items():
     seen = observed[step.name]
     found = dft.settled_density(seen, *traces[step.inputs["trajectory"].name])
     densities[name, kind, liquid] = found
-    rows[states[liquid], methods[kind], labels[name]] = dft.density_row(seen, found)
+    row = dft.density_row(seen, found, *traces[step.inputs["trajectory"].name])
+    rows[states[liquid], methods[kind], labels[name]] = row
 print(
     f"models trained on split {asked.liquid_split}" if runs else "not run: no liquid is asked for"
 )
@@ -411,18 +416,17 @@ for liquid, at in asked.liquids.items():
 # neither has seen the cold liquid, and though the translational forces of Deep Potential on unseen
 # blocks are no better than saying zero (115.4 ± 7.6 % wrong; MACE 59.3 ± 6.1 %). MACE has 1.117 ±
 # 0.012 g/cm³, which agrees with experiment and with the group's MACE of that method; Deep Potential
-# has 1.0793 ± 0.0071, thinner than experiment by 0.016 ± 0.007, and agrees with the group's GAP. So
-# the two lie on the same sides of each other as the group's MACE (1.129) and GAP (1.067) did. At
-# 500 K and 1 atm, no: in a box as large as the group's Deep Potential broke a bond within 0.230 ps,
-# and MACE thinned out from the start and boiled off after 10.083 ps, where the group's MACE,
-# trained on its full set, holds 0.924 ± 0.02. A hundred of these frames are not enough for that
-# liquid.
+# has 1.0793 ± 0.0071, thinner than experiment by 0.016 ± 0.007 in a run that still rises (0.0229 ±
+# 0.0098), and agrees with the group's GAP. At 500 K and 1 atm, no: in a box as large as the group's
+# Deep Potential broke a bond within 0.230 ps, and MACE thinned out from the start and boiled off
+# after 10.083 ps, where the group's MACE, trained on its full set, holds 0.924 ± 0.02. So these two
+# models have no liquid there. Whether frames, time of training, size of the model or the seed is to
+# blame was not tested.
 #
-# *And with the other labels of the same frames?* There the liquid differs, not the winner of the
-# force errors: at 300 K Deep Potential's comes to 0.861 ± 0.010 g/cm³, and MACE's ended at a bond
-# between two molecules after 3.270 ps. GFN2-xTB has a liquid of its own, and who wins by force
-# errors need not win by the liquid: of single runs, on these labels Deep Potential lived and MACE
-# did not.
+# *And with the other labels of the same frames?* No density is known: at 300 K Deep Potential's
+# still falls at the end of its run (-0.065 ± 0.016 g/cm³ over it), and MACE's ended at a bond
+# between two molecules after 3.270 ps. So who wins by force errors need not win by the liquid: of
+# single runs, on these labels Deep Potential lived and MACE did not.
 
 # %% [markdown]
 # ## Limits

@@ -156,7 +156,7 @@ summaries.error_table(errors_of)
 #
 # The report that `crosstrain score` gives of any model, here of each: how its runs ended, its
 # density, the errors on its own frames with their standard errors (by leaving out each of $n$
-# stretches of consecutive frames in turn), and the score, or why there is none. Of a density, $n$
+# stretches of consecutive frames in turn), and the score, or its limits. Of a density, $n$
 # is the number of independent samples. A bond counts from when it formed, a persistence time before
 # the run is stopped.
 #
@@ -170,13 +170,12 @@ for model in models:
     print("\n".join(report.lines(lab, lab, model, own.STATE)), "\n")
 
 # %% [markdown]
-# A score needs a reference that is trusted, and that needs models that agree after reweighting,
-# see notebook [05](05_score_models.ipynb). Runs as short as those of `smoke` never get that far.
-# Then only the survival is known, which is the most that a score can be: of a model that lost its
-# liquid the report gives this limit, of one that kept it nothing. With the sizes of `laptop` the reference liquid is
-# sampled as that of the study is: by a published model, SO3LR, that is fine-tuned on frames of your
-# liquid. That has given the study's liquid its score at 500 K; whether yours gets one, the report
-# will say.
+# A score needs a reference that is trusted, and that needs models that agree after reweighting, see
+# notebook [05](05_score_models.ipynb). Runs as short as those of `smoke` never get that far. Then
+# only the limits are known: a score lies between 0 and the survival. With the sizes of `laptop` the
+# reference liquid is sampled as that of the study is: by a published model, SO3LR, that is
+# fine-tuned on frames of your liquid. That has given the study's liquid its score at 500 K; whether
+# yours gets one, the report will say.
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
@@ -201,9 +200,8 @@ lab.save(fig, "density", temperature_K=temperature_K, pressure_bar=pressure_bar)
 # its error.
 #
 # The lines above the figure apply the rule of notebook [11](11_train_on_published_dft.ipynb): *not
-# settled* means that the two halves of the averaged part differ by more than two standard errors of
-# their difference, or that they are too short to have such errors. At the size `smoke` nothing can
-# settle, whatever the lines say: each half holds a sample or two.
+# settled* means that the averaged part drifts, or is too short to tell. At the size `smoke` nothing
+# can settle, whatever the lines say: each half holds a sample or two.
 
 # %% [markdown]
 # ## What is lacking
@@ -235,10 +233,10 @@ print("\n".join(advice))
 
 # %% [markdown]
 # At the size `smoke` this shows the form of the advice, not a lack: in a fraction of a picosecond a
-# density hardly leaves the guess that it started from. `crosstrain new` runs 3 ps at least, in which
-# models of this size lose their liquid and so tell what they lack; here runs are as short as the
-# profile says, for the sake of GAP, which is slow. Where two models differ and no reference is
-# trusted both are named, for nothing tells which of them is off.
+# density hardly leaves the guess that it started from. `crosstrain new` runs 3 ps at least, in
+# which a poor model has time to lose its liquid; here runs are as short as the profile says, for
+# the sake of GAP, which is slow. Where two models differ and no reference is trusted both are
+# named, for nothing tells which of them is off.
 #
 # *Nothing stored* and *unclear* are answers too: then the rule is a guess that nothing here has
 # tested. *Not comparable* gives its reason: a model whose run ended early (*unstable*) has no error
@@ -291,10 +289,11 @@ pd.DataFrame({"in gap.py": {n: own.in_a_line(getattr(gap, n)) for n in names}})
 # passes over without a word. GAP wants the virial, and reads a matrix as no label at all, so the
 # counts that it reports are compared with what it was given.
 #
-# Where a profile has a budget (`laptop` has one), all architectures are trained for equal time. A
+# Where a profile has a budget (`laptop` has one), all architectures are allowed equal time. A
 # network takes as many steps as the budget allows. A fit has no steps: a small budget takes sparse
-# points away, and a large one is not used up. A profile without one (`smoke`) trains each
-# architecture as its settings say, *not* for equal time.
+# points away, and a large one is not used up (how much of it GAP takes on the study's sets is
+# printed below). A profile without one (`smoke`) trains each architecture as its settings say,
+# *not* for equal time.
 #
 # Listed under `training.architectures` of a profile, an architecture is trained on every row of the
 # matrix, run, relabelled and scored, as it was above; in the section `third`, on some rows only.
@@ -363,7 +362,7 @@ if third is not None:
 # planned for it, and that is not the same time in all columns.
 #
 # How long each lived, in ps, a number for each seed (the mean over its runs), beside its error on
-# the fixed set:
+# the fixed set and the time that was planned for its training:
 
 # %%
 for each, cells in zip((study, third), beside, strict=True) if third else ():
@@ -373,7 +372,8 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
         said = f"lived {', '.join(lived)} of {planned_ps:g} ps" if lived else "not run"
         errors = [run.value for run in both["fixed_error"][row, name] if run.value is not None]
         error = f"{np.mean(errors):.1f} meV/Å between molecules" if errors else "no error"
-        print(f"{columns[name]} on {row}: fixed set {error}, {said}")
+        plan_s = each.model(name, row, each.profile.training.seeds[0]).estimate_s
+        print(f"{columns[name]} on {row}: fixed set {error}, training of {plan_s:.0f} s, {said}")
 
 # %% [markdown]
 # Does the architecture with the largest error on the fixed set die first? Compare no further than
@@ -383,9 +383,10 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
 # starting box, so that scores of a short and a long run say little about each other.
 
 # %% [markdown] tags=["findings"]
-# Here it does not: GAP has the largest error on every set, and all its models lived their 2 ps,
-# while Deep Potential's on `packed`, with 22.1 meV/Å, lived 0.1 and 0.15 ps. That is no proof that
-# GAP's liquids last: 2 ps is a fifth of what the others were given.
+# Here it does not: GAP has the largest error on every set, from fits of 57 to 114 s where the others
+# train for twenty minutes, and all its models lived their 2 ps, while Deep Potential's on `packed`,
+# with 22.1 meV/Å, lived 0.1 and 0.15 ps. That is no proof that GAP's liquids last: 2 ps is a fifth
+# of what the others were given.
 
 # %% [markdown]
 # ## What we found

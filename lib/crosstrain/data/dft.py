@@ -10,7 +10,7 @@ from ase.units import bar
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
 from crosstrain.build.boxes import density_g_cm3
@@ -19,7 +19,7 @@ from crosstrain.data.figures import REFERENCE_COLOUR
 from crosstrain.data.frames import STRESS
 from crosstrain.data.profiles import Split
 from crosstrain.measure import errors
-from crosstrain.measure.statistics import Estimate, mean_with_error
+from crosstrain.measure.statistics import Estimate, drift, mean_with_error
 from crosstrain.measure.transfer import Effect, attempt, contrast
 from crosstrain.measure.verdicts import Finding, Verdict, of_one
 
@@ -62,7 +62,7 @@ class Known(NamedTuple):
 
 
 # line styles by who found a density
-LINES = {"experiment": "-", "the group's MACE": "--", "the group's GAP": "-."}
+LINES = {"experiment": "-", "the group's MACE": ":", "the group's GAP": "-."}
 KNOWN_DENSITIES = (
     Known(298.15, 1.0948, 0.0, "experiment", "", "Wang et al. 2022, x_EC = 0.336"),
     Known(298.0, 1.129, 0.0, "the group's MACE", "PBE-D2", "Svahn et al. 2026"),
@@ -75,6 +75,8 @@ error at 500 K is the scatter of five seeds."""
 NEAR_K = 5.0
 REACH = 2.0
 """Standard errors within which two densities agree."""
+REACH_OF_A_LINE = 3.0
+"""The same for a drift: at 2 one run in twenty would be called drifting by chance."""
 
 
 def known_densities(temperature_K: float, method: str | None = None) -> list[Known]:
@@ -226,15 +228,27 @@ def settled_density(
     -----
     A run has settled if the means of the two halves of the averaged part differ by no more than
     `REACH` standard errors of their difference, each half with the error of its own independent
-    samples.
+    samples, and the straight line through that part changes by no more than `REACH_OF_A_LINE` times
+    its error (`crosstrain.measure.statistics.drift`).
     """
     if seen["status"] != "completed":
         return "none, ended early"
     known = seen["density_g_cm3"]
     if known is None:
         return "none, too short"
-    kept = np.asarray(density_g_cm3)[np.asarray(time_ps) >= seen["equilibrated_ps"]]
-    return Estimate(**known) if _halves_agree(kept) else "not settled"
+    kept = _averaged(seen, time_ps, density_g_cm3)
+    return Estimate(**known) if _halves_agree(kept) and _is_level(kept) else "not settled"
+
+
+def _averaged(
+    seen: Mapping[str, Any], time_ps: ArrayLike, density_g_cm3: ArrayLike
+) -> NDArray[np.float64]:
+    return np.asarray(density_g_cm3)[np.asarray(time_ps) >= seen["equilibrated_ps"]]
+
+
+def _is_level(series: np.ndarray) -> bool:
+    change = drift(series)
+    return abs(change.value) <= REACH_OF_A_LINE * change.error
 
 
 def _halves_agree(series: np.ndarray) -> bool:
@@ -246,7 +260,9 @@ def _halves_agree(series: np.ndarray) -> bool:
     return bool(abs(halves[1].value - halves[0].value) <= REACH * error)  # False if that is NaN
 
 
-def density_row(seen: Mapping[str, Any], found: Estimate | str) -> dict[str, Any]:
+def density_row(
+    seen: Mapping[str, Any], found: Estimate | str, time_ps: ArrayLike, density_g_cm3: ArrayLike
+) -> dict[str, Any]:
     """Return how a run ended and its density, for one row of a table.
 
     Parameters
@@ -255,12 +271,17 @@ def density_row(seen: Mapping[str, Any], found: Estimate | str) -> dict[str, Any
         Content of ``observed.json``.
     found : Estimate or str
         From `settled_density`.
+    time_ps, density_g_cm3 : array_like, shape (n,)
+        Of the run.
     """
     has_one = isinstance(found, Estimate)
+    is_whole = seen["status"] == "completed" and seen["density_g_cm3"] is not None
+    kept = _averaged(seen, time_ps, density_g_cm3) if is_whole else None
     return {
         "ended": seen["reason"] or seen["status"],
         "lived / ps": seen["time_ps"],
         "density / g cm⁻³": summaries.plus_minus(*found[:2]) if has_one else found,
+        "drift / g cm⁻³": summaries.plus_minus(*drift(kept)[:2]) if is_whole else "-",
         "independent samples": round(found.n_effective, 1) if has_one else "-",
     }
 

@@ -32,6 +32,7 @@ FILES = {
 }
 # Not written in the file; the paper's own set has it.
 DFT_METHOD = "PBE-D2 (CASTEP, likely)"
+CLUSTER_FRAMES = 200
 BLOCK_FRAMES = 20
 DFT_COMPOSITION = {"EC": 4, "EMC": 8}
 
@@ -78,7 +79,8 @@ def path(name: str, *, download: bool = True) -> Path:
         reason = type(error).__name__
     raise NotAvailable(
         f"skipped: published data not available: {name} ({reason}); set CROSSTRAIN_PUBLISHED to a "
-        f"folder that has it, or allow the network to get it from {address}"
+        f"folder that has it, or download it once from {address} with: "
+        f"python -c \"from crosstrain.data import published; published.path('{name}')\""
     )
 
 

@@ -806,16 +806,12 @@ def missing(observed: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def score_sentence(score: LiquidScore) -> str:
-    """Return a score in words; without a reference value what the survival leaves of it."""
+    """Return a score in words; without a reference value the limits that survival sets."""
     if score.terms:
         interval = f"{score.lower:.2f} to {score.upper:.2f}"
         return f"score {score.value:.2f} ({interval}), n = {score.n_replicas} runs"
-    missing = "for want of a trusted reference value"
-    if score.survival < 1:  # the agreement that it is multiplied with is 1 at most
-        return (
-            f"score at most {in_digits(score.survival)}, its survival; no more is known {missing}"
-        )
-    return f"no score, {missing}"
+    most = in_digits(score.survival)  # for the agreement that multiplies it is 1 at most
+    return f"score between 0 and {most}, the survival, for want of a trusted reference value"
 
 
 def plus_minus(value: float, error: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import matplotlib.image
 import numpy as np
 import pandas as pd
 from ase import Atoms
+from ase.geometry import find_mic
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -36,6 +37,7 @@ from crosstrain.measure.verdicts import (
     rank_correlation,
 )
 from crosstrain.simulate.topology import read_event
+from crosstrain.simulate.trajectory import Trajectory
 
 GROUPS = {
     "known": "known: trained on",
@@ -58,10 +60,14 @@ IN_FULL = {
 SPREAD = " ±"
 """Ends the name of a column that holds the standard errors of another one."""
 BROKEN_COLOUR, FORMED_COLOUR, COUNT_COLOUR = "#EE6677", "#E69F00", "#000000"
+BLOWN_UP_COLOUR = "#AA77CC"
+BLOW_UP = "temperature blow-up"
+"""Reason (`simulate.dynamics.RunResult`) of a run whose bonds had no time to count as broken."""
 
 Change = tuple[str, tuple[int, int]]
 """``broken`` with the two atoms of a bond, or ``formed between two`` molecules or ``formed within
-one`` with those of a new one, counted within their molecules."""
+one`` with those of a new one, or `BLOW_UP` with those of the bond where it shows most, counted
+within their molecules."""
 
 POOLED = "sets that pass"
 CEILING = "every run reached the end"
@@ -94,14 +100,43 @@ def first_change(detail: str, atoms: Atoms) -> Change | None:
         return None
     kind, pair = event
     molecule = atoms.arrays["molecule"]
-    places = sorted(int(i - np.flatnonzero(molecule == molecule[i])[0]) for i in pair)
     if kind == "formed":
         kind += " between two" if len(set(molecule[list(pair)])) == 2 else " within one"
-    return kind, (places[0], places[1])
+    return kind, _places(pair, atoms)
+
+
+def blown_up_at(track: Trajectory) -> Change:
+    """Return the bond whose length changed by the largest factor from the first to the last frame.
+
+    A temperature blow-up takes a few femtoseconds, in which no bond stays broken for long enough to
+    count. Where forces are wrong is seen all the same.
+
+    Parameters
+    ----------
+    track : Trajectory
+        Of a pure liquid, as for `first_change`, with ``info["bonds"]``.
+    """
+    bonds = np.asarray(track.reference.info["bonds"])
+    start, end = (_lengths_A(frame, bonds) for frame in track.frames([0, -1]))
+    pair = bonds[np.abs(np.log(end / start)).argmax()]
+    return BLOW_UP, _places(pair, track.reference)
+
+
+def _lengths_A(atoms: Atoms, bonds: NDArray[np.integer]) -> NDArray[np.float64]:
+    return find_mic(np.diff(atoms.positions[bonds], axis=1)[:, 0], atoms.cell, atoms.pbc)[1]
+
+
+def _places(pair: Iterable[int], atoms: Atoms) -> tuple[int, int]:
+    """Atoms counted within their molecules."""
+    molecule = atoms.arrays["molecule"]
+    first, second = sorted(int(i - np.flatnonzero(molecule == molecule[i])[0]) for i in pair)
+    return first, second
 
 
 def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
     """Draw a molecule with the bonds that broke in red, and the atoms that bonded anew in orange.
+
+    Bonds at which runs ended in temperature blow-ups alone are violet.
 
     Parameters
     ----------
@@ -109,20 +144,21 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
     name : str
         A name of `crosstrain.build.molecules.NAMED` or a SMILES string.
     found : mapping of Change to int
-        How often; written beside each broken bond.
+        How often; written beside each bond that broke or blew up.
     """
     from rdkit.Chem import AllChem
     from rdkit.Chem.Draw import rdMolDraw2D
 
     mol = rdkit_molecule(name)
     AllChem.Compute2DCoords(mol)
-    broken = {}
-    for (kind, pair), count in found.items():
-        if kind == "broken":
+    colours: dict[int, Any] = {}
+    for kind, colour in ((BLOW_UP, BLOWN_UP_COLOUR), ("broken", BROKEN_COLOUR)):
+        for pair in (pair for of_kind, pair in found if of_kind == kind):
             bond = mol.GetBondBetweenAtoms(*pair)
+            count = sum(found.get((each, pair), 0) for each in (BLOW_UP, "broken"))
             bond.SetProp("bondNote", f"{count}")
-            broken[bond.GetIdx()] = to_rgb(BROKEN_COLOUR)
-    formed = {i for (kind, pair) in found if kind != "broken" for i in pair}
+            colours[bond.GetIdx()] = to_rgb(colour)
+    formed = {i for (kind, pair) in found if kind.startswith("formed") for i in pair}
     canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
     canvas.drawOptions().annotationFontScale = 1.1
     canvas.drawOptions().setBondNoteColour(to_rgb(COUNT_COLOUR))
@@ -131,8 +167,8 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
         mol,
         highlightAtoms=sorted(formed),
         highlightAtomColors={i: to_rgb(FORMED_COLOUR) for i in formed},
-        highlightBonds=list(broken),
-        highlightBondColors=broken,
+        highlightBonds=list(colours),
+        highlightBondColors=colours,
     )
     ax.imshow(matplotlib.image.imread(io.BytesIO(canvas.GetDrawingText())))
     ax.set_axis_off()
@@ -154,6 +190,7 @@ def in_words(name: str, found: Mapping[Change | str, int]) -> str:
         words = ending
         if not isinstance(ending, str):
             kind, pair = ending
+            kind = f"at a {kind}" if kind == BLOW_UP else kind
             words = f"{'-'.join(f'{symbols[i]}{i}' for i in pair)} {kind}"
         said[words] = count
     ordered = sorted(said.items(), key=lambda item: (-item[1], item[0]))

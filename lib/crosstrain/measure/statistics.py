@@ -155,6 +155,38 @@ def mean_with_error(series: ArrayLike, *, discard: bool = True) -> Estimate:
     return Estimate(float(x.mean()), _standard_error(x.std(), n_effective), n_effective)
 
 
+def drift(series: ArrayLike) -> Estimate:
+    """Change along the straight line through a correlated series, from first to last sample.
+
+    Parameters
+    ----------
+    series
+        Shape (n_samples,), evenly spaced.
+
+    Returns
+    -------
+    Estimate
+        ``n_effective`` is the number of independent samples of what is left beside the line.
+
+    Raises
+    ------
+    ValueError
+        As `mean_with_error`.
+
+    Notes
+    -----
+    Of least squares; its error is that of independent samples times the square root of the
+    inefficiency of the residuals.
+    """
+    x = _check_series(series)
+    time = np.linspace(-0.5, 0.5, x.size)
+    change = float(time @ x / (time @ time))
+    left = x - x.mean() - change * time
+    inefficiency = statistical_inefficiency(left)
+    error = np.sqrt(left.var(ddof=2) * inefficiency / (time @ time))
+    return Estimate(change, float(error), x.size / inefficiency)
+
+
 def mean_from(series: ArrayLike, found: Equilibration) -> Estimate:
     """Mean of the equilibrated part of a series with its standard error, as `mean_with_error`.
 
