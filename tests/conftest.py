@@ -149,12 +149,15 @@ def apart():
 
 @pytest.fixture(scope="module")  # its event loop would be in the way of other modules' kernels
 def browser():
-    """A headless Chromium of the system; skips where there is none."""
+    """A headless Chromium of the system; skips where there is none, unless one is asked for."""
     from playwright.sync_api import sync_playwright
 
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
-        pytest.skip("no browser: install chromium (Debian: apt-get install chromium)")
+        need = "CROSSTRAIN_NEED_BROWSER" in os.environ
+        (pytest.fail if need else pytest.skip)(
+            "no browser: install chromium (Debian: apt-get install chromium)"
+        )
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=list(BROWSER_FLAGS))
         yield started

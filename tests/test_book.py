@@ -13,6 +13,14 @@ from crosstrain.potentials import gap
 from crosstrain.run import notebooks
 
 PATIENCE_MS = 180_000  # WebGL by software is slow on a busy machine
+# Widths of figures that have the pixels for 1000, and the beginnings of outputs that are cut off.
+SHOWN_PX = """[...document.querySelectorAll('a.figure img')]
+  .filter(i => i.naturalWidth >= 1000).map(i => i.getBoundingClientRect().width)"""
+CUT_OFF = """[...document.querySelectorAll('.cell_output pre, .cell_output .output')]
+  .filter(e => e.scrollWidth > e.clientWidth + 1
+    && (e.matches('pre') || getComputedStyle(e).overflowX != 'auto'))
+  .map(e => e.textContent.trim().slice(0, 80))
+  .concat(document.documentElement.scrollWidth > innerWidth ? ['the page'] : [])"""
 TERMS = ["conformer", "test set", "set"]
 
 
@@ -93,6 +101,25 @@ def test_a_lead_in_to_the_next_cell_is_no_part_of_a_caption():
     ]
     found = book._captions(nbformat.v4.new_notebook(cells=cells))
     assert found == {"a": "A point each:\nlook."}
+    cells[1].source = "Left: a. Right: $b$ of\nall, in numbers:"
+    found = book._captions(nbformat.v4.new_notebook(cells=cells))
+    assert found == {"a": "Left: a. Right: $b$ of\nall."}
+
+
+def test_the_summary_is_explained_alike_in_the_readme():
+    readme = " ".join((paths.root() / "README.md").read_text().split())
+    assert book.ABOUT_SUMMARY in readme
+
+
+def test_references_are_ordered_by_first_author_and_year():
+    ordered = [
+        "I. Batatia, D. P. Kovács, *NeurIPS* 2022: MACE.",
+        "I. Batatia et al., arXiv:2401.00096.",
+        "S. Wang, J. Witek, *J. Chem. Inf. Model.* 2020, 60, 2044.",
+        "Wang et al. 2022, doi 10.1016/x: densities.",
+        "I.-C. Yeh, G. Hummer, *J. Phys. Chem. B* 2004, 108, 15873.",
+    ]
+    assert sorted(reversed(ordered), key=book._author_and_year) == ordered
 
 
 def test_a_chapter_that_was_not_rendered_says_so(tmp_path, monkeypatch):
@@ -200,6 +227,23 @@ def test_every_page_works_from_disk(pages, browser):
             elif anchor and file in ids and unquote(anchor) not in ids[file]:
                 found.append((name, f"no place {anchor} in {file.name}"))
     assert found == []
+
+
+@pytest.mark.parametrize("width", [1400, 1920])
+def test_figures_are_shown_large_and_outputs_are_not_cut_off(pages, browser, width):
+    """A wide figure has 1000 px or more; only tables may be wider than their box, and scroll."""
+    context = browser.new_context(viewport={"width": width, "height": 1000})
+    context.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+    context.set_default_timeout(PATIENCE_MS)
+    page, figures, cut = context.new_page(), [], []
+    for path in pages:
+        page.goto(path.as_uri())
+        figures += page.evaluate(SHOWN_PX)
+        cut += [(path.name, text) for text in page.evaluate(CUT_OFF)]
+    context.close()
+    assert len(figures) > 40
+    assert min(figures) >= 1000
+    assert cut == []
 
 
 def test_search_finds_a_word_of_the_text(pages, browser):

@@ -233,7 +233,8 @@ def test_who_lives_on_wrong_forces_is_counted_and_drawn():
     groups = {"DMC": "shape", "VC": "chemistry"}
     unseen.lived_by_error(ax, table, groups=groups, colours={"DP": "blue"})
     drawn = [(line.get_marker(), *line.get_xydata()[0]) for line in ax.lines]
-    assert drawn == [("o", 10, 1), ("^", 90, 1), ("^", 90, 0.2)]
+    shape, chemistry = (unseen.GROUP_MARKERS[group] for group in groups.values())
+    assert drawn == [(shape, 10, 1), (chemistry, 90, 1), (chemistry, 90, 0.2)]
     plt.close(fig)
 
 

@@ -379,7 +379,7 @@ def test_the_readme_says_what_the_results_show(study):
     for said in (
         "At 500 K no liquid of Deep Potential holds on the simplest sets",
         "all of them hold on the frames that a committee of MACE models chose",
-        "as they do on those of its own choice, and with the blocks made by hand",
+        "as they do on those of its own choice, and with both blocks made by hand",
         "MACE's liquids hold on every set",
         "Deep Potential gains clearly by either set of chosen frames, whoever chose them "
         f"({of_dp[0]} with MACE's, {of_dp[1]} with its own, {of_dp[2]} with as many more of the "

@@ -28,14 +28,28 @@ GLOSSARY = "glossary.md"
 ARCHITECTURE = "add_an_architecture.md"
 # The figures of the first page: how the study goes, and what has come of it.
 MAP, SUMMARY = "00_start_here__study_map", "00_start_here__summary"
+ABOUT_MAP = (
+    "How the study goes, with the chapters that show it: from molecules to labelled training sets, "
+    "to models of two architectures, to the liquids that they make and the score of each."
+)
 ABOUT_SUMMARY = (
-    "Training sets (rows) by architectures (columns). Blue: liquid score, dark is good. Orange: "
-    "force error, dark is bad. Hatched: the liquid broke down. White: not run."
+    "Training sets (rows) by architectures (columns). Blue: liquid score, 0 to 1, how long the "
+    "liquid lives times how near it comes to the reference's; dark is good. Orange: force error, "
+    "dark is bad. Hatched: the liquid broke down. White: not run. The frames of a row: boxes "
+    "packed at random (`packed`) or moved by a force field (`classical`), more of these as a "
+    "control (`classical_more`, or 100 of them), blocks made by hand (`scan`, `molecules`), frames "
+    "that a committee of Deep Potential (`dp_iterated`) or MACE models (`mace_iterated`) chose "
+    "from its own runs, or all of them (`everything`)."
 )
 ENTRY = re.compile(r"^- \*\*(.+?)\*\*: (.+?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
 REFERENCE = re.compile(r"^\d+\. (.+?)(?=^\d+\. |\Z)", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(r"\d{4}, \d+, \w+")  # year, volume and page tell a paper
-LEAD_IN = re.compile(r"(?<=[.?!])\s+[^.?!]*:\Z")  # a last sentence that leads to the next cell
+# A last sentence that leads to the next cell; of one about a panel only its last clause does.
+LEAD_IN = re.compile(r"(?<=[.?!])\s+(?!(?:Left|Middle|Right)\b)[^.?!]*:\Z")
+LEAD_CLAUSE = re.compile(r",[^,]*:\Z")
+INITIALS = re.compile(r"\A(?:\w\.[ -]?)+")
+YEAR = re.compile(r"\b(?:19|20)\d{2}\b")
+PAGE_IMAGE = re.compile(r'<img [^>]*src="(_images/[^"]+)"[^>]*>')
 SAVED = re.compile(r"\w+\.save\(\w+, \"(\w+)\"")
 # Where no term is linked: code, formulae, links, headings, tables and HTML.
 PROTECTED = re.compile(
@@ -52,6 +66,7 @@ SLIDER = '<input type="range" min="0" max="{last}" value="0" aria-label="frame">
 
 SETTINGS: Mapping[str, Any] = {
     "project": "crosstrain",
+    "author": "The crosstrain developers",
     "html_title": "crosstrain",
     "extensions": ["myst_nb", "crosstrain.book"],
     "master_doc": "index",
@@ -114,8 +129,9 @@ def build() -> Path:
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Tell Sphinx how formulae are drawn."""
+    """Tell Sphinx how formulae are drawn, and that figures lead to their files."""
     app.add_html_math_renderer("drawn", (_inline, None), (_displayed, None))
+    app.connect("html-page-context", _link_figures)
     return {"parallel_read_safe": True}
 
 
@@ -126,11 +142,12 @@ def write_source(folder: Path) -> None:
     """Write everything that Sphinx reads."""
     chapters = {name: _rendered(name) for name in notebooks.names()}
     entries = glossary((paths.notebooks() / GLOSSARY).read_text())
+    terms = [term for names in entries for term in names]
     captions = {name: _captions(chapter) for name, chapter in chapters.items()}
     references = _references(chapters)
     first: dict[str, str] = {}
     for name, chapter in chapters.items():
-        for term in _link_chapter(chapter, [term for names in entries for term in names]):
+        for term in _link_chapter(chapter, terms):
             first.setdefault(term, name)
         for cell in chapter.cells:
             for output in cell.get("outputs", []):
@@ -138,9 +155,9 @@ def write_source(folder: Path) -> None:
                 _link_pages(output.get("data", {}))
                 _set_cells(output.get("data", {}))
     pages = {
-        "index.md": _index(),
+        "index.md": link_terms(_index(), terms, set()),
         GLOSSARY: _glossary_page(entries, first),
-        ARCHITECTURE: (paths.notebooks() / ARCHITECTURE).read_text(),
+        ARCHITECTURE: link_terms((paths.notebooks() / ARCHITECTURE).read_text(), terms, set()),
         "figures.md": _figures_page(captions),
         "references.md": references,
         "contributing.md": (paths.root() / ".github" / "CONTRIBUTING.md").read_text(),
@@ -198,6 +215,12 @@ def _link_pages(data: dict[str, str]) -> None:
     """Let links of printed Markdown lead to pages; those of text cells are Sphinx's work."""
     if "text/markdown" in data:
         data["text/markdown"] = re.sub(r"\((\w+)\.ipynb\)", r"(\1.html)", data["text/markdown"])
+
+
+def _link_figures(app: Any, page: str, template: str, context: dict[str, Any], tree: Any) -> None:
+    """Let each figure of a page lead to its file, to be seen at its full size."""
+    if "body" in context:
+        context["body"] = PAGE_IMAGE.sub(r'<a class="figure" href="\1">\g<0></a>', context["body"])
 
 
 def _set_cells(data: dict[str, str]) -> None:
@@ -281,7 +304,7 @@ def _index() -> str:
     summary = ""
     if {MAP, SUMMARY} <= figures.read_manifest(paths.root() / "figures").keys():
         summary = (
-            f"![From molecules to a scored liquid](figures/{MAP}.png)\n\n"
+            f"![From molecules to a scored liquid](figures/{MAP}.png)\n\n{ABOUT_MAP}\n\n"
             f"![The study and what is stored of it](figures/{SUMMARY}.png)\n\n{ABOUT_SUMMARY}"
         )
     return (
@@ -318,7 +341,7 @@ def _captions(chapter: NotebookNode) -> dict[str, str]:
             drawn += SAVED.findall(cell.source)
         else:
             text = "" if cell.source.startswith("#") else cell.source.partition("\n\n")[0]
-            found |= dict.fromkeys(drawn, LEAD_IN.sub("", text))
+            found |= dict.fromkeys(drawn, LEAD_CLAUSE.sub(".", LEAD_IN.sub("", text)))
             drawn = []
     return found
 
@@ -348,10 +371,16 @@ def _references(chapters: Mapping[str, NotebookNode]) -> str:
                 place = PLACE.search(text)
                 found.setdefault(place[0] if place else text, (text, []))[1].append(name)
     lines = ["# References", ""]
-    for text, names in sorted(found.values(), key=lambda entry: entry[0].split(". ")[-1]):
+    for text, names in sorted(found.values(), key=lambda entry: _author_and_year(entry[0])):
         links = ", ".join(f"[{name[:2]}]({name}.ipynb)" for name in dict.fromkeys(names))
         lines += [f"- {text} Cited in {links}."]
     return "\n".join([*lines, ""])
+
+
+def _author_and_year(text: str) -> tuple[str, str]:
+    """Return by what a reference is ordered: its first author's surname and, if told, its year."""
+    year = YEAR.search(text)
+    return re.split(r",| et al", INITIALS.sub("", text))[0].casefold(), year[0] if year else "~"
 
 
 # --- formulae ---------------------------------------------------------------------------------

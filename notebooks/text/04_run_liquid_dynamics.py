@@ -62,14 +62,15 @@ planned_ps = lab.profile.dynamics.duration_ps
 # vibration, the liquid boils off or collapses, or the temperature runs away. *Lived* is the time
 # until then.
 #
-# At constant pressure the integrator is Langevin dynamics with a barostat [4], with relaxation
-# times of 0.5 and 1 ps; at constant volume, stochastic velocity rescaling [5]. A liquid below 0.3
-# g/cm³ has boiled off, one above 2.0 g/cm³ has collapsed, and above five times the temperature
-# asked for it has run away. A bond counts as changed if it stays so for 50 fs, and from its
-# beginning. Two atoms count as bonded anew below 1.00 (H-H), 1.20 (H-O), 1.60 (O-O) or 1.70 Å
-# (C-O), for example, and as no longer bonded above 1.30, 1.50, 2.00 and 2.10 Å; in between a pair
-# keeps its state. The distance told of a pair is that when the change was confirmed, so that it may
-# be longer than the first of these.
+# At constant pressure the integrator is Langevin dynamics (Newton's equations with friction and
+# random kicks, which together hold the temperature) with a barostat [4]. The relaxation time of the
+# thermostat is 0.5 ps, that of the barostat 1 ps. At constant volume it is stochastic velocity
+# rescaling [5], with 0.5 ps, too. A liquid below 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has
+# collapsed, and above five times the temperature asked for it has run away. A bond counts as
+# changed if it stays so for 50 fs, and from its beginning. Two atoms count as bonded anew below
+# 1.00 (H-H), 1.20 (H-O), 1.60 (O-O) or 1.70 Å (C-O), for example, and as no longer bonded above
+# 1.30, 1.50, 2.00 and 2.10 Å; in between a pair keeps its state. The distance told of a pair is
+# that when the change was confirmed, so that it may be longer than the first of these.
 
 # %%
 cases = [
@@ -198,7 +199,7 @@ lab.save(fig, "temperature")
 # %% [markdown]
 # Pale: as recorded. Strong: the running mean over 25 of these values, at the ends of those that are
 # there. A cross: the run ended early. Dotted: the temperature asked for. A box of N atoms scatters
-# about it by $T \sqrt{2/(3N)}$; a steady rise would be a model's fault. At 300 K the first half
+# about it by $T \sqrt{2/(3N)}$ [8]; a steady rise would be a model's fault. At 300 K the first half
 # picosecond is warm, because the boxes come from a force field with other bond lengths.
 
 # %%
@@ -241,7 +242,7 @@ lab.save(fig, "survival")
 # How fast molecules wander is measured at constant volume, from the end of the first replica's run
 # and at its mean density, because a box that breathes carries the molecules along; in this profile
 # only at the states that it names. D is the slope of the mean squared displacement of the centres
-# of mass, over the window that the code prints, divided by six (Einstein), after the potential
+# of mass, over the window that the code prints, divided by six (Einstein [7]), after the potential
 # energy has come to rest and with the drift of the whole box taken out. Its error comes from the
 # scatter of the molecules, never from the fit of the line; n is their number. EC is C3H4O3, EMC is
 # C4H8O3.
@@ -278,10 +279,16 @@ pd.DataFrame.from_dict(rows, orient="index").fillna("-") if rows else print("not
 
 # %% [markdown]
 # Orders of magnitude: in 10 ps a molecule moves by about $\sqrt{6 D t}$ (printed above), less than
-# the 6 Å or so from one molecule to the next, and seeds differ by more than the errors say, for the
-# few molecules of a box move together. The reference's own D cannot be had by reweighting; it is in
-# no score.
-#
+# the 6 Å or so from one molecule to the next. The reference's own D cannot be had by reweighting;
+# it is in no score.
+
+# %% [markdown] tags=["findings"]
+# At `laptop` the two seeds of MACE differ for EC (C3H4O3) by more than their errors say, 8.8 ± 4.3
+# against 27.1 ± 4.9 · 10⁻⁶ cm²/s, for the few molecules of a box move together; for EMC (C4H8O3),
+# 19.8 ± 6.2 against 35.5 ± 6.2, they do not clearly. Each is one run, and an error from 2 or 4
+# molecules is itself uncertain.
+
+# %% [markdown]
 # ## The end of a run, seen close
 #
 # The last frame of the run that lived shortest, with the bonds that differ from the known graph
@@ -332,12 +339,27 @@ for state, architecture in product(states, architectures):
 
 # %% [markdown]
 # Of three runs or more the error is their scatter and n their number; of fewer, n is the number of
-# independent samples. The hot state is under pressure and the cold one is not, so the hot liquid
-# need not be the thinner one. Which density is right is asked in notebook
-# [05](05_score_models.ipynb), for the hot state: for the cold one the liquid of the reference
-# method could not be had. Experiment has 1.0948 g/cm³ at 25 °C and a mole fraction of EC of 0.336
-# [6]. That is no truth for models of GFN2-xTB labels, but liquids as thin as those of MACE here are
-# far from it.
+# independent samples.
+
+# %% [markdown] tags=["findings"]
+# **In words**, of the results stored for `laptop`, two models of each architecture, trained on
+# `classical`. *Does the liquid live?* MACE's does, in 6 of 6 runs of 10 ps. Deep Potential's does
+# in 1 of 6; each of the others ended with a bond between two molecules, after 5.45 and 7.17 ps with
+# seed 1 and after 0.25 to 0.43 ps with seed 2.
+#
+# *At what density does it settle?* MACE's at 0.797 ± 0.020 g/cm³ in the hot state (n = 4 runs) and
+# at 0.696 ± 0.033 in the cold one (n = 8 samples of two runs). The one whole run of Deep Potential,
+# in the cold, gives 1.142 ± 0.033 (n = 3 samples, so that the error is itself uncertain); in the
+# hot state it has no density. A box with twice the molecules changes the density by 0.053 ± 0.067
+# g/cm³ with Deep Potential and by -0.101 ± 0.069 with MACE, less than two errors; that was tried
+# with models of another set.
+
+# %% [markdown]
+# The hot state is under pressure and the cold one is not, so the hot liquid need not be the thinner
+# one. Which density is right is asked in notebook [05](05_score_models.ipynb), for the hot state:
+# for the cold one the liquid of the reference method could not be had. Experiment has 1.0948 g/cm³
+# at 25 °C and a mole fraction of EC of 0.336 [6]. That is no truth for models of GFN2-xTB labels,
+# but liquids as thin as those of MACE here are far from it.
 #
 # ## Limits
 #
@@ -368,6 +390,9 @@ for state, architecture in product(states, architectures):
 #    pressure.
 # 5. G. Bussi, D. Donadio, M. Parrinello, *J. Chem. Phys.* 2007, 126, 014101: velocity rescaling.
 # 6. Wang et al. 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
+# 7. A. Einstein, *Ann. Phys.* 1905, 322, 549: diffusion from the mean squared displacement.
+# 8. D. Frenkel, B. Smit, *Understanding Molecular Simulation*, Academic Press 2002: the scatter of
+#    the temperature.
 
 # %% [markdown]
 # ## Colophon

@@ -502,28 +502,28 @@ lab.save(fig, "sizes", state=state)
 # Left: on the fixed set. Right: on the own runs, of stable models only. Both axes are logarithmic,
 # and a bar is a standard error over the seeds, where there is more than one. A curve that still
 # falls at its right end: more frames of the same kind would help; one that is flat there is near
-# what this kind can teach. A size that was not run has no point. Both errors between molecules seed
-# by seed, and how much of the planned time was lived:
+# what this kind can teach. A size that was not run has no point. Both errors between molecules and
+# how much of the planned time was lived, means over the seeds with their standard errors:
 
 # %%
-told = ("fixed_error", "fixed set / meV Å⁻¹", ".1f"), ("own_error", "own runs", ".1f")
-told += (("survival", "lived", ".2f"),)
+told = {"fixed_error": "fixed set / meV Å⁻¹", "own_error": "own runs", "survival": "lived"}
 for row, n in scan.items():
     for name, label in labels.items():
-        print(f"{n} frames, {label}:", end="")
-        for what, words, form in told:
-            runs = [f"{run.value:{form}}" for run in few[what][row, name] if run.value is not None]
-            print(
-                f" {words} {' and '.join(runs) or 'no value'}", end=";" if form != ".2f" else "\n"
-            )
+        said = []
+        for what, words in told.items():
+            found = transfer.cell(few[what], row, name)
+            mean = "no value" if found.mean is None else f"{found.mean:.3g}"
+            error = "" if found.error is None else f" ± {found.error:.2g}"
+            said.append(f"{words} {mean}{error}")
+        print(f"{n} frames, {label}: {'; '.join(said)}")
 
 # %% [markdown] tags=["findings"]
-# So, at `laptop`: from 100 to 150 frames nothing falls clearly. On the fixed set MACE goes from
-# 15.0 to 15.0 and 14.7, Deep Potential from 21.1 to 21.1 and 22.7 meV/Å; on its own runs MACE goes
-# from 18.0 to 17.7 and 24.2. Deep Potential's liquids ended early at every size, so it has no curve
-# on the right. Nor do 300 frames, the row `classical+classical_more`, score clearly better (first
-# rows of the table of gains). That is no proof that more of `classical` would do nothing; in this
-# training time a gain of it is not seen.
+# So, at `laptop`: from 100 to 150 frames nothing falls clearly. On the fixed set MACE goes from 15
+# to 14.9 ± 0.14 meV/Å, Deep Potential from 21.1 to 21.9 ± 0.83; on its own runs MACE goes from 18
+# to 20.9 ± 3.3 (one model of 100 frames, so that its errors are not known). Deep Potential's
+# liquids ended early at every size, so it has no curve on the right. Nor do 300 frames, the row
+# `classical+classical_more`, score clearly better (first rows of the table of gains). That is no
+# proof that more of `classical` would do nothing; in this training time a gain of it is not seen.
 
 # %% [markdown]
 # ## The paper's claims
@@ -666,16 +666,17 @@ if halves:
 # %% [markdown] tags=["findings"]
 # **In words**, of the results stored for `laptop`, by the liquid score. *Which kind of data helps
 # which architecture?* Frames from iteration help Deep Potential, whoever chose them: over
-# `classical` its score gains +0.553 (+0.263 to +0.844) with its own and +0.712 (+0.35 to +1.07)
+# `classical` its score gains +0.553 (+0.262 to +0.844) with its own and +0.712 (+0.35 to +1.07)
 # with those of MACE. What it gains with the blocks made by hand is unclear, +0.0877 (-0.159 to
-# +0.334), though its liquid lives with them, too. No set is clearly better for MACE than
-# `classical`; over their control the blocks made by hand lower its score, -0.465 (-0.88 to
-# -0.0502), as an effect that is looked at alone.
+# +0.335), though its liquid lives with them, too. No set is clearly better for MACE than
+# `classical`; over their control the blocks made by hand lower its score, -0.465 (-0.878 to
+# -0.0518), as an effect that is looked at alone. With scans alone neither gains clearly: +0.229
+# (-0.0996 to +0.557) for Deep Potential, +0.0391 (-0.395 to +0.473) for MACE.
 #
-# *Does what was made by one serve the other?* MACE's frames serve Deep Potential: +0.703 (+0.365 to
+# *Does what was made by one serve the other?* MACE's frames serve Deep Potential: +0.703 (+0.361 to
 # +1.04) over as many classical ones, clearly more than they give MACE itself (MACE's gain less Deep
-# Potential's is -0.707 (-1.34 to -0.0783)). Of Deep Potential's frames nothing can be said: they
-# give MACE +0.121 (-0.482 to +0.724).
+# Potential's is -0.707 (-1.34 to -0.077)). Of Deep Potential's frames nothing can be said: they
+# give MACE +0.121 (-0.488 to +0.73).
 #
 # Four verdicts need a second look. *MACE does well with the simplest sets* (4a) says *better than
 # Deep Potential*, whose liquids died; MACE's own scores, 0.46 ± 0.12 and 0.44 ± 0.13 of 1, are not
@@ -685,8 +686,8 @@ if halves:
 # iterated frames they do not (notebook 07). Whether choice by a committee helps, or any frames off
 # that line, is not told; that would take a control with both drawn at random. *Intuition transfers*
 # (5a) is undecided for the liquid: what speaks against it is MACE's loss against the control,
-# -0.465 (-0.88 to -0.0502), which is no longer clear once it is known to be one of two effects
-# looked at, and over `classical` it is -0.287 (-0.627 to +0.0533); by the error on the fixed set
+# -0.465 (-0.878 to -0.0518), which is no longer clear once it is known to be one of two effects
+# looked at, and over `classical` it is -0.287 (-0.624 to +0.0501); by the error on the fixed set
 # the claim is refuted, and of the deficiencies that the blocks were made for notebook
 # [06](06_improve_by_intuition.ipynb) finds one mended for both architectures. And *no help by the
 # other's frames* (5b) is undecided as our rule puts it, which asks that they help their maker

@@ -98,12 +98,13 @@ ax.set(xlabel=about.columns[1], ylabel=about.columns[2])
 lab.save(fig, "set")
 per_block = about["block"].value_counts()
 print(f"{len(frames)} frames, {', '.join(sorted({f.info['composition'] for f in frames}))}")
-print(f"{len(per_block)} blocks of {per_block.min()} to {per_block.max()} frames")
+per = " to ".join(map(str, sorted({per_block.min(), per_block.max()})))
+print(f"{len(per_block)} blocks of {per} frames")
 print(f"{about.iloc[:, 1].min():g} to {about.iloc[:, 1].max():g} K")
 
 # %% [markdown]
-# One dot for each frame, its colour the block. Hot frames are dense ones, so a split by blocks is
-# one by temperature and density at once.
+# One dot for each frame, its colour the block; frames of one temperature and volume lie on each
+# other. Hot frames are dense ones, so a split by blocks is one by temperature and density at once.
 #
 # ## Splits
 #

@@ -32,11 +32,11 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from crosstrain import matrix, own, report
 from crosstrain.build.boxes import composition_counts
 from crosstrain.data import dft, figures, plots, profiles, summaries, transfer_plots, views
+from crosstrain.measure import transfer
 from crosstrain.potentials import gap, protocol
 from crosstrain.study import Study
 
@@ -251,13 +251,14 @@ columns = {name: protocol.architecture(name).LABEL for name in known}
 own.guidance_table(study, guide, known=cells).rename(index=columns)
 
 # %% [markdown] tags=["findings"]
-# So the rule names first what is cheap, not what did best. In the study (`laptop`) all blocks keep
-# Deep Potential's liquid alive: survival +0.92 (+0.53 to +1.30) with `scan+molecules`, +0.85 (+0.46
-# to +1.23) with either iterated block, over their controls. But only the iterated ones clearly
-# raise its score (+0.54 (+0.28 to +0.80) and +0.70 (+0.36 to +1.04)), and with `scan+molecules`
-# that of MACE is lower (-0.47 (-0.88 to -0.05), if looked at alone). For Deep Potential whoever can
-# afford a loop should go to `iterate`; for MACE the loop lowers the error on frames of its own runs
-# (notebook [07](07_improve_by_iteration.ipynb)), and no gain of its liquid is shown.
+# So the rule names first what is cheap, not what did best. In the study (`laptop`) all blocks help
+# Deep Potential's liquid to live: survival +0.92 (+0.51 to +1.33) with `scan+molecules`, +0.66
+# (+0.10 to +1.22) with `scan` alone, +0.85 (+0.44 to +1.26) with either iterated block, over their
+# controls. But only the iterated ones clearly raise its score (+0.54 (+0.28 to +0.81) and +0.70
+# (+0.36 to +1.04)), and with `scan+molecules` that of MACE is lower (-0.47 (-0.88 to -0.05), if
+# looked at alone). For Deep Potential whoever can afford a loop should go to `iterate`; for MACE
+# the loop lowers the error on frames of its own runs (notebook
+# [07](07_improve_by_iteration.ipynb)), and no gain of its liquid is shown.
 
 # %% [markdown]
 # ## An architecture is one file
@@ -370,8 +371,9 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
     for (row, name), seeds in cells["survival"].items():
         lived = [f"{run.value * planned_ps:.2g}" for run in seeds if run.value is not None]
         said = f"lived {', '.join(lived)} of {planned_ps:g} ps" if lived else "not run"
-        errors = [run.value for run in both["fixed_error"][row, name] if run.value is not None]
-        error = f"{np.mean(errors):.1f} meV/Å between molecules" if errors else "no error"
+        known = transfer.cell(both["fixed_error"], row, name)
+        spread = "" if known.error is None else f" ± {known.error:.1f}"
+        error = f"{known.mean:.1f}{spread} meV/Å between molecules" if known.mean else "no error"
         plan_s = each.model(name, row, each.profile.training.seeds[0]).estimate_s
         print(f"{columns[name]} on {row}: fixed set {error}, training of {plan_s:.0f} s, {said}")
 
@@ -383,10 +385,10 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
 # starting box, so that scores of a short and a long run say little about each other.
 
 # %% [markdown] tags=["findings"]
-# Here it does not: GAP has the largest error on every set, from fits of 57 to 114 s where the others
-# train for twenty minutes, and all its models lived their 2 ps, while Deep Potential's on `packed`,
-# with 22.1 meV/Å, lived 0.1 and 0.15 ps. That is no proof that GAP's liquids last: 2 ps is a fifth
-# of what the others were given.
+# Here it does not: GAP has the largest error on every set, from fits of 57 to 114 s where the
+# others train for twenty minutes, and all its models lived their 2 ps, while Deep Potential's on
+# `packed`, with 22.1 ± 1.1 meV/Å, lived 0.1 and 0.15 ps. That is no proof that GAP's liquids last:
+# 2 ps is a fifth of what the others were given.
 
 # %% [markdown]
 # ## What we found

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
 from crosstrain.data.figures import (
+    OTHER_MARKER,
     REFERENCE_COLOUR,
     SET_COLOURS,
     SET_MARKERS,
@@ -35,14 +36,20 @@ MAP_BOXES = (
     (3, -0.62, "MACE", "message\npassing", "03"),
     (4, 0.0, "liquid", "dynamics at\nconstant pressure", "04"),
     (5, 0.0, "score", "against the\nreference's liquid", "05"),
+    (1, -2.05, "matrix", "which data serve\nwhich model?", "06 to 08"),
+    (2, -2.05, "foundation", "pretrained,\nfine-tuned", "09"),
+    (3, -2.05, "unseen", "other shapes,\nother chemistry", "10"),
+    (4, -2.05, "published", "labels of DFT\nof others", "11"),
+    (5, -2.05, "your own", "liquid, data,\narchitecture", "12"),
 )
 MAP_ARROWS = ((0, 1), (1, 2), (2, 3), (2, 4), (3, 5), (4, 5), (5, 6))
 BOX_WIDTH, BOX_HEIGHT = 0.78, 0.72
 
 
 def study_map(ax: Axes) -> None:
-    """Draw how the study hangs together: from molecules to the score of a model."""
+    """Draw how the study hangs together: from molecules to scores, and what these are asked."""
     shades = {"Deep Potential": colour("deep_potential"), "MACE": colour("mace")}
+    middle = {"ha": "center", "va": "center"}
     for column, row, heading, text, notebook in MAP_BOXES:
         corner = (column - BOX_WIDTH / 2, row - BOX_HEIGHT / 2)
         edge = shades.get(heading, "0.35")
@@ -50,9 +57,9 @@ def study_map(ax: Axes) -> None:
             corner, BOX_WIDTH, BOX_HEIGHT, "round,pad=0,rounding_size=0.06", ec=edge, fc="0.97"
         )
         ax.add_patch(box)
-        ax.text(column, row + 0.22, heading, ha="center", va="center", weight="bold", color=edge)
-        ax.text(column, row - 0.01, text, ha="center", va="center", fontsize=8.5)
-        ax.text(column, row - 0.27, notebook, ha="center", va="center", fontsize=8, color="0.45")
+        ax.text(column, row + 0.22, heading, **middle, weight="bold", color=edge)
+        ax.text(column, row - 0.02, text, **middle, fontsize=9.5)
+        ax.text(column, row - 0.28, notebook, **middle, fontsize=9.5, color="0.35")
     style = {"arrowstyle": "-|>", "color": "0.35", "shrinkA": 0, "shrinkB": 0}
     for start, end in MAP_ARROWS:
         (x0, y0), (x1, y1) = MAP_BOXES[start][:2], MAP_BOXES[end][:2]
@@ -61,8 +68,12 @@ def study_map(ax: Axes) -> None:
     back = style | {"linestyle": "--", "connectionstyle": "arc3,rad=-0.62"}
     ax.annotate("", (2, -BOX_HEIGHT / 2), (4, -BOX_HEIGHT / 2), arrowprops=back)
     text = "frames of a model's own runs, labelled again: 05, 07"
-    ax.text(3, -1.24, text, ha="center", fontsize=8.5)
-    ax.set(xlim=(-0.45, 5.45), ylim=(-1.38, 1.05), aspect=0.8)
+    ax.text(3, -1.26, text, ha="center", fontsize=9.5)
+    ax.plot([5, 5, 1], [-BOX_HEIGHT / 2, -1.5, -1.5], color="0.35", linewidth=1)
+    for column in range(1, 6):
+        ax.annotate("", (column, -2.05 + BOX_HEIGHT / 2), (column, -1.5), arrowprops=style)
+    ax.text(0, -2.05, "what is\nasked", **middle, color="0.35")
+    ax.set(xlim=(-0.45, 5.45), ylim=(-2.45, 1.02), aspect=0.8)
     ax.axis("off")
 
 
@@ -410,7 +421,7 @@ def cloud(ax: Axes, points: NDArray[np.float64], *, name: str) -> None:
     kind = name.removesuffix("_test")
     shade = SET_COLOURS.get(kind, "#444444")
     face = "none" if name.endswith("_test") else shade
-    style = {"marker": SET_MARKERS.get(kind, "*"), "edgecolors": shade, "facecolors": face}
+    style = {"marker": SET_MARKERS.get(kind, OTHER_MARKER), "edgecolors": shade, "facecolors": face}
     ax.scatter(*np.transpose(points), s=22, linewidths=0.8, alpha=0.75, label=name, **style)
 
 

@@ -785,8 +785,8 @@ def scores(found: Mapping[str, LiquidScore]) -> pd.DataFrame:
 
 
 def _with_n(term: Term) -> str:
-    known = plus_minus(term.deviation, term.deviation_error)
-    return f"{known} (n = {term.n_effective:.2g})"
+    known, n = plus_minus(term.deviation, term.deviation_error), term.n_effective
+    return f"{known} (n = {n:.0f})" if n >= 10 else f"{known} (n = {n:.2g})"
 
 
 def missing(observed: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -846,6 +846,8 @@ def estimate(known: Estimate | None) -> str:
         return "not available"
     if not known.n_effective > 1:
         return f"{in_digits(known.value)} (a single sample, no error)"
+    if known.error == 0 and np.isfinite(known.n_effective):
+        return f"{in_digits(known.value)} (n = {known.n_effective:.0f}, all alike)"
     return f"{plus_minus(known.value, known.error)} (n = {known.n_effective:.0f})"
 
 

@@ -81,7 +81,7 @@ def heat_map(
             hatch = hatch if one.counts[State.UNSTABLE] else ""
             shade = _readable(glow)
             edge = edge if shade == "black" else "white"  # hatching that is seen
-            error = "" if one.error is None else f" ± {one.error:{form}}"
+            error = "" if one.error is None else f" ± {_not_zero(one.error, form)}"
             text = "\n".join(filter(None, [f"{one.mean:{form}}{error}", exceptions(one)]))
         box = Rectangle((j - 0.5, i - 0.5), 1, 1, fc=face, ec=edge, hatch=hatch, lw=0)
         ax.add_patch(box)
@@ -96,6 +96,12 @@ def heat_map(
     ax.tick_params(length=0)
     ax.spines[:].set(visible=True, color="0.85")
     return image
+
+
+def _not_zero(error: float, form: str) -> str:
+    """An error as the value beside it; one that would read as zero is below the last digit."""
+    text = f"{error:{form}}"
+    return text if float(text) else f"<{text[:-1]}1"
 
 
 def colour_scale(matrices: Sequence[Cells], better: Better | None) -> Normalize:
@@ -272,14 +278,14 @@ def size_scan(
     architectures : mapping of str to str
         Label of each architecture.
     """
+    marker = set_marker(next(iter(sizes)))
     for architecture, label in architectures.items():
         known = {n: transfer.cell(cells, row, architecture) for row, n in sizes.items()}
         points = [(n, c.mean, c.error or 0.0) for n, c in known.items() if c.mean is not None]
         if points:
             n, mean, error = np.transpose(points)
-            ax.errorbar(
-                n, mean, error, fmt="o-", color=colour(architecture), capsize=3, label=label
-            )
+            style = {"fmt": f"{marker}-", "color": colour(architecture), "label": label}
+            ax.errorbar(n, mean, error, capsize=3, **style)
     ax.set(xscale="log", xlabel="frames of the training set")
     ax.set_xlim(min(sizes.values()) / 1.2, max(sizes.values()) * 1.2)
     ax.set_xticks(list(sizes.values()), list(map(str, sizes.values())))

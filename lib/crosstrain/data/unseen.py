@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,7 @@ GROUPS = {
     "chemistry": "other functional chemistry",
 }
 GROUP_COLOURS = {"known": "#7F7F7F", "shape": PALETTE[2], "chemistry": PALETTE[3]}
-GROUP_MARKERS = {"known": "s", "shape": "o", "chemistry": "^"}
+GROUP_MARKERS = {"known": "p", "shape": "<", "chemistry": "d"}  # none of a training set
 IN_FULL = {
     "EC": "ethylene carbonate",
     "EMC": "ethyl methyl carbonate",
@@ -144,7 +145,7 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
     name : str
         A name of `crosstrain.build.molecules.NAMED` or a SMILES string.
     found : mapping of Change to int
-        How often; written beside each bond that broke or blew up.
+        How often; written beside each bond that broke or blew up, and each atom that bonded anew.
     """
     from rdkit.Chem import AllChem
     from rdkit.Chem.Draw import rdMolDraw2D
@@ -158,10 +159,15 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
             count = sum(found.get((each, pair), 0) for each in (BLOW_UP, "broken"))
             bond.SetProp("bondNote", f"{count}")
             colours[bond.GetIdx()] = to_rgb(colour)
-    formed = {i for (kind, pair) in found if kind.startswith("formed") for i in pair}
+    formed = Counter()
+    for (kind, pair), count in found.items():
+        formed.update(dict.fromkeys(pair, count) if kind.startswith("formed") else {})
+    for i, count in formed.items():
+        mol.GetAtomWithIdx(i).SetProp("atomNote", f"{count}")
     canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
     canvas.drawOptions().annotationFontScale = 1.1
     canvas.drawOptions().setBondNoteColour(to_rgb(COUNT_COLOUR))
+    canvas.drawOptions().setAtomNoteColour(to_rgb(COUNT_COLOUR))
     rdMolDraw2D.PrepareAndDrawMolecule(
         canvas,
         mol,
