@@ -354,8 +354,10 @@ def test_the_readme_says_what_the_results_show(study):
     assert of_mace == {"completed"}
     control = [study.recipe(block).frames for block in ("mace_iterated", "dp_iterated")]
     assert control == [100, 100]
-    rows = (*simple, *chosen)
-    scores = matrix.read(study, "hot", seed=0, rows=rows)["score"]
+    scans = "classical+scan"
+    rows = (*simple, *chosen, scans)
+    cells = matrix.read(study, "hot", seed=0, rows=study.rows())
+    scores = cells["score"]
     gained = evidence.gains(scores, rows, "classical", ["deep_potential", "mace"], better="higher")
     clear = {key for key, effect in gained.items() if verdicts.of_one(effect).is_clear}
     assert clear == {(row, "deep_potential") for row in chosen[:2]}
@@ -373,6 +375,11 @@ def test_the_readme_says_what_the_results_show(study):
     assert sum(more) - study.recipe("classical").frames == 150
     longer = study.longer()["mace", "classical"]
     ended = [study.read(run, "run.json")["status"] for run in study.liquids(longer, "hot")]
+    assert ends("deep_potential", scans) == {"completed", "unstable"}
+    densities = [
+        f"{cell.mean:.3f} ± {cell.error:.3f}"
+        for cell in (transfer.cell(cells["density"], row, "mace") for row in (scans, chosen[2]))
+    ]
     assert sorted(ended) == ["completed", "unstable"]
     text = " ".join((paths.root() / "README.md").read_text().split())
     assert study.profile.liquid.states["hot"].temperature_K == 500
@@ -390,6 +397,9 @@ def test_the_readme_says_what_the_results_show(study):
         f"their control, 150 more frames of the old kind: {harm.value:.3g} "
         f"({harm.lower:.3g} to {harm.upper:.3g}), which is clear if it is looked at alone",
         "of one model that was trained twice as long one run of two broke",
+        f"With the scans alone MACE's density is {densities[0]} g/cm³, with both blocks it is "
+        f"{densities[1]}",
+        "one model of Deep Potential of two loses its liquid",
     ):
         assert said in text
 

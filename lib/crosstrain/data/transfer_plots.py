@@ -99,9 +99,9 @@ def heat_map(
 
 
 def _not_zero(error: float, form: str) -> str:
-    """An error as the value beside it; one that would read as zero is below the last digit."""
-    text = f"{error:{form}}"
-    return text if float(text) else f"<{text[:-1]}1"
+    """An error in the form of its value: one that only reads as zero is below the last digit."""
+    text = f"{error:{form}}" if error else "0"
+    return text if float(text) or not error else f"<{text[:-1]}1"
 
 
 def colour_scale(matrices: Sequence[Cells], better: Better | None) -> Normalize:
