@@ -278,14 +278,14 @@ for (state, found), (architecture, label) in product(cells.items(), columns.item
 # other?* One way it does: with frames that MACE chose, the liquids of Deep Potential reach the end
 # at 500 K (lived 1.00 and 1.00 of the time, against 0.14 and 0.17 with as many frames of the old
 # kind), and the liquid score is 0.76 ± 0.17 against 0.06 ± 0.03. Whether frames of its own choice
-# (0.60 ± 0.13) serve it better or worse is not told. The other way nothing is told: MACE scores
-# 0.62 ± 0.17 with frames that Deep Potential chose, 0.49 ± 0.12 with its own, 0.50 ± 0.19 with the
-# old kind; its liquids lived with 7 of 7 sets, those of Deep Potential with 3. At 300 K all liquids
-# with chosen frames lived, but there is no score, and those of the old kind were not run: the
-# question is open there. Behind each number stand two models, so an error may be too small by
-# chance; notebook [08](08_read_the_transfer_matrix.ipynb) gives the differences with intervals and
-# comes to the same. The chosen frames are of other states than the old ones, too (notebook
-# [07](07_improve_by_iteration.ipynb)): that they help need not be due to the choice.
+# (0.60 ± 0.13) serve it better or worse than those of MACE is not told. The other way nothing is
+# told: MACE scores 0.62 ± 0.17 with frames that Deep Potential chose, 0.49 ± 0.12 with its own,
+# 0.50 ± 0.19 with the old kind; its liquids lived with 8 of 8 sets, those of Deep Potential with 3
+# of 8. At 300 K all liquids with chosen frames lived, but there is no score, and those of the old
+# kind were not run: the question is open there. Behind each number stand two models, so an error
+# may be too small by chance; notebook [08](08_read_the_transfer_matrix.ipynb) gives the differences
+# with intervals and comes to the same. The chosen frames are of other states than the old ones, too
+# (notebook [07](07_improve_by_iteration.ipynb)): that they help need not be due to the choice.
 #
 # *How would we know?* By running the liquid. Errors on fixed frames do not tell how long it lives
 # (notebook [05](05_score_models.ipynb)).
