@@ -389,7 +389,7 @@ for state, architecture in product(states, architectures):
 # 4. D. Quigley, M. I. J. Probert, *J. Chem. Phys.* 2004, 120, 11432: Langevin dynamics at constant
 #    pressure.
 # 5. G. Bussi, D. Donadio, M. Parrinello, *J. Chem. Phys.* 2007, 126, 014101: velocity rescaling.
-# 6. Wang et al. 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
+# 6. Wang et al., *Cell Rep. Phys. Sci.* 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
 # 7. A. Einstein, *Ann. Phys.* 1905, 322, 549: diffusion from the mean squared displacement.
 # 8. D. Frenkel, B. Smit, *Understanding Molecular Simulation*, Academic Press 2002: the scatter of
 #    the temperature.

@@ -153,7 +153,8 @@ foundation.table(rows, not_run)
 # theory as the labels compete on equal terms. *Pressure bias* is that of the whole stress. Part of
 # it sits inside the molecules, whose bonds are of another length in another theory, and relaxes in
 # a run, so that its sign does not tell the density (notebook
-# [03](03_train_two_architectures.ipynb)): CHGNet's is 25 kbar, and its liquid below is not thin.
+# [03](03_train_two_architectures.ipynb)): CHGNet's is 25.32 ± 0.18 kbar, and its liquid below is
+# not thin.
 #
 # Nor are terms equal among these. `classical_test` is drawn exactly as `classical`, on which the
 # bespoke and the fine-tuned models of this table were trained: there they play at **home**.

@@ -457,7 +457,7 @@ for liquid, at in asked.liquids.items():
 #    (MIT licence): the frames, and the group's GAP.
 # 2. Svahn et al., *J. Chem. Theory Comput.* 2026, 22, 3660 (doi 10.1021/acs.jctc.5c02043): the
 #    densities of the group's MACE.
-# 3. Wang et al. 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
+# 3. Wang et al., *Cell Rep. Phys. Sci.* 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
 
 # %% [markdown]
 # ## Colophon
