@@ -71,7 +71,7 @@ def test_from_a_smiles_to_a_judged_model_and_a_better_set(crosstrain, tmp_path):
 
     first = run("new", *LIQUID)  # the same command goes on
     assert first.returncode == 0, first.stderr
-    assert first.stdout.startswith(f"{tmp_path / 'own' / 'thf.yml'}: about 0.1 core hours")
+    assert first.stdout.startswith(f"{tmp_path / 'own' / 'thf.yml'}: about 0.2 core hours")
     assert_report(first.stdout.splitlines(), "classical")
     known = stored(tmp_path)
     assert kept.items() <= known.items()
