@@ -51,7 +51,8 @@ def assert_report(lines, sets):
         assert any(line.startswith("  score ") for line in about)
         found = [line for line in lines if line.startswith((f"{model}: nothing", f"{model} lacks"))]
         assert len(found) == 1
-    assert any("a score has only its limits at this size" in line for line in lines)
+    if sets == "classical":  # the runs of four models together have frames enough
+        assert any(line.startswith("a score has only its limits at this size") for line in lines)
     if any(" lacks " in line for line in lines):
         assert lines[-1] == "to add it: crosstrain improve thf"
 
