@@ -562,9 +562,9 @@ print(f"seeds: {n_seeds}")
 # planned time), but one of its two models lost it. MACE's density is 0.840 ± 0.030 and 0.844 ±
 # 0.045 g/cm³, near that of the reference (0.872 ± 0.017). So what is too dense came with the
 # strained molecules, and so did what Deep Potential lost between molecules on the test liquid:
-# error × 1.41 (1.28 to 1.55) with both blocks, × 0.947 (0.821 to 1.09) with the scans. They are
-# labels of single molecules, in which there is nothing between molecules to learn, and take their
-# share of the training time.
+# error × 1.41 (1.28 to 1.55) with both blocks, × 0.947 (0.821 to 1.09) with the scans. A reason may
+# be, which was not tested, that they hold nothing between molecules to learn and take their share
+# of the training time.
 
 # %% [markdown]
 # ## Limits
