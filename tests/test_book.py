@@ -74,11 +74,13 @@ def test_every_entry_of_the_glossary_is_used_by_a_chapter():
 
 
 def test_a_number_and_its_error_stay_in_a_line():
-    long = "a sentence that is longer than a line may be"
+    long = "a sentence that is longer than a line may be, C3-H8 broken"
     cells = f"<td>1.0 ± 0.2</td><td>{long}</td>"
     data = {"text/html": f'<table class="dataframe"><tr>{cells}</tr></table>'}
     book._set_cells(data)
-    kept = f'<td>1.0&nbsp;±&nbsp;0.2</td><td class="long">{long}</td>'
+    kept = f'<td>1.0&nbsp;±&nbsp;0.2</td><td class="long">{long}</td>'.replace(
+        "C3-H8", '<span class="bond">C3-H8</span>'
+    )
     assert data == {"text/html": f'<table class="dataframe"><tr>{kept}</tr></table>'}
 
 

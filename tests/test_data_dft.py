@@ -59,6 +59,13 @@ def test_the_one_with_smaller_errors_wins():
         dft.log_ratios(small, other, "total")
 
 
+def test_a_factor_is_a_geometric_mean_with_its_interval():
+    ratios = np.log(4) + np.array([-0.1, 0.1])  # Student's t of 95 % and two values is 12.706
+    said = dft.factor(ratios, dft.mean_effect(ratios))
+    assert said == "4.00 (1.12 to 14.25) on 2 test blocks"
+    assert dft.factor(ratios[:1], dft.mean_effect(ratios[:1])) == "3.62 on 1 test blocks"
+
+
 @pytest.mark.parametrize(
     ("winners", "said"),
     [

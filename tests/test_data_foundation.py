@@ -136,7 +136,7 @@ def test_models_of_one_architecture_can_be_told_apart_by_price():
 def test_models_without_a_score_are_hollow_below_the_axis():
     fig, ax = plt.subplots()
     none = score(np.nan, np.nan, np.nan)
-    style = {"architecture": "so3lr", "label": "SO3LR"}
+    style = {"architecture": "so3lr", "label": "SO3LR", "marker": "s"}
     foundation.score_curve(ax, [25, 50], [none, score(0.5, 0.4, 0.6)], **style)
     (hollow,) = [line for line in ax.lines if line.get_fillstyle() == "none"]
     assert (hollow.get_xdata()[0], hollow.get_ydata()[0]) == (25, -0.1)
@@ -146,7 +146,7 @@ def test_models_without_a_score_are_hollow_below_the_axis():
 def test_scores_of_one_size_stand_side_by_side_and_sizes_are_numbered():
     fig, ax = plt.subplots()
     for name, beside in (("mace", 0.0), ("so3lr", 0.04)):
-        style = {"architecture": name, "label": name, "beside": beside}
+        style = {"architecture": name, "label": name, "marker": "s", "beside": beside}
         foundation.score_curve(ax, [25, 150], [score(0.5, 0.4, 0.6)] * 2, **style)
     foundation.size_axis(ax, [150, 25, 25])
     places = {line.get_label(): list(line.get_xdata()) for line in ax.lines}

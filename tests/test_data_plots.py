@@ -170,9 +170,9 @@ def test_rows_average_stable_models_only(ax, second, n_means):
     assert means == [2.0] * n_means
 
 
-def test_row_without_a_value_has_a_cross_at_the_bottom(ax):
+def test_row_without_a_value_has_a_tripod_at_the_bottom(ax):
     plots.by_row(ax, {("a", "mace"): [(np.nan, np.nan, State.UNSTABLE)]}, ["a"], ["mace"])
-    assert [line.get_marker() for line in ax.lines] == ["x"]
+    assert [line.get_marker() for line in ax.lines] == ["1"]
     assert not texts(ax)
 
 

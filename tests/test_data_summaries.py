@@ -341,6 +341,15 @@ def water(stretch: float = 1.0) -> Atoms:
     return atoms
 
 
+def test_resampling_gives_a_mean_its_usual_standard_error():
+    values = np.random.default_rng(0).normal(5, 1, 400)
+    value, error = summaries.resampled(np.mean, values, seed=1).split(" ± ")
+    assert float(value) == pytest.approx(values.mean(), abs=1e-3)
+    assert float(error) == pytest.approx(values.std(ddof=1) / 20, rel=0.1)
+    same = summaries.resampled(lambda a, b: np.corrcoef(a, b)[0, 1], values, 2 * values, seed=1)
+    assert float(same.split(" ± ")[1]) < 1e-10  # resampled together
+
+
 def test_largest_strain_has_a_sign():
     assert summaries.largest_strain(water(1.3), water()) == pytest.approx(0.3)
     assert summaries.largest_strain(water(0.8), water()) == pytest.approx(-0.2)

@@ -390,13 +390,31 @@ def test_published_blocks_are_never_divided_between_training_and_test():
 
 def test_trainings_on_published_frames_may_have_a_budget():
     study = Study("smoke")
-    asked = study.profile.published.model_copy(update={"core_s": 16.0})
+    asked = study.profile.published.model_copy(update={"core_s": 16.0, "longer_times": 3})
     study = Study(study.profile.model_copy(update={"published": asked}))
     with pytest.raises(ValueError, match=r"core_s needs training\.budget"):
         study.dft_models()
-    budget = Budget(core_s=1, frame_cost_s={"mace": (0, 0.01), "deep_potential": (0, 0.01)})
-    model = with_training(study, budget=budget).dft_model("deep_potential", "dft", "low")
+    settings = study.profile.training.architectures
+    budget = Budget(core_s=1, frame_cost_s=dict.fromkeys(settings, (0, 0.01)))
+    study = with_training(study, budget=budget)
+    model = study.dft_model("deep_potential", "dft", "low")
     assert model.params["settings"]["steps"] == 10  # of a frame of 160 atoms each
+    longer = study.dft_longer()
+    assert list(longer) == ["deep_potential", "mace"]
+    assert longer["deep_potential"].params["settings"]["steps"] == 30
+    assert longer["deep_potential"].name == "deep_potential-dft_low-x3-s1"
+    assert {key: run.kind for key, run in study.dft_longer_runs().items()} == {
+        (name, "cold"): "observe" for name in longer
+    }
+
+
+def test_a_longer_training_on_published_frames_is_a_multiple_of_a_known_time():
+    asked = profiles.load("smoke").published.model_dump()
+    with pytest.raises(ValueError, match="longer_times: needs core_s"):
+        profiles.PublishedData.model_validate(asked | {"longer_times": 3})
+    with pytest.raises(ValueError, match="greater than 1"):
+        profiles.PublishedData.model_validate(asked | {"core_s": 10, "longer_times": 1})
+    assert Study("smoke").dft_longer() == {}
 
 
 def test_labels_and_atoms_of_two_methods_are_not_mixed():

@@ -58,6 +58,8 @@ PROTECTED = re.compile(
 )
 FORMULA_PT = 14
 LONGEST_LINE = 28  # characters of a table's cell that are never broken
+BOND = re.compile(r"\b[A-Z][a-z]?\d+-[A-Z][a-z]?\d+\b")  # such as C3-H8, never broken either
+IN_A_LINE = r'<span class="bond">\g<0></span>'
 STRUCTURE_HTML = """\
 <figure class="structure"><script type="{kind}">{atoms}</script>
 <img src="data:image/png;base64,{still}" alt="{name}"><div class="stage"></div>{slider}
@@ -228,7 +230,7 @@ def _set_cells(data: dict[str, str]) -> None:
 
     def cell(match: re.Match[str]) -> str:
         if len(match[1]) > LONGEST_LINE:
-            return f'<td class="long">{match[1]}</td>'
+            return f'<td class="long">{BOND.sub(IN_A_LINE, match[1])}</td>'
         return f"<td>{match[1].replace(' ', '&nbsp;')}</td>"
 
     if 'class="dataframe"' in data.get("text/html", ""):

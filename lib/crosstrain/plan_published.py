@@ -82,7 +82,13 @@ def _dft_labels(plan: Plan, block: int) -> Step:
 
 
 def dft_model(
-    plan: Plan, architecture: str, labels: str, split: str, *, size: int | None = None
+    plan: Plan,
+    architecture: str,
+    labels: str,
+    split: str,
+    *,
+    size: int | None = None,
+    times: float = 1,
 ) -> Step:
     """A model of published frames; a whole block trains, validates or tests.
 
@@ -96,6 +102,8 @@ def dft_model(
         Of the profile.
     size : int, optional
         Training frames (all).
+    times : float, optional
+        As much computing time as the profile gives to each training (once).
     """
     asked, training = plan.profile.published, plan.profile.training
     blocks, compute = asked.splits[split], plan.profile.compute
@@ -113,7 +121,8 @@ def dft_model(
         raise ValueError(f"profile {plan.profile.name!r}: core_s needs training.budget")
     if asked.core_s:
         fixed, each = training.budget.frame_cost_s[architecture]
-        chosen = module.sized(chosen, round(asked.core_s / (fixed + each * n_atoms)), n_frames)
+        n_samples = round(times * asked.core_s / (fixed + each * n_atoms))
+        chosen = module.sized(chosen, n_samples, n_frames)
     params = {
         "architecture": architecture,
         "architecture_version": module.VERSION,
@@ -124,6 +133,7 @@ def dft_model(
     }
     estimate_s = module.samples(chosen, n_frames) * module.SECONDS_PER_ATOM[0] * n_atoms
     name = f"{architecture}-{labels}_{split}" + (f"_{size}" if size else "")
+    name += "" if times == 1 else f"-x{times:g}"
     name = f"{name}-s{asked.seed}"
     is_scratch = getattr(module, "IS_LARGE", False)
     return declared("train", name, params, parts | atoms, estimate_s, is_scratch=is_scratch)
@@ -140,6 +150,28 @@ def dft_models(plan: Plan) -> dict[tuple[str, str, str, int | None], Step]:
         (architecture, labels, split, size): dft_model(plan, architecture, labels, split, size=size)
         for labels, split, size in wanted
         for architecture in plan.profile.training.architectures
+    }
+
+
+def dft_longer(plan: Plan) -> dict[str, Step]:
+    """Models that were trained longer, by architecture: of DFT labels, and the liquids' split."""
+    asked = plan.profile.published
+    if asked is None or asked.longer_times is None:
+        return {}
+    return {
+        architecture: dft_model(
+            plan, architecture, "dft", asked.liquid_split, times=asked.longer_times
+        )
+        for architecture in plan.profile.training.architectures
+    }
+
+
+def dft_longer_runs(plan: Plan) -> dict[tuple[str, str], Step]:
+    """Observed densities of the models that were trained longer, by architecture and liquid."""
+    return {
+        (architecture, name): dft_run(plan, model, name)
+        for architecture, model in dft_longer(plan).items()
+        for name in plan.profile.published.liquids
     }
 
 
@@ -172,7 +204,9 @@ def dft_runs(plan: Plan) -> dict[tuple[str, str, str], Step]:
 
 def dft_results(plan: Plan) -> list[Step]:
     """All results on the published DFT set."""
-    steps = [*dft_runs(plan).values()]
+    steps = [*dft_runs(plan).values(), *dft_longer_runs(plan).values()]
     for (_, labels, _, _), model in dft_models(plan).items():
         steps.append(evaluated(model, dft_frames(plan, labels)))
+    for model in dft_longer(plan).values():
+        steps.append(evaluated(model, dft_frames(plan, "dft")))
     return steps

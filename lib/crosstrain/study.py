@@ -195,8 +195,10 @@ class Study(Plan):
     dft_frames = plan_published.dft_frames
     dft_model = plan_published.dft_model
     dft_models = plan_published.dft_models
+    dft_longer = plan_published.dft_longer
     dft_run = plan_published.dft_run
     dft_runs = plan_published.dft_runs
+    dft_longer_runs = plan_published.dft_longer_runs
 
     # --- the campaign -------------------------------------------------------------------------
 

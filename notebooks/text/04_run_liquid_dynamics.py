@@ -369,7 +369,7 @@ for state, architecture in product(states, architectures):
 # deaths only, and boiling comes easier to a small box. Runs of one model share its faults, so
 # replicas are fewer independent witnesses than they seem. And a step of 1 fs is long for hydrogen
 # whose bonds are not constrained: at whole steps the kinetic energy of a vibration $\omega$ is too
-# small by $(\omega \Delta t)^2 / 4$, 8 % in a C-H stretch. The thermostat of runs at constant
+# small by $(\omega \Delta t)^2 / 4$ [9], 8 % in a C-H stretch. The thermostat of runs at constant
 # volume holds just that energy, so that they are a little hotter than asked.
 #
 # **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name` and a `store` (below `runs/`)
@@ -393,6 +393,8 @@ for state, architecture in product(states, architectures):
 # 7. A. Einstein, *Ann. Phys.* 1905, 322, 549: diffusion from the mean squared displacement.
 # 8. D. Frenkel, B. Smit, *Understanding Molecular Simulation*, Academic Press 2002: the scatter of
 #    the temperature.
+# 9. M. E. Tuckerman, *Statistical Mechanics: Theory and Molecular Simulation*, Oxford University
+#    Press 2010, section 3.13: the Hamiltonian that velocity Verlet conserves, of an oscillator.
 
 # %% [markdown]
 # ## Colophon

@@ -214,8 +214,9 @@ lab.save(fig, "pressure_errors", before=before, after=after)
 # pressure decides, before the walls at the right. A root mean square has no sign, and the sign
 # tells whether a liquid will swell. So what the models say more (+) or less (-) than the reference,
 # by seed: on average over the frames whose pressure is within `window_kbar` of zero, over those of
-# them where the reference pulls, and over those near the density of the liquid. No error is given:
-# the frames are the same for all models, and the seeds show the scatter of the training.
+# them where the reference pulls, and over those near the density of the liquid. The standard error
+# is that of the choice of frames, as if they were independent; they are the same for all models, so
+# that a difference between models is better known, and the seeds show the scatter of the training.
 
 # %%
 near = truth["reference_kbar"].abs() <= window_kbar
@@ -226,8 +227,9 @@ for where, kept in ((where, kept) for where, kept in places.items() if kept.any(
     print(f"{where}, {kept.sum()} frames: mean of model - reference / kbar")
     for architecture in architectures:
         for row in drawn:
-            off = [scanned[m.name].loc[kept, "error_kbar"].mean() for m in of(row, architecture)]
-            print(f"  {labels[architecture]}, {row}: {', '.join(f'{x:+.2f}' for x in off)}")
+            off = [scanned[m.name].loc[kept, "error_kbar"] for m in of(row, architecture)]
+            said_off = ", ".join(f"{x.mean():+.2f} ± {x.sem():.2f}" for x in off)
+            print(f"  {labels[architecture]}, {row}: {said_off}")
 
 # %% [markdown]
 # ## Deficiency two: molecules far from equilibrium
@@ -268,8 +270,8 @@ lab.save(fig, "molecules", before=before, after=after)
 # molecule which is lowest by the reference. A point far below the line is a way out: the model
 # believes that tearing the molecule costs little. Below: the force error of each frame against the
 # strain, compressed bonds to the left and stretched ones to the right. Both architectures are drawn
-# to the same scales, the sets a little apart. Energies in numbers, by seed, which show the scatter,
-# and beside the warmest state of the liquid:
+# to the same scales, the sets a little apart. Energies in numbers, by seed, with the standard error
+# of the choice of frames, and beside the warmest state of the liquid:
 
 # %%
 warmest_eV = kB * max(state.temperature_K for state in states.values())
@@ -277,10 +279,12 @@ print(f"mean of model - reference / eV, behind it in kT at the warmest state ({w
 for architecture in architectures:
     for row in drawn:
         off = [
-            (table["predicted_eV"] - table["reference_eV"]).mean()
+            table["predicted_eV"] - table["reference_eV"]
             for table in (strained[model.name] for model in of(row, architecture))
         ]
-        said_off = ", ".join(f"{x:+.2f} ({x / warmest_eV:+.1f} kT)" for x in off)
+        said_off = ", ".join(
+            f"{x.mean():+.3f} ± {x.sem():.3f} ({x.mean() / warmest_eV:+.1f} kT)" for x in off
+        )
         print(f"  {labels[architecture]}, {row}: {said_off}")
 
 # %% [markdown]
@@ -333,10 +337,11 @@ for ((row, architecture), run), ax in zip(ends.items(), axes[0], strict=False):
     last = lab.trajectory(run).frames([-1])[0]
     views.picture(last, ax, marked=np.concatenate(bond_events(last, last.info["bonds"])))
     seen = observed[run.name]
-    happened = f"{seen['reason']} at {seen['time_ps']:.2f} ps: {seen['detail']}"
+    happened = seen["detail"]
+    if not seen["reason"].startswith("bond"):  # those tell their time themselves
+        happened = f"{seen['reason']} at {seen['time_ps']:.2f} ps: {happened}"
     title = f"{labels[architecture]}, {row}\n{textwrap.fill(happened, 50)}"
-    ax.set_title(title + "\n" * (3 - title.count("\n")), fontsize=11)
-    ax.set_anchor("N")  # titles, of four lines each, at one height
+    ax.set_title(title + "\n" * (2 - title.count("\n")), fontsize=11)  # three lines each
 if not ends:
     plots.not_run(axes.flat, "every run reached the planned time")
 lab.save(fig, "last_frames", before=before, after=after)
@@ -385,7 +390,7 @@ lab.save(fig, "liquid", before=before, after=after)
 
 # %% [markdown]
 # A point for each seed, with its error bar where one is known. A line marks the mean of the seeds,
-# where none of their runs ended early. Hollow: a run of that model did. A cross at the bottom: no
+# where none of their runs ended early. Hollow: a run of that model did. A tripod at the bottom: no
 # value could be had. The error on own frames tells of runs that break; a density that is wrong, as
 # MACE's from `classical`, need not show in it. Of a run that ended early both are of the short time
 # that it lived: they are drawn hollow here, and enter no mean and no comparison below, where they
@@ -548,13 +553,14 @@ print(f"seeds: {n_seeds}")
 #
 # *Do they mend what they were made for, in both architectures?* The force on strained molecules:
 # yes, error × 0.574 (0.474 to 0.696) and × 0.39 (0.324 to 0.47) over the control. Their energy,
-# which is what offers a way out: for MACE at best (-0.03 and -0.05 eV are left of its mean error,
-# and against the control the gain is unclear), not for Deep Potential (-0.25 and -0.21 eV, which is
-# -5.9 and -5.0 kT at the warmest state). The pressure: unclear for both, though the mean of MACE's
-# error within 10 kbar goes from +0.26 and +0.40 kbar to -0.02 and +0.07; but near the density of
-# the liquid, in 4 frames, it goes from -0.07 and -0.12 to -0.87 and -0.73 kbar, in line with a
-# liquid that becomes too dense, though the size of the errors there is no larger (second figure).
-# So of two faults one was mended in part, and the liquid is another matter.
+# which is what offers a way out: for MACE at best (-0.034 ± 0.013 and -0.054 ± 0.015 eV are left of
+# its mean error, and against the control the gain is unclear), not for Deep Potential (-0.255 ±
+# 0.040 and -0.215 ± 0.033 eV, which is -5.9 and -5.0 kT at the warmest state). The pressure:
+# unclear for both, though the mean of MACE's error within 10 kbar goes from +0.26 ± 0.10 and +0.40
+# ± 0.11 kbar to -0.02 ± 0.11 and +0.07 ± 0.12. Near the density of the liquid there are 4 frames,
+# too few to tell: from -0.07 ± 0.60 and -0.12 ± 0.47 to -0.87 ± 0.40 and -0.73 ± 0.45 kbar would be
+# in line with a liquid that becomes too dense. So of two faults one was mended in part, and the
+# liquid is another matter.
 #
 # *Which of the two blocks did it?* With the 80 scans alone the pressure of Deep Potential is better
 # than with the control, error × 0.629 (0.4 to 0.99), and MACE's is as before (× 0.919 (0.601 to

@@ -246,7 +246,7 @@ pd.concat(tables, names=["block", ""]) if tables else print("fewer than two gene
 # %%
 numbers = range(1, 1 + (iteration.generations if iteration else 1))
 shape = (len(panels), len(numbers))
-fig, axes = plt.subplots(*shape, figsize=(3.6 * shape[1], 4.1 * shape[0]), squeeze=False)
+fig, axes = plt.subplots(*shape, figsize=(3.1 * shape[1], 3.6 * shape[0]), squeeze=False)
 for block, line in zip(panels, axes, strict=True):
     for number, ax in zip(numbers, line, strict=True):
         record = selections.get(block, {}).get(number)
@@ -258,7 +258,6 @@ for block, line in zip(panels, axes, strict=True):
         disagreement = f"{record['deviation_eV_A'][first]:.1f} eV Å$^{{-1}}$"
         title = f"{block}, generation {number}: {disagreement}"
         ax.set_title(f"{title}\n{summaries.about(frame)}", fontsize=9.5)
-        ax.set_anchor("N")  # titles at one height
 lab.save(fig, "chosen_frames")
 
 # %% [markdown]
@@ -357,7 +356,7 @@ lab.save(fig, "liquid", before=before, control=control)
 # A point for each seed, a line at their mean. Hollow: a run of that model ended early, so that its
 # error and its density are of the short time that it lived; no line is drawn then, and neither
 # enters a comparison below. Bars are standard errors of a model's own runs, as far as these were
-# long enough for one. A cross at the bottom: no value could be had. Black, with its standard error
+# long enough for one. A tripod at the bottom: no value could be had. Black, with its standard error
 # in grey: the density of the reference's own liquid, where it can be trusted. Compare a block's row
 # with the control, first for its maker, then for the other architecture.
 
@@ -530,19 +529,19 @@ for state in states:
 # **In words**, of the results stored for `laptop`. *Does a set help the architecture that made it?*
 # Deep Potential's does: its liquids reached the end in 1 of 6 runs on `classical` and in 0 of 4 on
 # the control, which is run at `hot` alone, and in 6 of 6 with its own block (over the control lived
-# part +0.85 (+0.46 to +1.23), score +0.54 (+0.28 to +0.80)). MACE's liquids lived on every set; its
-# own block lowers its force error between molecules on its own frames (error × 0.689 (0.513 to
-# 0.926)), while the density stays too thin, by 0.075 ± 0.026 g/cm³, and what its score gains is
+# part +0.85 (+0.44 to +1.26), score +0.54 (+0.28 to +0.81)). MACE's liquids lived on every set; its
+# own block lowers its force error between molecules on its own frames (error × 0.689 (0.519 to
+# 0.915)), while the density stays too thin, by 0.075 ± 0.026 g/cm³, and what its score gains is
 # unclear (-0.00 (-0.44 to +0.43)).
 #
 # *Does it serve the other one?* MACE's block keeps Deep Potential's liquid alive as Deep
-# Potential's own does (6 of 6 runs, lived part +0.85 (+0.46 to +1.23), score +0.70 (+0.36 to
+# Potential's own does (6 of 6 runs, lived part +0.85 (+0.44 to +1.26), score +0.70 (+0.36 to
 # +1.04)); but on its own frames Deep Potential errs less with its own block than with MACE's (error
 # × 0.735 (0.563 to 0.961), the one clear difference between the two blocks). Deep Potential's block
-# lowers MACE's error on its own frames about as MACE's own does (× 0.703 (0.523 to 0.944)). In one
+# lowers MACE's error on its own frames about as MACE's own does (× 0.703 (0.529 to 0.933)). In one
 # of 18 comparisons a block helps its maker clearly more, which is no more than chance may give: the
-# force on strained molecules (`molecules_test`), × 0.735 (0.611 to 0.883) for MACE with MACE's
-# block, × 1.01 (0.886 to 1.16) for Deep Potential. So the claim that the simpler architecture needs
+# force on strained molecules (`molecules_test`), × 0.735 (0.616 to 0.877) for MACE with MACE's
+# block, × 1.01 (0.855 to 1.2) for Deep Potential. So the claim that the simpler architecture needs
 # iteration has much for it here, though blocks made by hand keep its liquid alive, too
 # ([06](06_improve_by_intuition.ipynb)), and though the control's frames are of other states than
 # those of the loop (see the states above); that what one model generated need not help the other

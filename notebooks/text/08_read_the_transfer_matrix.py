@@ -423,25 +423,30 @@ blocks = dict.fromkeys([base, *lab.profile.blocks, *makers])
 stored = [lab.block(name) for name in blocks if lab.has(lab.block(name))]
 frames = lab.each(stored, lab.frames_of)
 environments = {name: overlap.descriptors(found) for name, found in frames.items() if found}
-covered = overlap.overlap_matrix(environments, rng=np.random.default_rng(seed))
+rng = np.random.default_rng(seed)
+draws = np.array([overlap.overlap_matrix(environments, rng=rng) for _ in range(5)])
+covered, scatter = draws.mean(axis=0), draws.std(axis=0, ddof=1)
 fig, ax = plt.subplots(figsize=(2.2 + 0.65 * len(covered), 1.6 + 0.6 * len(covered)))
 transfer_plots.overlap(ax, list(environments), covered)
 lab.save(fig, "overlap")
 names = list(environments)
 for name in (name for name in names if name != base):
-    share = covered[names.index(name), names.index(base)]
-    print(f"{base} covers {share:.0%} of the atoms of {name}")
+    place = names.index(name), names.index(base)
+    share = summaries.plus_minus(100 * covered[place], 100 * scatter[place])
+    print(f"{base} covers {share} % of the atoms of {name}")
 if "classical_more" in environments:
     pair = {n: environments[n] for n in (base, "classical_more")}
-    narrow = overlap.overlap_matrix(pair, rng=np.random.default_rng(seed), bandwidth=0.015)
-    print(f"at 0.015 Å⁻¹ classical_more covers {narrow[0, 1]:.1%} of the atoms of {base}")
+    narrow = [overlap.overlap_matrix(pair, rng=rng, bandwidth=0.015)[0, 1] for _ in range(5)]
+    share = summaries.plus_minus(100 * np.mean(narrow), 100 * np.std(narrow, ddof=1))
+    print(f"at 0.015 Å⁻¹ classical_more covers {share} % of the atoms of {base}")
 
 # %% [markdown]
 # Read a row from left to right: how much of this set the others already know, at equal numbers of
 # atoms. Two sets of one kind (the base and its control) show how much is the most that can be
 # expected: even these cover each other in part only, for a hot liquid is never the same twice. At
-# most 1000 atoms of each element are drawn from a set, so a share moves by a few percent with the
-# draw, as between this figure and notebook [01](01_build_liquids.ipynb).
+# most 1000 atoms of each element are drawn from a set: shares are means of five draws, and behind ±
+# stands how much one draw scatters, as between this figure and notebook
+# [01](01_build_liquids.ipynb).
 
 # %% [markdown]
 # **Novelty** is the distance, in that space, from the atoms of a block's frames to the nearest atom
@@ -599,7 +604,7 @@ judged.map(lambda finding: finding.verdict.value).rename(columns=plain_words)
 # %% [markdown]
 # The preprint's claim can be looked at in other ways. The rule above compares the two errors on
 # the simplest set only. Over all models whose liquids lived, which was counted after the rule had
-# been fixed:
+# been fixed (the error of a median is that of resampling the models as if they were independent):
 
 # %%
 for name, label in labels.items():
@@ -610,7 +615,9 @@ for name, label in labels.items():
     ]
     ratios = [one.value / other.value for one, other in whole if other.value is not None]
     worse = sum(ratio > 1 for ratio in ratios)
-    middle = f", the middle one {np.median(ratios):.2f} times" if ratios else ""
+    middle = ""
+    if len(ratios) > 1:
+        middle = f", the middle one {summaries.resampled(np.median, ratios, seed=seed)} times"
     print(f"{label}: {worse} of {len(ratios)} err more on their own runs than on the set{middle}")
 
 # %% [markdown]

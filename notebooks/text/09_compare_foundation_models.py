@@ -359,9 +359,10 @@ labels = {
 
 # %%
 n_tests = len(looked_at)
-fig, axes = plt.subplots(n_tests, 3, figsize=(14, 0.8 + 3.6 * n_tests), squeeze=False)
+fig, axes = plt.subplots(n_tests, 3, figsize=(12, 0.8 + 3.4 * n_tests), squeeze=False)
 for number, (way, sized) in enumerate(learnt.items()):
     style = {"architecture": architecture[way], "label": labels[way]}
+    style["marker"] = figures.set_marker(base)
     for k, test in enumerate(looked_at):
         for ax, quantity in zip(axes[k], (foundation.FORCE, foundation.INTER), strict=False):
             curve = curves[way, quantity, test]
@@ -371,7 +372,7 @@ for number, (way, sized) in enumerate(learnt.items()):
 for k, test in enumerate(looked_at):
     axes[k, 0].set(title=f"on {test}", ylabel="force RMSE / meV Å$^{-1}$")
     axes[k, 1].set(title=f"on {test}", ylabel="intermolecular force error / %")
-axes[0, 2].set_title(f"liquid at {state}")
+axes[0, 2].set_title(f"liquid at {states[state].temperature_K:g} K")
 for ax in (*axes[:, :2].flat, axes[0, 2]):
     foundation.size_axis(ax, [n for sized in learnt.values() for n in sized])
 for ax in axes[1:, 2]:

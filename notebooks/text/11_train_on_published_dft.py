@@ -33,10 +33,8 @@
 
 # %%
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
 from crosstrain.data import dft, figures, plots, published, summaries
-from crosstrain.measure.transfer import Contrast
 from crosstrain.potentials import protocol
 from crosstrain.study import DFT, DFT_LABELS, Study
 
@@ -141,6 +139,7 @@ pd.DataFrame.from_dict({n: summaries.training(r) for n, r in records.items()}, o
 # the last reports of a training scatter (notebook [03](03_train_two_architectures.ipynb)).
 
 # %%
+frames_dft = lab.dft_frames("dft")
 steps = {key: lab.evaluated(m, lab.dft_frames(key[1])) for key, m in models.items()}
 said = lab.each(list(steps.values()), lab.predicted)
 tables = {
@@ -163,14 +162,15 @@ def of_split(kind, split):
 
 
 shape = (len(asked.splits), len(dft.COMPONENTS))
-size = (3.3 * shape[1], 3.2 * shape[0])
-fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharey=True)
+size = (2.9 * shape[1], 3 * shape[0] + 0.5)
+fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True, sharey="col")
 for split, line in zip(asked.splits, axes, strict=True):
     for part, ax in zip(dft.COMPONENTS, line, strict=True):
         dft.by_block(ax, of_split("dft", split), part, colours)
         ax.set_title(f"{part}, split {split}")
         plots.logarithmic(ax)
-    line[0].set_ylabel("force error / % of the component")
+fig.supylabel("force error / % of the component", fontsize=12)
+fig.supxlabel("temperature of the block / K", fontsize=12)
 plots.set_legend(fig, colours)
 lab.save(fig, "blocks")
 
@@ -251,6 +251,36 @@ lab.save(fig, "sizes")
 # hot ones, as `low` does, this is a curve of extrapolation: more frames of the cool liquid need not
 # help with the hot one, and what they do for the cool one is not seen.
 #
+# ## More time
+#
+# And would the same frames do better if they were trained on for longer? One more training of each
+# architecture, on the DFT labels of one split, where the profile asks for it; its learning rates
+# fall more slowly, all else is the same.
+
+# %%
+longer = lab.dft_longer()
+split, times = asked.liquid_split, asked.longer_times
+rows, factors = {}, []
+for name, model in longer.items():
+    table = dft.block_errors(lab.predicted(lab.evaluated(model, frames_dft)), asked.splits[split])
+    once = tables[name, "dft", split, None]
+    for of, mine in {1: once, times: table}.items():
+        mine = mine[mine["role"] == dft.TEST]
+        rows[labels[name], f"{of:g} ×"] = {
+            units.get(part, part): summaries.plus_minus(mine[part].mean(), mine[part].sem())
+            for part in columns
+        }
+    ratios = dft.log_ratios(table, once, component)
+    effect = dft.mean_effect(ratios, confidence=confidence)
+    factors.append(f"{labels[name]}: {component} error, longer / once {dft.factor(ratios, effect)}")
+print("\n".join(factors) or "not run: this profile asks for no longer training")
+pd.DataFrame.from_dict(rows, orient="index")
+
+# %% [markdown]
+# Means over the test blocks of the split that the liquids below use, with standard errors from the
+# scatter of the blocks. The factor above the table is the geometric mean over these blocks, with
+# its interval from their scatter: below 1, longer training helps on frames that were not seen.
+#
 # ## The same frames, other labels
 #
 # The control experiment of this notebook. The same frames are labelled by the reference method of
@@ -267,7 +297,8 @@ for split, line in zip(asked.splits, axes, strict=True):
         dft.by_block(ax, of_split(kind, split), component, colours)
         ax.set_title(f"{methods[kind]}, split {split}", fontsize=10)
         plots.logarithmic(ax)
-    line[0].set_ylabel(f"force error, {component} / %")
+fig.supylabel(f"force error, {component} / %", fontsize=12)
+fig.supxlabel("temperature of the block / K", fontsize=12)
 plots.set_legend(fig, colours)
 lab.save(fig, "labels", component=component)
 
@@ -293,10 +324,7 @@ for split in asked.splits:
         ratios = dft.log_ratios(*pair, component)
         effect = dft.mean_effect(ratios, confidence=confidence)
         winners[split, kind] = dft.winner(effect, labels[one], labels[other])
-        factor = f"error of {labels[one]} / {labels[other]} {np.exp(ratios.mean()):.2f}"
-        if isinstance(effect, Contrast):
-            factor += f" ({np.exp(effect.lower):.2f} to {np.exp(effect.upper):.2f})"
-        factor += f" on {len(ratios)} test blocks"
+        factor = f"error of {labels[one]} / {labels[other]} {dft.factor(ratios, effect)}"
         print(f"{split}, {methods[kind]}: {factor}, winner {winners[split, kind]}")
     mine = [winners[split, kind] for kind in DFT_LABELS]
     findings[split] = dft.winner_changes(mine, list(labels.values()))
@@ -305,8 +333,9 @@ for split in asked.splits:
 # ## Density
 #
 # Errors on frames, once more, are not the liquid. Here it is at constant pressure, with the models
-# of one split, named above the table. Where the profile asks for the group's state, hot and at 1
-# atm, EMC is above its boiling point: a small box may boil within the run, so that one is larger.
+# of one split, named above the table, those that were trained longer too. Where the profile asks
+# for the group's state, hot and at 1 atm, EMC is above its boiling point: a small box may boil
+# within the run, so that one is larger.
 #
 # A density comes with a standard error from the $n$ independent samples of the averaged part. A
 # drift, too, may give a small error. So a run has *settled* only if the means of the two halves of
@@ -322,6 +351,8 @@ for split in asked.splits:
 
 # %%
 runs = lab.dft_runs()
+runs |= {(name, "longer", liquid): run for (name, liquid), run in lab.dft_longer_runs().items()}
+trained = methods | ({"longer": f"{methods['dft']}, {times:g} × the time"} if longer else {})
 observed = lab.each(list(runs.values()), lambda step: lab.read(step, "observed.json"))
 tracks = lab.each([step.inputs["trajectory"] for step in runs.values()], lab.trajectory)
 traces = {name: (t.thermo["time_ps"], summaries.densities_g_cm3(t)) for name, t in tracks.items()}
@@ -334,7 +365,7 @@ for (name, kind, liquid), step in runs.items():
     found = dft.settled_density(seen, *traces[step.inputs["trajectory"].name])
     densities[name, kind, liquid] = found
     row = dft.density_row(seen, found, *traces[step.inputs["trajectory"].name])
-    rows[states[liquid], methods[kind], labels[name]] = row
+    rows[states[liquid], trained[kind], labels[name]] = row
 print(
     f"models trained on split {asked.liquid_split}" if runs else "not run: no liquid is asked for"
 )
@@ -348,30 +379,36 @@ pd.DataFrame.from_dict(rows, orient="index")
 # and method. For the reference method of the study nothing but experiment is known.
 
 # %%
-shape = (1, max(1, len(asked.liquids)))
-fig, axes = plt.subplots(*shape, figsize=(6 * shape[1], 4.4), squeeze=False)
-panels = dict(zip(asked.liquids, axes[0], strict=False))
+about_times = {1: "trained once"} | ({times: f"{times:g} × the time"} if longer else {})
+shape = (len(about_times), max(1, len(asked.liquids)))
+size = (6 * shape[1], 0.9 + 3.4 * shape[0])
+fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharey="col", sharex="col")
+places = [(time, liquid) for time in about_times for liquid in asked.liquids]
+panels = dict(zip(places, axes.flat, strict=False))
 if not panels:
     axes[0, 0].set_title("this profile asks for no liquid", fontsize=10)
 for (name, kind, liquid), step in runs.items():
-    style = {"colour": colours[labels[name]], "linestyle": dashes[kind]}
+    ax = panels[times if kind == "longer" else 1, liquid]
+    style = {"colour": colours[labels[name]], "linestyle": dashes.get(kind, "-")}
     trace = traces[step.inputs["trajectory"].name]
-    plots.density_trace(panels[liquid], *trace, seen=observed[step.name], **style)
-for liquid, ax in panels.items():
+    plots.density_trace(ax, *trace, seen=observed[step.name], **style)
+for (time, liquid), ax in panels.items():
     at = asked.liquids[liquid]
     for known in dft.known_densities(at.temperature_K, methods["dft"]):
         line = {"color": figures.REFERENCE_COLOUR, "linestyle": dft.LINES[known.who]}
         ax.axhline(known.density_g_cm3, linewidth=1, **line)
-    ax.set(title=f"{at.temperature_K:g} K", xlabel="time / ps", xlim=(0, at.duration_ps))
-axes[0, 0].set_ylabel("density / g cm$^{-3}$")
+    ax.set(title=f"{at.temperature_K:g} K, {about_times[time]}", xlim=(0, at.duration_ps))
+fig.supxlabel("time / ps", fontsize=12)
+fig.supylabel("density / g cm$^{-3}$", fontsize=12)
 dft.density_legend(fig, colours, {methods[kind]: dashes[kind] for kind in methods})
 lab.save(fig, "density")
 
 # %% [markdown]
-# A trace for each model, to the end of the planned time. Its colour is the architecture; solid:
-# models of DFT labels; dashed: of the reference method's labels. Pale: before equilibration, the
-# part that is not averaged. Black: what is known, from experiment or from models of the likely
-# method of the DFT labels. A cross: the run ended early.
+# A trace for each model, to the end of the planned time; models that were trained longer have a row
+# of their own. Its colour is the architecture; solid: models of DFT labels; dashed: of the
+# reference method's labels. Pale: before equilibration, the part that is not averaged. Black: what
+# is known, from experiment or from models of the likely method of the DFT labels. A cross: the run
+# ended early.
 
 # %% [markdown]
 # ## What we found
@@ -388,8 +425,8 @@ for liquid, at in asked.liquids.items():
             ended = seen["reason"] or seen["status"]
             is_number = not isinstance(found, str)
             said = f"{summaries.estimate(found)} g/cm³" if is_number else found
-            print(f"{labels[name]}, labels {methods[kind]}: density {said} ({ended})")
-            for known in dft.known_densities(at.temperature_K, methods[kind]) if is_number else ():
+            print(f"{labels[name]}, labels {trained[kind]}: density {said} ({ended})")
+            for known in dft.known_densities(at.temperature_K, trained[kind]) if is_number else ():
                 print(f"  {dft.deviation(found, known)}")
 
 # %% [markdown]

@@ -89,7 +89,8 @@ def liquids(
         Content of ``reference.json`` by state.
     """
     shape = (len(LIQUID), len(states))
-    fig, axes = plt.subplots(*shape, figsize=(6.6 * shape[1], 3.2 * shape[0]), squeeze=False)
+    size = (5.4 * shape[1], 2.6 * shape[0] + 1.2)
+    fig, axes = plt.subplots(*shape, figsize=size, squeeze=False, sharex=True)
     for (name, state), column in zip(states.items(), axes.T, strict=True):
         for (quantity, label), ax in zip(LIQUID.items(), column, strict=True):
             plots.by_row(ax, points[name][quantity], rows, list(labels))
@@ -99,5 +100,7 @@ def liquids(
         plots.logarithmic(own_force)
         plots.reference_density(density, references[name])
         lived.set_title(f"{state.temperature_K:g} K, {state.pressure_bar:g} bar")
+        turned = {"rotation": 35, "ha": "right", "rotation_mode": "anchor", "fontsize": 9.5}
+        density.set_xticks(range(len(rows)), rows, **turned)
     plots.set_legend(fig, {label: colour(name) for name, label in labels.items()})
     return fig

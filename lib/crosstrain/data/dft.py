@@ -10,6 +10,7 @@ from ase.units import bar
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
 
@@ -20,7 +21,7 @@ from crosstrain.data.frames import STRESS
 from crosstrain.data.profiles import Split
 from crosstrain.measure import errors
 from crosstrain.measure.statistics import Estimate, drift, mean_with_error
-from crosstrain.measure.transfer import Effect, attempt, contrast
+from crosstrain.measure.transfer import Contrast, Effect, attempt, contrast
 from crosstrain.measure.verdicts import Finding, Verdict, of_one
 
 TRAIN, VALIDATE, TEST = "train", "validate", "test"
@@ -165,8 +166,7 @@ def by_block(
             style = {"color": colours[name], "markerfacecolor": face, "linestyle": ""}
             ax.plot(mine["block"], mine[column], marker, **style)
         ticks = [f"{temperature_K:g}" for temperature_K in table["temperature_K"]]
-        ax.set_xticks(table["block"], ticks, fontsize=8)
-    ax.set_xlabel("temperature of the block / K")
+        ax.set_xticks(table["block"], ticks, fontsize=9.5, rotation=60)
 
 
 def log_ratios(table: DataFrame, other: DataFrame, column: str) -> np.ndarray:
@@ -187,6 +187,22 @@ def log_ratios(table: DataFrame, other: DataFrame, column: str) -> np.ndarray:
 def mean_effect(values: Sequence[float], *, confidence: float = 0.95) -> Effect:
     """Return the mean over blocks with its interval (Student's t), or why there is none."""
     return attempt(contrast, [(1.0, values)], confidence=confidence)
+
+
+def factor(ratios: Sequence[float], effect: Effect) -> str:
+    """Return the geometric mean of ratios in words, with its interval where there is one.
+
+    Parameters
+    ----------
+    ratios : sequence of float
+        Their logarithms, from `log_ratios`.
+    effect : Effect
+        Of these, from `mean_effect`.
+    """
+    said = f"{np.exp(np.mean(ratios)):.2f}"
+    if isinstance(effect, Contrast):
+        said += f" ({np.exp(effect.lower):.2f} to {np.exp(effect.upper):.2f})"
+    return f"{said} on {len(ratios)} test blocks"
 
 
 def winner(effect: Effect, mine: str, other: str) -> str:
@@ -308,8 +324,8 @@ def density_legend(figure: Figure, colours: Mapping[str, str], methods: Mapping[
     methods : mapping of str to str
         Line style by method of the labels.
     """
-    looks = {name: {"color": colour, "marker": "o"} for name, colour in colours.items()}
-    looks |= {f"{m} labels": {"color": "0.5", "linestyle": line} for m, line in methods.items()}
+    looks = {f"{m} labels": {"color": "0.5", "linestyle": line} for m, line in methods.items()}
     looks |= {who: {"color": REFERENCE_COLOUR, "linestyle": line} for who, line in LINES.items()}
-    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    handles = [Patch(color=colour, label=name) for name, colour in colours.items()]
+    handles += [Line2D([], [], label=name, **look) for name, look in looks.items()]
     figure.legend(handles=handles, loc="outside upper center", ncols=4)

@@ -250,11 +250,17 @@ def size_axis(ax: Axes, sizes: Iterable[int]) -> None:
 
 
 def size_curve(
-    ax: Axes, sizes: Sequence[int], found: Sequence[Estimate], *, architecture: str, label: str
+    ax: Axes,
+    sizes: Sequence[int],
+    found: Sequence[Estimate],
+    *,
+    architecture: str,
+    label: str,
+    marker: str,
 ) -> None:
     """Draw an error with its own against the number of labelled frames, both axes logarithmic."""
     values, spreads = zip(*(error[:2] for error in found), strict=True)
-    style = {"fmt": "o-", "color": colour(architecture), "capsize": 3}
+    style = {"fmt": f"{marker}-", "color": colour(architecture), "capsize": 3}
     ax.errorbar(sizes, values, spreads, label=label, **style)
     ax.set_xscale("log")
     logarithmic(ax)
@@ -267,6 +273,7 @@ def score_curve(
     *,
     architecture: str,
     label: str,
+    marker: str,
     beside: float = 0,
 ) -> None:
     """Draw the liquid score, with its interval, against the number of labelled frames.
@@ -278,7 +285,7 @@ def score_curve(
     ax : Axes
     sizes : sequence of int
     scores : sequence of LiquidScore
-    architecture, label : str
+    architecture, label, marker : str
     beside : float
         Part of its size by which a point stands to the right of it, so that several intervals at
         one size can be told apart.
@@ -286,10 +293,10 @@ def score_curve(
     shade, places = colour(architecture), (1 + beside) * np.asarray(sizes)
     for place, score in zip(places, scores, strict=True):
         if np.isnan(score.value):
-            ax.plot(place, -0.1, "o", color=shade, fillstyle="none")
+            ax.plot(place, -0.1, marker, color=shade, fillstyle="none")
             continue
         reach = [[score.value - score.lower], [score.upper - score.value]]
-        ax.errorbar(place, score.value, reach, fmt="o", color=shade, capsize=3)
+        ax.errorbar(place, score.value, reach, fmt=marker, color=shade, capsize=3)
     ax.plot(places, [score.value for score in scores], "-", color=shade, label=label)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     ax.set_yticks([-0.1, 0, 0.25, 0.5, 0.75, 1], ["none", "0", "0.25", "0.5", "0.75", "1"])

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.patches import FancyBboxPatch, Patch
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from pandas import DataFrame
@@ -368,13 +368,10 @@ def architecture_legend(
     reference : str, optional
         Name of what is drawn as a black line.
     """
-    handles = [
-        Line2D([], [], color=colour(name), marker="o", linestyle="", label=label)
-        for name, label in labels.items()
-    ]
+    handles = [Patch(color=colour(name), label=label) for name, label in labels.items()]
     if reference is not None:
         handles.append(Line2D([], [], color=REFERENCE_COLOUR, label=reference))
-    ax.legend(handles=handles)
+    ax.legend(handles=handles, handlelength=1.0)
 
 
 def set_legend(
@@ -393,16 +390,16 @@ def set_legend(
     colours : mapping of str to str
         Colour by what it stands for.
     markers : mapping of str to str, optional
-        Its marker (a circle).
+        Its marker.
     linestyles : mapping of str to str, optional
-        Its line (a full one); with these there are no markers.
+        Its line. What has neither stands as a patch of its colour.
     """
-    looks = {name: {"color": shade, "marker": "o"} for name, shade in colours.items()}
-    for name, marker in (markers or {}).items():
-        looks[name]["marker"] = marker
-    for name, linestyle in (linestyles or {}).items():
-        looks[name] |= {"linestyle": linestyle, "marker": ""}
-    handles = [Line2D([], [], label=name, **look) for name, look in looks.items()]
+    markers, linestyles = markers or {}, linestyles or {}
+    handles = [Patch(color=shade, label=name) for name, shade in colours.items()]
+    for place, (name, shade) in enumerate(colours.items()):
+        if name in markers or name in linestyles:
+            look = {"marker": markers.get(name, ""), "linestyle": linestyles.get(name, "-")}
+            handles[place] = Line2D([], [], color=shade, label=name, **look)
     widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
     columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
@@ -492,7 +489,7 @@ def by_row(
     """Draw a quantity of models by training set: a point for each seed.
 
     A bar marks their mean if all of them are stable. Hollow: a run of the model ended early. A
-    cross at the bottom: there is no value. A training set without a model is labelled 'not run'.
+    tripod at the bottom: there is no value. A training set without a model is labelled 'not run'.
 
     Parameters
     ----------
@@ -517,7 +514,8 @@ def by_row(
                 ax.hlines(mean, place - 0.15, place + 0.15, color=shade, alpha=0.5)
             for x, (value, error, state) in zip(place + spread, members, strict=True):
                 if not np.isfinite(value):
-                    ax.plot(x, 0.04, "x", color=shade, transform=at_bottom, clip_on=False)
+                    style = {"color": shade, "markersize": 9, "clip_on": False}
+                    ax.plot(x, 0.04, "1", transform=at_bottom, **style)
                     continue
                 face = "white" if state is State.UNSTABLE else shade
                 reach = None if np.isnan(error) else error

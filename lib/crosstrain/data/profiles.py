@@ -386,6 +386,9 @@ class PublishedData(_Part):
     )
     seed: Seed
     core_s: float | None = Field(None, gt=0, description="of each training; needs a budget")
+    longer_times: float | None = Field(
+        None, gt=1, description="as much time for one more training of DFT labels; needs core_s"
+    )
     liquid_split: str = Field(description="whose models are run")
     liquids: dict[Name, OneLiquid]
 
@@ -395,6 +398,12 @@ class PublishedData(_Part):
             raise ValueError(
                 f"liquid_split: {self.liquid_split!r}; allowed are {', '.join(self.splits)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _longer_than_what_is_known(self) -> PublishedData:
+        if self.longer_times is not None and self.core_s is None:
+            raise ValueError("longer_times: needs core_s, the time that it is a multiple of")
         return self
 
 

@@ -12,6 +12,7 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from ase.units import bar
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap
 
 from crosstrain.build.boxes import composition_counts, density_g_cm3, whole
 from crosstrain.data.frames import ENERGY, FORCES, STRESS
@@ -825,6 +826,23 @@ def plus_minus(value: float, error: float) -> str:
     decimals = 1 - int(f"{error:.1e}".partition("e")[2])
     value, error = round(value, decimals), round(error, decimals)
     return f"{value:.{max(decimals, 0)}f} ± {error:.{max(decimals, 0)}f}"
+
+
+def resampled(statistic: Callable[..., float], *values: ArrayLike, seed: int) -> str:
+    """Return a statistic of values with its standard error by resampling them (bootstrap).
+
+    Parameters
+    ----------
+    statistic : callable
+        Of as many arrays as there are values, such as `numpy.median`.
+    *values : array_like, shape (n,)
+        Resampled together, as if the n were independent.
+    seed : int
+        Of the resampling.
+    """
+    options = {"vectorized": False, "method": "percentile", "n_resamples": 2000}
+    found = bootstrap(values, statistic, paired=True, rng=seed, **options)
+    return plus_minus(float(statistic(*values)), float(found.standard_error))
 
 
 def with_error(known: Estimate) -> str:

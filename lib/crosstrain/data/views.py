@@ -140,7 +140,7 @@ def picture(
         ax.add_patch(Circle(point[:2], radius, facecolor=colour, zorder=point[2], **edge))
     for pair in marked:
         _mark(shown, pair, turn, depth.max() + 1, ax)
-    ax.set_aspect("equal")
+    ax.set(aspect="equal", anchor="N")  # titles of frames side by side at one height
     ax.autoscale_view()
     if half_width_A is not None:
         x, y = (points.max(axis=0) + points.min(axis=0))[:2] / 2
