@@ -281,11 +281,12 @@ for (state, found), (architecture, label) in product(cells.items(), columns.item
 # (0.60 ± 0.13) serve it better or worse than those of MACE is not told. The other way nothing is
 # told: MACE scores 0.62 ± 0.17 with frames that Deep Potential chose, 0.49 ± 0.12 with its own,
 # 0.50 ± 0.19 with the old kind; its liquids lived with 8 of 8 sets, those of Deep Potential with 3
-# of 8. At 300 K all liquids with chosen frames lived, but there is no score, and those of the old
-# kind were not run: the question is open there. Behind each number stand two models, so an error
-# may be too small by chance; notebook [08](08_read_the_transfer_matrix.ipynb) gives the differences
-# with intervals and comes to the same. The chosen frames are of other states than the old ones, too
-# (notebook [07](07_improve_by_iteration.ipynb)): that they help need not be due to the choice.
+# of 8. At 300 K all liquids with chosen frames lived, but there is no score, and the control with
+# as many frames of the old kind was not run: the question is open there. Behind each number stand
+# two models, so an error may be too small by chance; notebook
+# [08](08_read_the_transfer_matrix.ipynb) gives the differences with intervals and comes to the
+# same. The chosen frames are of other states than the old ones, too (notebook
+# [07](07_improve_by_iteration.ipynb)): that they help need not be due to the choice.
 #
 # *How would we know?* By running the liquid. Errors on fixed frames do not tell how long it lives
 # (notebook [05](05_score_models.ipynb)).
@@ -296,7 +297,10 @@ for (state, found), (architecture, label) in product(cells.items(), columns.item
 # - **Read.** The committed notebooks hold their outputs, so GitHub is enough.
 # - **Run.** `make lab` opens JupyterLab. Results that are stored are verified and loaded (each
 #   says `loaded: ...` with its parameters); what is missing is computed first. `crosstrain plan`
-#   tells beforehand how long that takes.
+#   tells beforehand how long that takes. Of the steps that are named there `simulate` runs a
+#   liquid, `observe` measures density and structure of the run, `relabel` labels frames of it with
+#   the reference method, `evaluate` compares a model with labelled frames, and `diffuse` runs at
+#   constant volume.
 # - **Change.** Edit the parameters cell and run again, or start all notebooks with other
 #   settings: `crosstrain run --profile smoke`. The text twins in `notebooks/text` are what is
 #   edited and reviewed; with jupytext installed JupyterLab keeps both together.

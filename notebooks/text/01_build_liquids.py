@@ -22,8 +22,9 @@
 #
 # **You need** notebook [00](00_start_here.ipynb) for the map.
 #
-# **Run time.** `laptop`: two minutes, `smoke`: one. The molecules and one box of each kind are
-# built while you watch; the sets with their labels are stored.
+# **Run time.** `laptop`: two minutes. The molecules and one box of each kind are built while you
+# watch; the sets with their labels are stored. Those of `smoke` are computed on first use, in
+# minutes.
 #
 # **Files made.** Figures `01_build_liquids__conformers`, `__boxes`, `__kinds`, `__where`,
 # `__structure` and `__map`.
@@ -59,7 +60,7 @@ DENSITY = "density / g cm$^{-3}$"
 # ## From SMILES to conformers
 #
 # A SMILES string says which atoms are bonded, not where they are. RDKit embeds each graph in
-# space many times [2]; what remains after relaxation and removal of duplicates are its
+# space many times [1]; what remains after relaxation and removal of duplicates are its
 # **conformers**: the shapes between which the molecule turns about its single bonds.
 
 # %%
@@ -96,12 +97,12 @@ lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 # %% [markdown]
 # ## Heat without dynamics
 #
-# A relaxed conformer is a molecule at rest. Its **normal modes** [6], from second derivatives of
+# A relaxed conformer is a molecule at rest. Its **normal modes** [2], from second derivatives of
 # the reference energy, say how far each vibration carries it at a temperature. Displacements are
 # drawn from that harmonic distribution: the coordinate $Q$ of each mode, weighted by mass, is
 # Gaussian with $\langle Q^2 \rangle = kT/\omega^2$, classical as the dynamics will be
 # (equipartition: the energy $\omega^2 Q^2 / 2$ of a mode is $kT/2$ on average). The set of the
-# potential ANI-1 was made by a similar sampling along modes [7]. Here for one molecule:
+# potential ANI-1 was made by a similar sampling along modes [3]. Here for one molecule:
 
 # %%
 name = min(composition)
@@ -132,7 +133,7 @@ heat.rename_axis("temperature / K")
 # %% [markdown]
 # ## Packing
 #
-# Packmol [1] finds places where no two atoms of different molecules touch; Monte Carlo moves [8],
+# Packmol [4] finds places where no two atoms of different molecules touch; Monte Carlo moves [5],
 # random shifts and turns of one molecule at a time, kept only if it still touches no other, then
 # make the molecules forget the walls that Packmol works with. Three densities, built now:
 
@@ -163,7 +164,7 @@ views.view(live[-1])
 # %% [markdown]
 # ## Classical dynamics
 #
-# Packed molecules do not attract each other. A classical force field (MMFF94 [3], its parameters
+# Packed molecules do not attract each other. A classical force field (MMFF94 [6], its parameters
 # from RDKit, moved by OpenMM) makes a liquid of them at the cost of seconds. Its bond lengths and
 # its density are its own, not those of the reference method: it only has to lead to useful places.
 # The middle box is moved for one picosecond at 600 K; then the terms of its energy are listed, and
@@ -295,7 +296,7 @@ pd.Series(edges).unstack(sort=False).rename_axis(index="closest pair / Å")
 #
 # Each atom's neighbourhood can be written as a vector that does not change when the frame is
 # turned or its atoms are renumbered: here the QUESTS descriptor, damped inverse distances (Å⁻¹) to
-# the nearest neighbours and among them [4], which knows nothing of any potential. Averaged over the
+# the nearest neighbours and among them [7], which knows nothing of any potential. Averaged over the
 # atoms of each element of a frame, each component scaled to the same spread, and projected on the
 # two directions of largest spread, it makes a map: near points are alike.
 
@@ -332,7 +333,7 @@ pd.DataFrame(
 
 # %% [markdown]
 # In percent: the part of the atoms of the set on the left whose neighbourhood is *covered* by the
-# set above; QUESTS' definition [4], with a width of our choice (0.04 Å⁻¹), at equal numbers of
+# set above; QUESTS' definition [7], with a width of our choice (0.04 Å⁻¹), at equal numbers of
 # atoms, a random choice of at most a thousand of each element: the mean of five draws, and how much
 # one draw scatters. Atoms are compared with those of their own element; what their neighbours are
 # is not known. The measure to read it by is `classical` and `classical_more`, where the profile has
@@ -386,8 +387,8 @@ print(f", over {spread[widest] / second:.1f} times the area of the next")
 # 1.9, 2.4 and 2.5 Å. `scan` reaches farthest, from 0.22 to 1.50 g/cm³ and down to contacts of 1.11
 # Å (`classical`: from 0.48 to 1.30, and 1.62), over 1.4 times the area of the next set on the map.
 # `molecules` knows single molecules only, but under strain: forces of 2.96 eV/Å (RMS per component)
-# against 1.40 in `classical`. All of these are extremes and counts of one set each, without errors,
-# and what a set covers is not yet what a model learns from it.
+# against 1.40 in `classical`. Ranges, contacts and areas are extremes of one set each and have no
+# error, and what a set covers is not yet what a model learns from it.
 
 # %% [markdown]
 # ## Limits
@@ -396,7 +397,7 @@ print(f", over {spread[widest] / second:.1f} times the area of the next")
 # MMFF94 was made for molecules, not for liquids: left to choose its density at 1 bar, it makes EC
 # and EMC too light. By how much is not measured here; a test of the library fails unless EC is 10
 # to 30 % and EMC 15 to 40 % lighter than in experiment. The liquids of its alkanes are known to be
-# far off, too [5]. So the density is always given. The scans start from every few frames of their
+# far off, too [8]. So the density is always given. The scans start from every few frames of their
 # source, and so from some of its compositions only (the table of sets says how many). Their ranges
 # and those of temperature are our choice, as is everything about these sets: those of the paper are
 # not known to us in detail.
@@ -411,19 +412,19 @@ print(f", over {spread[widest] / second:.1f} times the area of the next")
 #
 # ## References
 #
-# 1. L. Martínez, R. Andrade, E. G. Birgin, J. M. Martínez, *J. Comput. Chem.* 2009, 30, 2157:
-#    Packmol.
-# 2. S. Wang, J. Witek, G. A. Landrum, S. Riniker, *J. Chem. Inf. Model.* 2020, 60, 2044:
+# 1. S. Wang, J. Witek, G. A. Landrum, S. Riniker, *J. Chem. Inf. Model.* 2020, 60, 2044:
 #    embedding.
-# 3. T. A. Halgren, *J. Comput. Chem.* 1996, 17, 490: MMFF94.
-# 4. D. Schwalbe-Koda, S. Hamel, B. Sadigh, F. Zhou, V. Lordi, *Nat. Commun.* 2025, 16, 4014:
-#    QUESTS.
-# 5. B. Chen, M. G. Martin, J. I. Siepmann, *J. Phys. Chem. B* 1998, 102, 2578: alkanes by MMFF94.
-# 6. E. B. Wilson, J. C. Decius, P. C. Cross, *Molecular Vibrations*, McGraw-Hill 1955: normal
+# 2. E. B. Wilson, J. C. Decius, P. C. Cross, *Molecular Vibrations*, McGraw-Hill 1955: normal
 #    modes.
-# 7. J. S. Smith, O. Isayev, A. E. Roitberg, *Chem. Sci.* 2017, 8, 3192: sampling along modes.
-# 8. N. Metropolis, A. W. Rosenbluth, M. N. Rosenbluth, A. H. Teller, E. Teller, *J. Chem. Phys.*
+# 3. J. S. Smith, O. Isayev, A. E. Roitberg, *Chem. Sci.* 2017, 8, 3192: sampling along modes.
+# 4. L. Martínez, R. Andrade, E. G. Birgin, J. M. Martínez, *J. Comput. Chem.* 2009, 30, 2157:
+#    Packmol.
+# 5. N. Metropolis, A. W. Rosenbluth, M. N. Rosenbluth, A. H. Teller, E. Teller, *J. Chem. Phys.*
 #    1953, 21, 1087: Monte Carlo moves.
+# 6. T. A. Halgren, *J. Comput. Chem.* 1996, 17, 490: MMFF94.
+# 7. D. Schwalbe-Koda, S. Hamel, B. Sadigh, F. Zhou, V. Lordi, *Nat. Commun.* 2025, 16, 4014:
+#    QUESTS.
+# 8. B. Chen, M. G. Martin, J. I. Siepmann, *J. Phys. Chem. B* 1998, 102, 2578: alkanes by MMFF94.
 
 # %% [markdown]
 # ## Colophon

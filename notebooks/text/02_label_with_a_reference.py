@@ -19,8 +19,8 @@
 #
 # **You need** notebook [01](01_build_liquids.ipynb) for the boxes.
 #
-# **Run time.** `laptop` and `smoke`: under a minute. One small box is labelled while you watch;
-# the labelled sets are stored.
+# **Run time.** `laptop`: under a minute. One small box is labelled while you watch; the labelled
+# sets are stored. Those of `smoke` are computed on first use, in minutes.
 #
 # **Files made.** Figures `02_label_with_a_reference__labels`, `__label_cost` and `__stand_in`.
 
@@ -69,7 +69,7 @@ def correlation(one, other):
 # $$F_i = -\frac{\partial E}{\partial r_i} , \qquad
 # \sigma = \frac{1}{V} \frac{\partial E}{\partial \varepsilon}$$
 #
-# Both architectures are fitted to all three.
+# Both architectures are fitted to all three (an isolated molecule has no stress).
 
 # %%
 box = boxes.pack(boxes.mixture(small, seed=seed), density_g_cm3=1.0, seed=seed)
@@ -160,7 +160,8 @@ for name, members in rows.groupby("set", sort=False):
     pressures = members["pressure / kbar"].dropna()
     if len(pressures):
         span = f"{pressures.min():.1f} to {pressures.max():.1f} kbar"
-        print(f"{name}: mean {pressures.mean():.1f}, {span}")
+        mean = summaries.plus_minus(pressures.mean(), pressures.sem())
+        print(f"{name}: mean {mean} kbar, {span}")
 
 # %% [markdown]
 # Scans reach far up. The frames of the classical force field lie low on average, probably because
@@ -216,10 +217,12 @@ print(f"per atom the largest box costs {each.iloc[-1] / each.iloc[0]:.1f} times 
 # %% [markdown]
 # ## Why GFN2-xTB stands in for DFT
 #
-# The study needs many labels on two cores, more than DFT could give. Does the cheap method
-# pull the molecules together as DFT does? That was measured on a 28-point rigid volume scan of a
-# published 160-atom EC/EMC frame (molecules move with the cell, undeformed), labelled with
-# PBE-D3 [2]. The scan is **not rerun in this notebook** and its frames are not shipped; its record:
+# The study needs many labels on two cores, more than DFT could give. Does the cheap method pull the
+# molecules together as DFT does? That was measured on a 28-point rigid volume scan of a published
+# 160-atom EC/EMC frame (molecules move with the cell, undeformed), labelled with PBE-D3: the
+# density functional PBE with a correction for dispersion, the attraction at long range that the
+# functional lacks [2]. The scan is **not rerun in this notebook** and its frames are not shipped;
+# its record:
 
 # %%
 pd.DataFrame(
@@ -234,8 +237,8 @@ pd.DataFrame(
 # The minima lie in the same range of 0.05 g/cm³, and the cost of compression agrees to 0.3 eV per
 # box. What of real liquid frames at many temperatures? The group has published 200 frames of 4 EC
 # and 8 EMC (300 to 1200 K) with DFT labels [3]. The file does not name its level of theory, which
-# is likely that of the parent paper, PBE-D2 (the density functional PBE with an older correction
-# for dispersion than D3). GFN2-xTB was asked about some of these frames:
+# is likely that of the parent paper, PBE-D2 (with an older correction for dispersion than D3 [4]).
+# GFN2-xTB was asked about some of these frames:
 
 # %%
 comparison = lab.stand_in()
@@ -277,7 +280,8 @@ if stand_in is not None:
 #
 # GFN2-xTB is no stand-in for DFT where numbers are compared with experiment, where bonds break, or
 # for molecules outside such a check. Labels of different methods are never mixed in one training
-# set. `PBE-D3` through CP2K is a reference method of this project too, for those who have CP2K.
+# set. `PBE-D3` through CP2K, a DFT program, is a reference method of this project too, for those
+# who have it.
 
 # %% [markdown]
 # ## What we found
@@ -294,6 +298,8 @@ if stand_in is not None:
     print(f"Energies of GFN2-xTB and DFT: correlation {over_frames(correlation, dft, ours)}")
     apart, spread = over_frames(np.std, ours - dft), over_frames(np.std, dft)
     print(f"They differ by {apart} meV per atom (RMS), frames by {spread}")
+    per_frame = over_frames(np.std, (ours - dft) * stand_in["atoms"] / (1e3 * kB * 500))
+    print(f"Over a whole frame that is {per_frame} kT at 500 K")
     shift = pressures[1] - pressures[0]
     mean = summaries.plus_minus(shift.mean(), shift.sem())
     print(f"Pressure, GFN2-xTB minus DFT: {mean} kbar, scatter {over_frames(np.std, shift)} kbar")
@@ -309,17 +315,18 @@ if stand_in is not None:
 # the usual ones.
 
 # %% [markdown] tags=["findings"]
-# **In words**, of the results stored for `laptop`. *What does a potential learn from?* From energy,
-# forces and stress of each frame; all frames of the nine sets have them, 0 failed.
+# **In words**, of the results stored for `laptop`. *What does a potential learn from?* From energy
+# and forces of each frame and, where the box is periodic, its stress; all frames of the nine sets
+# have these, 0 failed.
 #
 # *How far can they be trusted?* As labels of GFN2-xTB, as far as was looked: the force that was
 # checked is the slope of the energy to 0.0013 eV/Å (one component of one box). As labels of DFT
 # only in part. On 25 published frames the energies go together (correlation 0.99733 ± 0.00083) and
 # differ by 3.02 ± 0.38 meV per atom (RMS), small beside the 35.7 ± 3.7 by which frames differ, but
-# several kT for a box of 160 atoms. The pressure is lower by 19.29 ± 0.88 kbar and rises by 0.804 ±
-# 0.045 kbar for each kbar of DFT. The forces that move and turn molecules differ by 51.7 ± 3.0 and
-# 55.0 ± 2.7 %, those of vibrations by 24.5 ± 1.2 % (medians). So models of these labels can be
-# judged by the liquid of GFN2-xTB, not by that of DFT.
+# 11.2 ± 1.4 kT at 500 K for a frame of 160 atoms. The pressure is lower by 19.29 ± 0.88 kbar and
+# rises by 0.804 ± 0.045 kbar for each kbar of DFT. The forces that move and turn molecules differ
+# by 51.7 ± 3.0 and 55.0 ± 2.7 %, those of vibrations by 24.5 ± 1.2 % (medians). So models of these
+# labels can be judged by the liquid of GFN2-xTB, not by that of DFT.
 #
 # A label takes one core 0.65 s for 25 atoms and 7.89 s for 200 (single timings); the cost grows as
 # N to the power of 1.23 ± 0.06 (the error of the fit).
@@ -347,6 +354,7 @@ if stand_in is not None:
 #    al., *J. Chem. Phys.* 2010, 132, 154104: D3.
 # 3. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146; file ECEMC.xyz of the repository
 #    imagdau/Tutorials.
+# 4. S. Grimme, *J. Comput. Chem.* 2006, 27, 1787: D2.
 
 # %% [markdown]
 # ## Colophon

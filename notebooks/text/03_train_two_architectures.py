@@ -189,10 +189,12 @@ table.assign(weights=[weights.get(label, "-") for _, label in table.index])
 # trained: they make its large scatters.
 
 # %%
-fallen = table["force error fell by / %"].str.partition(" ")[0].astype(float)
+fallen = table["force error fell by / %"]
 for label in labels.values():
     of_all = fallen[fallen.index.get_level_values(1) == label]
-    print(f"{label}: force error fell by {of_all.min():.1f} to {of_all.max():.1f} % at the end")
+    value = of_all.str.partition(" ")[0].astype(float)
+    least, most = of_all[value.idxmin()], of_all[value.idxmax()]
+    print(f"{label}: force error fell by {least} to {most} % at the end")
 
 # %% [markdown]
 # Neither is cut off in the steep part of its curve: what is left at the end is a slow fall by some
@@ -444,8 +446,8 @@ for name, part in parts.items():
 # notebooks [05](05_score_models.ipynb) and [08](08_read_the_transfer_matrix.ipynb).
 #
 # **Try it.** Write a file `mine.yml` with `extends: smoke`, a `name`, a `store` below `runs/`, and
-# under `training`, `architectures`, twice the steps of one architecture; give its path as
-# `profile`, and find the frames seen at which both have the same force error.
+# under `training`, `architectures`, `deep_potential: {steps: 1600}`, twice as many; give its path
+# as `profile`, and find the frames seen at which both have the same force error.
 #
 # ## Next
 #

@@ -21,7 +21,7 @@
 # **You need** notebook [03](03_train_two_architectures.ipynb) for the models.
 #
 # **Run time.** `laptop` and `smoke`: under a minute from stored trajectories. Computing one takes
-# minutes for `smoke`, tens of minutes for `laptop`.
+# two to five core minutes for `laptop`, less for `smoke`.
 #
 # **Files made.** Figures `04_run_liquid_dynamics__density`, `__temperature`, `__survival` and
 # `__last_frame`.
@@ -63,9 +63,9 @@ planned_ps = lab.profile.dynamics.duration_ps
 # until then.
 #
 # At constant pressure the integrator is Langevin dynamics (Newton's equations with friction and
-# random kicks, which together hold the temperature) with a barostat [4]. The relaxation time of the
+# random kicks, which together hold the temperature) with a barostat [1]. The relaxation time of the
 # thermostat is 0.5 ps, that of the barostat 1 ps. At constant volume it is stochastic velocity
-# rescaling [5], with 0.5 ps, too. A liquid below 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has
+# rescaling [2], with 0.5 ps, too. A liquid below 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has
 # collapsed, and above five times the temperature asked for it has run away. A bond counts as
 # changed if it stays so for 50 fs, and from its beginning. Two atoms count as bonded anew below
 # 1.00 (H-H), 1.20 (H-O), 1.60 (O-O) or 1.70 Å (C-O), for example, and as no longer bonded above
@@ -199,7 +199,7 @@ lab.save(fig, "temperature")
 # %% [markdown]
 # Pale: as recorded. Strong: the running mean over 25 of these values, at the ends of those that are
 # there. A cross: the run ended early. Dotted: the temperature asked for. A box of N atoms scatters
-# about it by $T \sqrt{2/(3N)}$ [8]; a steady rise would be a model's fault. At 300 K the first half
+# about it by $T \sqrt{2/(3N)}$ [4]; a steady rise would be a model's fault. At 300 K the first half
 # picosecond is warm, because the boxes come from a force field with other bond lengths.
 
 # %%
@@ -212,7 +212,7 @@ for state in states.values():
 # ## Survival
 #
 # Some runs end early, others reach the planned time alive. How long they *would* have lived is
-# not known: their life times are **censored**. The Kaplan-Meier curve [1] uses both kinds: the
+# not known: their life times are **censored**. The Kaplan-Meier curve [5] uses both kinds: the
 # fraction alive falls by the factor $1 - d/n$ whenever $d$ of the $n$ runs still followed end.
 
 # %%
@@ -242,12 +242,12 @@ lab.save(fig, "survival")
 # How fast molecules wander is measured at constant volume, from the end of the first replica's run
 # and at its mean density, because a box that breathes carries the molecules along; in this profile
 # only at the states that it names. D is the slope of the mean squared displacement of the centres
-# of mass, over the window that the code prints, divided by six (Einstein [7]), after the potential
+# of mass, over the window that the code prints, divided by six (Einstein [6]), after the potential
 # energy has come to rest and with the drift of the whole box taken out. Its error comes from the
 # scatter of the molecules, never from the fit of the line; n is their number. EC is C3H4O3, EMC is
 # C4H8O3.
 #
-# Molecules also drag on their own images: a large box would give more, by [2]
+# Molecules also drag on their own images: a large box would give more, by [7]
 #
 # $$\Delta D = \frac{2.837 \, k T}{6 \pi \eta L}$$
 #
@@ -358,7 +358,7 @@ for state, architecture in product(states, architectures):
 # The hot state is under pressure and the cold one is not, so the hot liquid need not be the thinner
 # one. Which density is right is asked in notebook [05](05_score_models.ipynb), for the hot state:
 # for the cold one the liquid of the reference method could not be had. Experiment has 1.0948 g/cm³
-# at 25 °C and a mole fraction of EC of 0.336 [6]. That is no truth for models of GFN2-xTB labels,
+# at 25 °C and a mole fraction of EC of 0.336 [8]. That is no truth for models of GFN2-xTB labels,
 # but liquids as thin as those of MACE here are far from it.
 #
 # ## Limits
@@ -383,16 +383,16 @@ for state, architecture in product(states, architectures):
 #
 # ## References
 #
-# 1. E. L. Kaplan, P. Meier, *J. Am. Stat. Assoc.* 1958, 53, 457.
-# 2. I.-C. Yeh, G. Hummer, *J. Phys. Chem. B* 2004, 108, 15873: diffusion in small boxes.
-# 3. J. D. Chodera, *J. Chem. Theory Comput.* 2016, 12, 1799: detection of equilibration.
-# 4. D. Quigley, M. I. J. Probert, *J. Chem. Phys.* 2004, 120, 11432: Langevin dynamics at constant
+# 1. D. Quigley, M. I. J. Probert, *J. Chem. Phys.* 2004, 120, 11432: Langevin dynamics at constant
 #    pressure.
-# 5. G. Bussi, D. Donadio, M. Parrinello, *J. Chem. Phys.* 2007, 126, 014101: velocity rescaling.
-# 6. Wang et al., *Cell Rep. Phys. Sci.* 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
-# 7. A. Einstein, *Ann. Phys.* 1905, 322, 549: diffusion from the mean squared displacement.
-# 8. D. Frenkel, B. Smit, *Understanding Molecular Simulation*, Academic Press 2002: the scatter of
+# 2. G. Bussi, D. Donadio, M. Parrinello, *J. Chem. Phys.* 2007, 126, 014101: velocity rescaling.
+# 3. J. D. Chodera, *J. Chem. Theory Comput.* 2016, 12, 1799: detection of equilibration.
+# 4. D. Frenkel, B. Smit, *Understanding Molecular Simulation*, Academic Press 2002: the scatter of
 #    the temperature.
+# 5. E. L. Kaplan, P. Meier, *J. Am. Stat. Assoc.* 1958, 53, 457.
+# 6. A. Einstein, *Ann. Phys.* 1905, 322, 549: diffusion from the mean squared displacement.
+# 7. I.-C. Yeh, G. Hummer, *J. Phys. Chem. B* 2004, 108, 15873: diffusion in small boxes.
+# 8. Wang et al., *Cell Rep. Phys. Sci.* 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
 # 9. M. E. Tuckerman, *Statistical Mechanics: Theory and Molecular Simulation*, Oxford University
 #    Press 2010, section 3.13: the Hamiltonian that velocity Verlet conserves, of an oscillator.
 

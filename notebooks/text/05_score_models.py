@@ -22,7 +22,8 @@
 # **You need** notebooks [03](03_train_two_architectures.ipynb) and
 # [04](04_run_liquid_dynamics.ipynb).
 #
-# **Run time.** `laptop` and `smoke`: under a minute from stored results.
+# **Run time.** `laptop`: under a minute from stored results. Those of `smoke` are computed on first
+# use, in minutes.
 #
 # **Files made.** Figures `05_score_models__own_errors`, `__worst_own_frames`, `__rdfs`, `__terms`
 # and `__error_against_score`.
@@ -105,7 +106,7 @@ summaries.error_table(rows)
 # The first of them is the frame that the run starts from, which classical dynamics made: it makes
 # the error of a bad model a little too small. The energy error of one run is mostly a constant,
 # which dynamics does not feel, so its offset-free column counts; the constant is fitted, and with
-# few frames what is left can be the larger number. How much worse are forces there [3]?
+# few frames what is left can be the larger number. How much worse are forces there [1]?
 
 # %%
 fig, ax = plt.subplots(figsize=(6.4, 4.2))
@@ -139,14 +140,15 @@ for (name, where), completed in is_whole.items():
         continue
     ratio = here.value / there.value
     error = ratio * np.hypot(here.error / here.value, there.error / there.value)
+    said = summaries.plus_minus(ratio, error) if error > 0 else f"{ratio:.2f} (no error known)"
     ended = "" if completed else " (ended early)"
-    print(f"{name}, {where}: {summaries.plus_minus(ratio, error)} times that of {test}{ended}")
+    print(f"{name}, {where}: {said} times that of {test}{ended}")
 
 # %% [markdown] tags=["findings"]
-# At `laptop` Deep Potential errs 1.24 to 2.99 times as much on its own runs as on the set, MACE
-# 0.953 to 1.254 times. The factor does not rank how long a run lives: of the two models of Deep
-# Potential that with seed 2 broke sooner and has the smaller factors, 1.24 to 1.39, for it had no
-# time to go far.
+# At `laptop` Deep Potential errs 1.24 ± 0.13 to 2.99 ± 0.27 times as much on its own runs as on the
+# set, MACE 0.953 ± 0.038 to 1.254 ± 0.049 times. The factor does not rank how long a run lives: of
+# the two models of Deep Potential that with seed 2 broke sooner and has the smaller factors, 1.24 ±
+# 0.13 to 1.39 ± 0.17, for it had no time to go far.
 
 # %% [markdown]
 # And what does it look like there? The worst frame of each architecture's own runs, when it was
@@ -181,8 +183,8 @@ lab.save(fig, "worst_own_frames")
 # %% [markdown] tags=["findings"]
 # Here it is not, though Deep Potential's run ended early: the frame was met at 3.00 of 7.17 ps, and
 # a hydrogen of another molecule stands at 1.39 Å from the ringed oxygen, too far to count as a bond
-# and too near for the reference. Such contacts make the first peak of Deep Potential's O-H
-# distances in the figure of radial distributions below.
+# and too near for the reference. Such contacts make the first peak of the O-H distances
+# of Deep Potential's seed 1 in the figure of radial distributions below; seed 2 has none.
 
 # %% [markdown]
 # ## The liquid of the reference
@@ -196,7 +198,7 @@ lab.save(fig, "worst_own_frames")
 # {\langle e^{-\beta \Delta E} \rangle} \approx
 # \langle A \rangle - \beta \, \mathrm{cov}(A, \Delta E)$$
 #
-# - The quotient, reweighting [1] (*exponential* in the table), is exact, but in short runs useless
+# - The quotient, reweighting [2] (*exponential* in the table), is exact, but in short runs useless
 #   once the spread of βΔE is much above one, for then a handful of frames carries all weight.
 # - The difference (*gaussian*) is the first term of the logarithm's expansion in powers of ΔE, its
 #   *cumulants*. It is exact for jointly normal A and ΔE, and steadier.
@@ -316,7 +318,7 @@ pd.Series(rises, name=f"largest g({pairs[0]}) below 1.7 Å").to_frame()
 # Runs that ended early enter that mean only where no replica reached the planned time. Δ is the
 # deviation from the reference's liquid, τ a tolerance from the parameters cell: the
 # deviation that halves a term. Of the density Δ is the difference. Of an RDF it is the *overlap
-# error* [2],
+# error* [3],
 #
 # $$\Delta_\mathrm{raw} = \frac{\int |g - g_\mathrm{ref}| \, dr}
 # {\int (g + g_\mathrm{ref}) \, dr} ,$$
@@ -461,10 +463,10 @@ for state in states:
 #
 # **Try it.** Set `profile = "smoke"` and run the page for the `training_set` `classical`, then for
 # `classical+dp_iterated`. Do the frames that were added change by how much a model errs more on its
-# own runs than on the test set, or are the errors larger than the change? (Such short runs show how
-# to ask, not what is true.) At this size there is no score; so, with `profile = "laptop"`, double
-# `rdf_tolerance` and `density_tolerance_g_cm3`. Does the order of the models change, or only the
-# numbers?
+# own runs than on the test set? (Such short runs show how to ask, not what is true: with five test
+# frames there is no error to compare a change with.) At this size there is no score; so, with
+# `profile = "laptop"`, double `rdf_tolerance` and `density_tolerance_g_cm3`. Does the order of the
+# models change, or only the numbers?
 #
 # ## Next
 #
@@ -473,9 +475,9 @@ for state in states:
 #
 # ## References
 #
-# 1. R. W. Zwanzig, *J. Chem. Phys.* 1954, 22, 1420: reweighting.
-# 2. C. Schran et al., *Proc. Natl. Acad. Sci.* 2021, 118, e2110077118: a score of RDFs.
-# 3. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146: trajectories as a test of potentials.
+# 1. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146: trajectories as a test of potentials.
+# 2. R. W. Zwanzig, *J. Chem. Phys.* 1954, 22, 1420: reweighting.
+# 3. C. Schran et al., *Proc. Natl. Acad. Sci.* 2021, 118, e2110077118: a score of RDFs.
 
 # %% [markdown]
 # ## Colophon

@@ -125,7 +125,7 @@ for name in ("scan", "scan_test"):
 # thermal motion, balances the pressure outside. A rigid volume scan shows this **molecular
 # pressure**: minus the derivative of the energy by the volume when the molecules move with the box
 # and keep their shape. It is the pressure that the stress $\sigma$ of the frame gives, less the
-# part that is inside the molecules [2], with the force $f_i$ on an atom at $r_i$, the centre of
+# part that is inside the molecules [1], with the force $f_i$ on an atom at $r_i$, the centre of
 # mass $R_m$ of its molecule, and the volume $V$:
 #
 # $$P_\mathrm{mol} = -\frac{\mathrm{tr} \, \sigma}{3} -
@@ -401,7 +401,7 @@ lab.save(fig, "liquid", before=before, after=after)
 # ## How large is the gain, and how sure?
 #
 # Eyes find differences everywhere. A **gain** compares the mean of the seeds of two training sets,
-# with an interval from their scatter (Welch's t interval [3], 95 %): of errors,
+# with an interval from their scatter (Welch's t interval [2], 95 %): of errors,
 #
 # $$g = \langle \ln e \rangle_\mathrm{base} - \langle \ln e \rangle_\mathrm{row} \pm t_\nu
 # \sqrt{\frac{s^2_\mathrm{base}}{n_\mathrm{base}} + \frac{s^2_\mathrm{row}}{n_\mathrm{row}}} ,$$
@@ -471,7 +471,7 @@ pd.concat({name: compare.table(gained[name], better[name], labels) for name in g
 # %% [markdown]
 # ## What we found
 #
-# The abstract of [1] says that configurations designed by intuition to correct a systematic
+# The abstract of [3] says that configurations designed by intuition to correct a systematic
 # deficiency often transfer well between algorithms. For each quantity the code asks whether both
 # blocks together help **every** architecture: *supported* if all intervals say so, *not supported*
 # if one says that it harms even when it is widened for the number of architectures (notebook
@@ -566,8 +566,9 @@ print(f"seeds: {n_seeds}")
 # than with the control, error × 0.629 (0.4 to 0.99), and MACE's is as before (× 0.919 (0.601 to
 # 1.41)). Deep Potential's liquid lives longer than the control's (+0.73 (+0.17 to +1.30) of the
 # planned time), but one of its two models lost it. MACE's density is 0.840 ± 0.030 and 0.844 ±
-# 0.045 g/cm³, near that of the reference (0.872 ± 0.017). So what is too dense came with the
-# strained molecules, and so did what Deep Potential lost between molecules on the test liquid:
+# 0.045 g/cm³, near that of the reference (0.872 ± 0.017). So what is too dense came when the
+# strained molecules were added to the scans, and so did what Deep Potential lost between molecules
+# on the test liquid:
 # error × 1.41 (1.28 to 1.55) with both blocks, × 0.947 (0.821 to 1.09) with the scans. A reason may
 # be, which was not tested, that they hold nothing between molecules to learn and take their share
 # of the training time.
@@ -575,13 +576,13 @@ print(f"seeds: {n_seeds}")
 # %% [markdown]
 # ## Limits
 #
-# The blocks, their sizes and the tests are ours, and the tests are of the same kind as the
-# blocks: what improves there is no proof of a better liquid, which is why the liquid is shown.
-# The control adds more frames than a single block and fewer than both together (first table). Where
-# a row with one block alone is not run, nothing here tells which of the two did good or harm. With
-# two or three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is
-# limited by the planned time. Each block was drawn once: another draw of the same kind may be worth
-# more or less, which the seeds of the models do not tell.
+# The blocks, their sizes and the tests are ours, and the tests are of the same kind as the blocks:
+# what improves there is no proof of a better liquid, which is why the liquid is shown. The control
+# adds more frames than a single block and fewer than both together (first table). Where a row with
+# one block alone is not run, what that block does is known only on top of the other. With two or
+# three seeds only large effects are clear, and *unclear* is not *no effect*. Survival is limited by
+# the planned time. Each block was drawn once: another draw of the same kind may be worth more or
+# less, which the seeds of the models do not tell.
 #
 # **Try it.** Set `window_kbar = 1.0`: do the blocks help as much near zero pressure, which decides
 # the density, as within 10 kbar? Then, where `packed` has been run, set `before` to `packed` and
@@ -595,11 +596,11 @@ print(f"seeds: {n_seeds}")
 #
 # ## References
 #
-# 1. S. P. Niblett, P. Kourtis, I.-B. Magdău, C. P. Grey, G. Csányi, *J. Chem. Theory Comput.*
-#    2025, 21, 6096 (arXiv:2409.05590).
-# 2. M. P. Allen, D. J. Tildesley, *Computer Simulation of Liquids*, 2nd ed., Oxford 2017: the
+# 1. M. P. Allen, D. J. Tildesley, *Computer Simulation of Liquids*, 2nd ed., Oxford 2017: the
 #    molecular virial.
-# 3. B. L. Welch, *Biometrika* 1947, 34, 28.
+# 2. B. L. Welch, *Biometrika* 1947, 34, 28.
+# 3. S. P. Niblett, P. Kourtis, I.-B. Magdău, C. P. Grey, G. Csányi, *J. Chem. Theory Comput.*
+#    2025, 21, 6096 (arXiv:2409.05590).
 
 # %% [markdown]
 # ## Colophon

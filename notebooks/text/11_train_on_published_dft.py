@@ -69,12 +69,12 @@ dashes = dict(zip(DFT_LABELS, ("-", "--"), strict=True))
 # Everything so far rests on one cheap reference method and on sets of this project's making. If the
 # comparison of the two architectures were an artefact of either, one would not know. The published
 # frames of the group's own liquid differ in both: labels by DFT, and frames that this project had
-# no hand in. And only with them can a density be compared with experiment [3], and with what the
+# no hand in. And only with them can a density be compared with experiment [1], and with what the
 # group found [2].
 #
 # ## The published set
 #
-# Frames of liquid EC and EMC with energy, forces and virial [1], in blocks of one preparation each:
+# Frames of liquid EC and EMC with energy, forces and virial [3], in blocks of one preparation each:
 # first at fixed volume, from low temperature up, then at varied volume and higher temperature.
 # Temperature and density rise together, as in this project's set `classical`. The file does not
 # name its level of theory; that of the paper it belongs to, PBE-D2, is likely (by CASTEP, a DFT
@@ -274,12 +274,13 @@ for name, model in longer.items():
     effect = dft.mean_effect(ratios, confidence=confidence)
     factors.append(f"{labels[name]}: {component} error, longer / once {dft.factor(ratios, effect)}")
 print("\n".join(factors) or "not run: this profile asks for no longer training")
-pd.DataFrame.from_dict(rows, orient="index")
+pd.DataFrame.from_dict(rows, orient="index") if rows else None
 
 # %% [markdown]
-# Means over the test blocks of the split that the liquids below use, with standard errors from the
-# scatter of the blocks. The factor above the table is the geometric mean over these blocks, with
-# its interval from their scatter: below 1, longer training helps on frames that were not seen.
+# Where it was asked for: means over the test blocks of the split that the liquids below use, with
+# standard errors from the scatter of the blocks. The factor above the table is the geometric mean
+# over these blocks, with its interval from their scatter: below 1, longer training helps on frames
+# that were not seen.
 #
 # ## The same frames, other labels
 #
@@ -374,7 +375,7 @@ pd.DataFrame.from_dict(rows, orient="index")
 # %% [markdown]
 # What should it be? A model learns its labels with their faults. So the yardstick of a model of DFT
 # labels is first what others found with models of the same method, and only then experiment. Near
-# room temperature the group has a MACE and a GAP of the likely method of these labels [1, 2], and a
+# room temperature the group has a MACE and a GAP of the likely method of these labels [2, 3], and a
 # MACE of another dispersion correction: how far these differ shows how much depends on architecture
 # and method. For the reference method of the study nothing but experiment is known.
 
@@ -404,11 +405,11 @@ dft.density_legend(fig, colours, {methods[kind]: dashes[kind] for kind in method
 lab.save(fig, "density")
 
 # %% [markdown]
-# A trace for each model, to the end of the planned time; models that were trained longer have a row
-# of their own. Its colour is the architecture; solid: models of DFT labels; dashed: of the
-# reference method's labels. Pale: before equilibration, the part that is not averaged. Black: what
-# is known, from experiment or from models of the likely method of the DFT labels. A cross: the run
-# ended early.
+# A trace for each model, to the end of the planned time; models that were trained longer, where
+# there are any, have a row of their own. Its colour is the architecture; solid: models of DFT
+# labels; dashed: of the reference method's labels. Pale: before equilibration, the part that is not
+# averaged. Black: what is known, from experiment or from models of the likely method of the DFT
+# labels. A cross: the run ended early.
 
 # %% [markdown]
 # ## What we found
@@ -453,13 +454,14 @@ for liquid, at in asked.liquids.items():
 # *Do they give the right density?* At 300 K, with DFT labels, yes, within a few percent, though
 # neither has seen the cold liquid, and though the translational forces of Deep Potential on unseen
 # blocks are no better than saying zero (115.4 ± 7.6 % wrong; MACE 59.3 ± 6.1 %). MACE has 1.117 ±
-# 0.012 g/cm³, which agrees with experiment and with the group's MACE of that method; Deep Potential
-# has 1.0793 ± 0.0071, thinner than experiment by 0.016 ± 0.007 in a run that still rises (0.0229 ±
-# 0.0098), and agrees with the group's GAP. At 500 K and 1 atm, no: in a box as large as the group's
-# Deep Potential broke a bond within 0.230 ps, and MACE thinned out from the start and boiled off
-# after 10.083 ps, where the group's MACE, trained on its full set, holds 0.924 ± 0.02. So these two
-# models have no liquid there. Whether frames, time of training, size of the model or the seed is to
-# blame was not tested.
+# 0.012 g/cm³, which agrees with experiment and with the group's MACE of that method, and is denser
+# than the group's GAP by 0.050 ± 0.012; Deep Potential has 1.0793 ± 0.0071, which agrees with the
+# group's GAP, in a run that still rises (0.0229 ± 0.0098), and is thinner than experiment by 0.016
+# ± 0.007 and than the group's MACE by 0.050 ± 0.007. At 500 K and 1 atm, no: in a box as large as
+# the group's Deep Potential broke a bond within 0.230 ps, and MACE thinned out from the start and
+# boiled off after 10.083 ps, where the group's MACE, trained on its full set, holds 0.924 ± 0.02.
+# So these two models have no liquid there. Whether frames, time of training, size of the model or
+# the seed is to blame was not tested.
 #
 # *And with the other labels of the same frames?* No density is known: at 300 K Deep Potential's
 # still falls at the end of its run (-0.065 ± 0.016 g/cm³ over it), and MACE's ended at a bond
@@ -490,11 +492,11 @@ for liquid, at in asked.liquids.items():
 #
 # ## References
 #
-# 1. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146, and the repository imagdau/Tutorials
-#    (MIT licence): the frames, and the group's GAP.
+# 1. Wang et al., *Cell Rep. Phys. Sci.* 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
 # 2. Svahn et al., *J. Chem. Theory Comput.* 2026, 22, 3660 (doi 10.1021/acs.jctc.5c02043): the
 #    densities of the group's MACE.
-# 3. Wang et al., *Cell Rep. Phys. Sci.* 2022, doi 10.1016/j.xcrp.2022.101047: measured densities.
+# 3. I.-B. Magdău et al., *npj Comput. Mater.* 2023, 9, 146, and the repository imagdau/Tutorials
+#    (MIT licence): the frames, and the group's GAP.
 
 # %% [markdown]
 # ## Colophon
