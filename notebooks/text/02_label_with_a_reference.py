@@ -152,8 +152,9 @@ lab.save(fig, "labels")
 # %% [markdown]
 # Left: periodic boxes; the spread comes from composition and from heat. Middle: most forces belong
 # to vibrations; the small ones between molecules, which make the liquid, are hidden below them.
-# Note how far the strained molecules reach. Right: pressure of the frozen frames against density,
-# in numbers:
+# Note how far the strained molecules reach (the axis is logarithmic; the lines of `classical` and
+# `classical_more`, two draws of one kind, lie on each other). Right: pressure of the frozen frames
+# against density, in numbers:
 
 # %%
 for name, members in rows.groupby("set", sort=False):

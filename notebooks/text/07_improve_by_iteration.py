@@ -148,11 +148,11 @@ plots.set_legend(fig, searches.REASON_COLOURS)
 lab.save(fig, "candidates")
 
 # %% [markdown]
-# Above: every candidate of a generation; where it lies across means nothing. Bars: the bounds
-# between known, new and too far. Below: the shares. Much grey says that the committee knew most
-# of what it met, much orange or red that its runs left the physics. Over the generations grey
-# should grow, but for the right reason: it also grows where only the bound rises. The same in
-# numbers, with the bounds:
+# Above: every candidate of a generation; where it lies across means nothing. Black lines: the
+# bounds between known, new and too far; chosen frames below the lower one fill up the number that
+# was asked for. Below: the shares. Much grey says that the committee knew most of what it met, much
+# orange or red that its runs left the physics. Over the generations grey should grow, but for the
+# right reason: it also grows where only the bound rises. The same in numbers, with the bounds:
 
 # %%
 tables = {block: searches.candidates(s) for block, s in selections.items() if s}
@@ -210,7 +210,8 @@ lab.save(fig, "disagreement")
 # %% [markdown]
 # Left: median and the range from 5 to 95 % of the candidates, the two makers side by side; dashed:
 # the bound below which a frame is known, the committee's disagreement on its own training frames.
-# Right: how long the exploring runs lived, a dash for each and a dot for their mean. The first
+# Right: how long the exploring runs lived, a dash for each and a dot for their mean (dashes at 1
+# lie under the line of MACE's means). The first
 # generation against the last:
 
 # %%

@@ -137,8 +137,8 @@ lab.save(fig, "matrix", state=state)
 # dark is bad, equal steps of colour are equal factors, and both force errors share one scale.
 # Purple is neither. Hatched cells hold unstable models: how long these lived counts in survival and
 # score, but the density and the error on the own run are those of whole runs only, so there the
-# unstable seeds are not averaged in. Cells without a number were not run, dark grey ones failed on
-# this machine.
+# unstable seeds are not averaged in. White cells were not run, hatched ones without a number have
+# no stable seed, dark grey ones failed on this machine.
 #
 # Read it first along a column: which rows are better than the base, for one architecture? Then
 # compare columns: does the *same* row help both? Last compare panels: a model that is good on the
@@ -446,7 +446,7 @@ if "classical_more" in environments:
 # atoms. Two sets of one kind (the base and its control) show how much is the most that can be
 # expected: even these cover each other in part only, for a hot liquid is never the same twice. At
 # most 1000 atoms of each element are drawn from a set: shares are means of five draws, and behind ±
-# stands how much one draw scatters, as between this figure and notebook
+# in the lines above stands how much one draw scatters, as between this figure and notebook
 # [01](01_build_liquids.ipynb).
 
 # %% [markdown]
@@ -508,7 +508,8 @@ lab.save(fig, "sizes", state=state)
 # Left: on the fixed set. Right: on the own runs, of stable models only. Both axes are logarithmic,
 # and a bar is a standard error over the seeds, where there is more than one. A curve that still
 # falls at its right end: more frames of the same kind would help; one that is flat there is near
-# what this kind can teach. A size that was not run has no point. Both errors between molecules and
+# what this kind can teach. A size that was not run has no point, nor has on the right one
+# without a run that lived to its end. Both errors between molecules and
 # how much of the planned time was lived, means over the seeds with their standard errors:
 
 # %%

@@ -228,7 +228,8 @@ foundation.footnote(fig, not_run)
 lab.save(fig, "densities")
 
 # %% [markdown]
-# A trace for each run of the compared models, dotted for those used as published, pale before it is
+# A trace for each run of the compared models (`so3lr-classical-s1` is SO3LR, fine-tuned on
+# `classical`), dotted for those used as published, pale before it is
 # equilibrated; a cross marks a run that ended before its time. The black line, with its standard
 # error, is the density of the reference's liquid, where there is one that may be trusted. A trace
 # beside it is a verdict on model *and* theory together where a star stands.
@@ -382,11 +383,12 @@ foundation.footnote(fig, untuned, starred=False)
 lab.save(fig, "sizes")
 
 # %% [markdown]
-# Error and score against the number of frames; each point is one training, with the standard error
-# of the frames tested on. Follow a horizontal line from the right end of a bespoke curve to the
-# left: where it meets the fine-tuned one, as much is known from fewer labels; where that lies below
-# it from its first point on, fewer still might do (the table at the end of this page has both
-# errors). Hollow points have no score. Scores of one size stand side by side.
+# Error and score against the number of frames; each point is one training. A bar of an error is the
+# standard error of the frames tested on, one of a score (right) its interval. Follow a horizontal
+# line from the right end of a bespoke curve to the left: where it meets the fine-tuned one, as much
+# is known from fewer labels; where that lies below it from its first point on, fewer still might do
+# (the table at the end of this page has both errors). Hollow points have no score. Scores of one
+# size stand side by side.
 
 # %% [markdown]
 # ## Do the same blocks help?

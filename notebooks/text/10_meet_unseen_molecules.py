@@ -226,10 +226,11 @@ for label, panels in zip(labels.values(), np.split(axes, len(labels)), strict=Tr
 lab.save(fig, "broken")
 
 # %% [markdown]
-# Red: the bond that broke first, with the number of runs that it ended, over all training sets;
-# violet: it ended them in temperature blow-ups alone. Orange: atoms that bonded anew, each with the
-# number of runs that this ended. A plain drawing is a molecule none of whose runs ended at a bond.
-# Does a molecule break at the group that is new, or at a bond that the training set knew well?
+# Thick red bar: the bond that broke first, with the number of runs that it ended, over all training
+# sets; violet: it ended them in temperature blow-ups alone. Orange: atoms that bonded anew, each
+# with the number of runs that this ended. A plain drawing is a molecule none of whose runs ended at
+# a bond. Does a molecule break at the group that is new, or at a bond that the training set knew
+# well?
 #
 # In words, for every training set, with the number of runs in brackets. Atoms are numbered from 0
 # in the order of the SMILES, hydrogens after them; equivalent atoms are not merged. *Formed within

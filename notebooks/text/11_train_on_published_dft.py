@@ -177,8 +177,9 @@ lab.save(fig, "blocks")
 # %% [markdown]
 # A row for each split, a column for each part of the force, blocks from cool to hot in the order of
 # the table of the splits. Filled: test blocks. Hollow circles: trained on; hollow squares:
-# validation. A step up from hollow to filled is the price of what was not seen: of extrapolation,
-# where all test blocks lie on one side, of a gap in the training set, where they lie between.
+# validation (markers tell the role of a block here, not a training set). A step up from hollow to
+# filled is the price of what was not seen: of extrapolation, where all test blocks lie on one side,
+# of a gap in the training set, where they lie between.
 #
 # In numbers, the means over the test blocks, with the standard error of these from the scatter of
 # the blocks: force errors by part in percent, force RMSE in meV/Å and pressure RMSE in kbar.
@@ -405,7 +406,8 @@ dft.density_legend(fig, colours, {methods[kind]: dashes[kind] for kind in method
 lab.save(fig, "density")
 
 # %% [markdown]
-# A trace for each model, to the end of the planned time; models that were trained longer, where
+# A trace for each model, as far as its run came, of the models that the profile asks for there;
+# models that were trained longer, where
 # there are any, have a row of their own. Its colour is the architecture; solid: models of DFT
 # labels; dashed: of the reference method's labels. Pale: before equilibration, the part that is not
 # averaged. Black: what is known, from experiment or from models of the likely method of the DFT
