@@ -169,14 +169,16 @@ for scan, column in zip(scans, axes.T, strict=True):
             for model in of(row, architecture):
                 mine = scanned[model.name][scanned[model.name]["scan"] == scan]
                 curve = mine["density_g_cm3"], mine["error_kbar"]
-                plots.scan_curves(ax, *curve, colour=shade[row])
+                style = {"colour": shade[row], "marker": figures.set_marker(row)}
+                plots.scan_curves(ax, *curve, **style)
         ax.set_title(f"{labels[architecture]} - reference")
 for ax in axes.flat:
     ax.label_outer()
 reach = max(np.abs(ax.get_ylim()).max() for ax in axes[1:, 0])
 plt.setp(axes[1:, 0], ylim=(-reach, reach), ylabel="difference / kbar")
 axes[0, 0].set_ylabel("molecular pressure / kbar")
-plots.set_legend(fig, {row: shade[row] for row in drawn})
+markers = {row: figures.set_marker(row) for row in drawn}
+plots.set_legend(fig, {row: shade[row] for row in drawn}, markers=markers)
 lab.save(fig, "pressure", before=before, after=after)
 
 # %% [markdown]
@@ -261,8 +263,9 @@ for architecture, column in zip(architectures, axes.T, strict=True):
                 column, strained[model.name], **style, place=drawn.index(row) - len(drawn) // 2
             )
     column[0].set_title(labels[architecture])
-markers = {row: figures.set_marker(row) for row in drawn}
-plots.set_legend(fig, {row: shade[row] for row in drawn}, markers=markers)
+no_lines = dict.fromkeys(drawn, "")
+shades = {row: shade[row] for row in drawn}
+plots.set_legend(fig, shades, markers=markers, linestyles=no_lines)
 lab.save(fig, "molecules", before=before, after=after)
 
 # %% [markdown]
@@ -359,6 +362,7 @@ lab.save(fig, "last_frames", before=before, after=after)
 # %%
 references = lab.each([lab.reference(s) for s in states], lambda s: lab.read(s, "reference.json"))
 tracks = lab.each([run for each in runs.values() for run in each], lab.trajectory)
+dashes = dict(zip(drawn, ("-", "--", "-.", ":"), strict=False))
 shape = (len(states), len(architectures))
 fig, axes = plt.subplots(
     *shape, figsize=(5.6 * shape[1], 3.6 * shape[0]), squeeze=False, sharey="row"
@@ -369,19 +373,20 @@ for state, line in zip(states, axes, strict=True):
             for run in (r for m in of(row, architecture) for r in runs[m.name, state]):
                 seen, track = observed[run.name], tracks[run.name]
                 trace = track.thermo["time_ps"], summaries.densities_g_cm3(track)
-                plots.density_trace(ax, *trace, seen=seen, colour=shade[row])
+                plots.density_trace(ax, *trace, seen=seen, colour=shade[row], linestyle=dashes[row])
         plots.reference_density(ax, references[state])
         ax.set_title(f"{labels[architecture]}, {states[state].temperature_K:g} K", loc="left")
         ax.set(xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))
-plots.set_legend(fig, {row: shade[row] for row in drawn})
+plots.set_legend(fig, {row: shade[row] for row in drawn}, linestyles=dashes)
 lab.save(fig, "traces", before=before, after=after)
 
 # %% [markdown]
 # A trace for every run from the density at which all of them start, strong where it is averaged; a
-# cross where it ended early. Black, where it can be trusted: the density of the reference's own
-# liquid, from notebook [05](05_score_models.ipynb). Where traces still wander by a tenth of a g/cm³
-# the runs are too short for a density, and the error bars below, of what came after equilibration,
-# may be too small. Now the same runs as numbers, one for each model:
+# cross where it ended early. The level black line with a grey band, where it can be trusted: the
+# density of the reference's own liquid, from notebook [05](05_score_models.ipynb). Where traces
+# still wander by a tenth of a g/cm³ the runs are too short for a density, and the error bars below,
+# of what came after equilibration, may be too small. Now the same runs as numbers, one for each
+# model:
 
 # %%
 points = {state: compare.liquids(lab, models, state) for state in states}

@@ -252,19 +252,18 @@ fig, axes = plt.subplots(1, 2, figsize=(11.5, 1.3 + 0.5 * len(others)), sharey=T
 colours = {name: figures.colour(name) for name in labels}
 transfer_plots.effects(axes[0], gains, others, colours, plain=plain)
 transfer_plots.effects(axes[1], differ, others, {"MACE - Deep Potential": "0.2"})
-for name, label in labels.items():
-    axes[0].plot([], [], "o", color=figures.colour(name), label=label)
-fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+plots.set_legend(fig, {label: colours[name] for name, label in labels.items()})
 axes[0].set_xlabel(f"gain over {base}\n({unit})")
-axes[1].set_xlabel("gain of MACE minus gain of Deep Potential")
+axes[1].set_xlabel(f"gain of MACE minus gain of Deep Potential\n({unit})")
 lab.save(fig, "gains", state=state, quantity=quantity)
 
 # %% [markdown]
 # Left: the gain of each row over the base, to the right of zero is better. Right: the gain of MACE
-# minus that of Deep Potential. Hollow points are plain differences without an interval, for want of
-# seeds. Words stand where there is nothing to compare. "No scatter" means that all seeds are equal,
-# as survivals that are all 1: then there is no error to be had. The p values of the table are not
-# corrected for their number, and among many intervals of 95 % one in twenty misses by chance.
+# minus that of Deep Potential. Bars are their intervals, markers those of the rows. Hollow points
+# are plain differences without an interval, for want of seeds. Words stand where there is nothing
+# to compare. "No scatter" means that all seeds are equal, as survivals that are all 1: then there
+# is no error to be had. The p values of the table are not corrected for their number, and among
+# many intervals of 95 % one in twenty misses by chance.
 
 # %% [markdown]
 # ## Would another yardstick say the same?

@@ -96,7 +96,7 @@ def liquids(
             plots.by_row(ax, points[name][quantity], rows, list(labels))
             ax.set_ylabel(label)
         lived, own_force, density = column
-        lived.set_ylim(0, 1.05)
+        lived.set_ylim(-0.05, 1.05)
         plots.logarithmic(own_force)
         plots.reference_density(density, references[name])
         lived.set_title(f"{state.temperature_K:g} K, {state.pressure_bar:g} bar")

@@ -447,7 +447,7 @@ def scan_curves(
         That of the training set, from `crosstrain.data.figures.set_marker`.
     """
     on_top = colour == REFERENCE_COLOUR
-    style = {"zorder": 3, "markersize": 6} if on_top else {"markersize": 4, "alpha": 0.85}
+    style = {"zorder": 3, "markersize": 6} if on_top else {"markersize": 5.5, "alpha": 0.85}
     ax.plot(density_g_cm3, pressure_kbar, f"{marker}-", color=colour, linewidth=1.4, **style)
     ax.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     kilobars(ax)

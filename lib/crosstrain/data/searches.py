@@ -15,9 +15,9 @@ from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, REASONS, SPARE,
 
 # What became of a committee's candidates.
 REASON_COLOURS = {
-    CHOSEN: "#009E73",
-    SPARE: "#8FD0BC",
-    KNOWN: "#BBBBBB",
+    CHOSEN: "#00604A",
+    SPARE: "#3FA98A",
+    KNOWN: "#D9D9D9",
     TOO_FAR: "#E69F00",
     BROKEN: "#CC3311",
 }

@@ -159,7 +159,9 @@ def effects(
     *,
     plain: Mapping[tuple[str, str], float] | None = None,
 ) -> None:
-    """Draw effects with their intervals, a line for each row and column, or why there is none.
+    """Draw effects with their intervals, by row and column, or why there is none.
+
+    The marker is that of the row.
 
     Parameters
     ----------
@@ -179,10 +181,11 @@ def effects(
             effect = found[row, column]
             if not isinstance(effect, NotComparable):
                 reach = [[effect.value - effect.lower], [effect.upper - effect.value]]
-                ax.errorbar(effect.value, place, xerr=reach, fmt="o", color=shade, capsize=3)
+                style = {"fmt": set_marker(row), "color": shade, "capsize": 3}
+                ax.errorbar(effect.value, place, xerr=reach, **style)
                 continue
             if (row, column) in plain:
-                ax.plot(plain[row, column], place, "o", color=shade, fillstyle="none")
+                ax.plot(plain[row, column], place, set_marker(row), color=shade, fillstyle="none")
                 continue
             where = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
             ax.text(0.99, place, effect.cause, color=shade, alpha=0.7, fontsize=8, **where)
