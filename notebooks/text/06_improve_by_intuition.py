@@ -206,7 +206,6 @@ for architecture, ax in zip(architectures, axes[0], strict=True):
     plots.logarithmic(ax)
     ax.set(title=labels[architecture], xlabel="density / g cm$^{-3}$")
 axes[0, 0].set_ylabel("RMS error of molecular pressure / kbar")
-markers = {row: figures.set_marker(row) for row in drawn}
 plots.set_legend(fig, {row: shade[row] for row in drawn}, markers=markers)
 lab.save(fig, "pressure_errors", before=before, after=after)
 
@@ -263,9 +262,8 @@ for architecture, column in zip(architectures, axes.T, strict=True):
                 column, strained[model.name], **style, place=drawn.index(row) - len(drawn) // 2
             )
     column[0].set_title(labels[architecture])
-no_lines = dict.fromkeys(drawn, "")
-shades = {row: shade[row] for row in drawn}
-plots.set_legend(fig, shades, markers=markers, linestyles=no_lines)
+style = {"markers": markers, "linestyles": dict.fromkeys(drawn, "")}
+plots.set_legend(fig, {row: shade[row] for row in drawn}, **style)
 lab.save(fig, "molecules", before=before, after=after)
 
 # %% [markdown]

@@ -185,19 +185,27 @@ lab.save(fig, "blocks")
 # the blocks: force errors by part in percent, force RMSE in meV/Å and pressure RMSE in kbar.
 
 # %%
-columns = [*dft.COMPONENTS, "force_meV_A", "pressure_kbar"]
+columns = dict.fromkeys(dft.COMPONENTS) | {
+    "force_meV_A": "force / meV Å⁻¹",
+    "pressure_kbar": "pressure / kbar",
+}
+
+
+def over_blocks(table):
+    return {
+        unit or column: summaries.plus_minus(table[column].mean(), table[column].sem())
+        for column, unit in columns.items()
+    }
+
+
 tested = {key: table[table["role"] == dft.TEST] for key, table in tables.items()}
 n_frames = {key: records[model.name]["n_training"] for key, model in models.items()}
 means = {
-    (labels[name], methods[kind], split, n_frames[name, kind, split, size]): {
-        column: summaries.plus_minus(table[column].mean(), table[column].sem())
-        for column in columns
-    }
+    (labels[name], methods[kind], split, n_frames[name, kind, split, size]): over_blocks(table)
     for (name, kind, split, size), table in tested.items()
 }
 names = ["architecture", "labels", "split", "training frames"]
-units = {"force_meV_A": "force / meV Å⁻¹", "pressure_kbar": "pressure / kbar"}
-shown = pd.DataFrame.from_dict(means, orient="index").rename(columns=units)
+shown = pd.DataFrame.from_dict(means, orient="index")
 shown.set_axis(pd.MultiIndex.from_tuples(shown.index, names=names))
 
 # %% [markdown]
@@ -264,14 +272,9 @@ split, times = asked.liquid_split, asked.longer_times
 rows, factors = {}, []
 for name, model in longer.items():
     table = dft.block_errors(lab.predicted(lab.evaluated(model, frames_dft)), asked.splits[split])
-    once = tables[name, "dft", split, None]
-    for of, mine in {1: once, times: table}.items():
-        mine = mine[mine["role"] == dft.TEST]
-        rows[labels[name], f"{of:g} ×"] = {
-            units.get(part, part): summaries.plus_minus(mine[part].mean(), mine[part].sem())
-            for part in columns
-        }
-    ratios = dft.log_ratios(table, once, component)
+    rows[labels[name], "1 ×"] = over_blocks(tested[name, "dft", split, None])
+    rows[labels[name], f"{times:g} ×"] = over_blocks(table[table["role"] == dft.TEST])
+    ratios = dft.log_ratios(table, tables[name, "dft", split, None], component)
     effect = dft.mean_effect(ratios, confidence=confidence)
     factors.append(f"{labels[name]}: {component} error, longer / once {dft.factor(ratios, effect)}")
 print("\n".join(factors) or "not run: this profile asks for no longer training")

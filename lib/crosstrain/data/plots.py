@@ -395,11 +395,14 @@ def set_legend(
         Its line. What has neither stands as a patch of its colour.
     """
     markers, linestyles = markers or {}, linestyles or {}
-    handles = [Patch(color=shade, label=name) for name, shade in colours.items()]
-    for place, (name, shade) in enumerate(colours.items()):
+    handles = []
+    for name, shade in colours.items():
+        look = {"color": shade, "label": name}
         if name in markers or name in linestyles:
-            look = {"marker": markers.get(name, ""), "linestyle": linestyles.get(name, "-")}
-            handles[place] = Line2D([], [], color=shade, label=name, **look)
+            drawn = {"marker": markers.get(name, ""), "linestyle": linestyles.get(name, "-")}
+            handles.append(Line2D([], [], **look, **drawn))
+        else:
+            handles.append(Patch(**look))
     widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
     columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
