@@ -41,8 +41,8 @@ def test_errors_are_those_of_each_block_of_the_split():
     assert table["pressure_kbar"].to_numpy() == pytest.approx(2.0)
     fig, ax = plt.subplots()
     dft.by_block(ax, {"MACE": table}, "total", {"MACE": "red"})
-    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "white"]
-    assert sum(len(line.get_xdata()) for line in hollow) == 3
+    drawn = {line.get_fillstyle(): line.get_xdata().tolist() for line in ax.lines[1:]}
+    assert drawn == {"none": [0, 2], "bottom": [3], "full": [1, 4]}
     plt.close(fig)
 
 

@@ -139,7 +139,8 @@ def test_score_terms_show_a_dash_for_what_is_missing(ax):
     options = {"lived_ps": [2.0], "planned_ps": 2.0, "rng": np.random.default_rng(0)}
     some = liquid_score(deviations={"density": Estimate(0.02, 0.0, np.inf)}, **options)
     none = liquid_score(deviations={}, **options)
-    plots.score_terms(ax, {("a", "hot"): some, ("b", "hot"): none})
+    plots.score_terms(ax, {("a", "hot"): some, ("b", "hot"): none}, {"hot": 500.0})
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["a at 500 K", "b at 500 K"]
     assert texts(ax) == ["1.00", "0.50", "0.50", "1.00", "-", "-"]
 
 

@@ -102,10 +102,10 @@ def test_shares_of_the_candidates_add_up_to_one(ax):
 
 def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
     nothing = SELECTION | {"deviation_quantiles_eV_A": None}
-    searches.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k")
+    searches.disagreement_trend(ax, {1: SELECTION, 2: nothing}, colour="k", marker="v")
     median, *caps, low = ax.lines
     assert median.get_xydata().tolist() == [[1, 0.123]]
-    searches.disagreement_trend(ax, {1: SELECTION}, colour="k", beside=0.1)
+    searches.disagreement_trend(ax, {1: SELECTION}, colour="k", marker="v", beside=0.1)
     assert ax.lines[4].get_xdata().tolist() == [1.1]
     assert len(caps) == 2
     assert low.get_ydata() == [0.1]
@@ -113,14 +113,14 @@ def test_trend_leaves_out_a_generation_without_a_finite_disagreement(ax):
 
 def test_blocks_of_unequal_numbers_of_generations_share_an_axis(ax):
     for selections in ({1: SELECTION, 2: SELECTION, 3: SELECTION}, {1: SELECTION}):
-        searches.disagreement_trend(ax, selections, colour="k")
+        searches.disagreement_trend(ax, selections, colour="k", marker="v")
     assert ax.get_xticks().tolist() == [1, 2, 3]
     assert ax.get_xlim() == (0.4, 3.6)
 
 
 def test_exploring_runs_are_drawn_with_their_mean(ax):
     runs = [{"time_ps": t, "planned_ps": 4.0} for t in (1.0, 3.0)]
-    searches.exploring(ax, {1: {"runs": runs}}, colour="k")
+    searches.exploring(ax, {1: {"runs": runs}}, colour="k", marker="v")
     every, mean = ax.lines
     assert every.get_ydata().tolist() == [0.25, 0.75]
     assert mean.get_ydata().tolist() == [0.5]

@@ -201,11 +201,13 @@ def table():
 
 def test_means_are_drawn_by_molecule_and_against_distance(table):
     fig, axes = plt.subplots(1, 2)
-    unseen.by_molecule(axes[0], table, "error", ["PC", "DMC"], {"MACE": "red"})
+    both = {"PC": "shape", "DMC": "shape"}
+    unseen.by_molecule(axes[0], table, "error", both, {"MACE": "red"})
     assert axes[0].lines[0].get_ydata().tolist() == [40.0, 15.0]
+    assert {line.get_marker() for line in axes[0].lines[1:]} == {unseen.GROUP_MARKERS["shape"]}
     assert not axes[0].collections
     with_errors = table.assign(**{f"error{unseen.SPREAD}": 2.0})
-    unseen.by_molecule(axes[0], with_errors, "error", ["PC", "DMC"], {"MACE": "red"})
+    unseen.by_molecule(axes[0], with_errors, "error", both, {"MACE": "red"})
     (bars,) = (np.array(lines.get_segments()) for lines in axes[0].collections)
     assert bars[0, :, 1].tolist() == [38.0, 42.0]
     distance = {"DMC": 0.1, "VC": 0.2, "PC": 0.3}

@@ -135,13 +135,15 @@ summaries.sets(sets).assign(**{"failed labels": pd.Series(failed)})
 # %%
 kinds = {name: sets[name] for name in lab.profile.blocks}
 rows = summaries.labels(kinds, lab.read(lab.atoms(), "energies_eV.json"))
+first = {block.kind: name for name, block in reversed(lab.profile.blocks.items())}
+lines = {name: "-" if name in first.values() else ":" for name in kinds}  # dots: a second draw
 fig, axes = plt.subplots(1, 3, figsize=(13, 3.9))
 for name, members in rows.groupby("set", sort=False):
-    shade = {"color": figures.SET_COLOURS.get(name), "label": name}
+    shade = {"color": figures.SET_COLOURS.get(name), "label": name, "linestyle": lines[name]}
     axes[0].hist(members["energy / eV per atom"], 30, density=True, histtype="step", **shade)
     plots.cloud(axes[2], members[[DENSITY, "pressure / kbar"]].to_numpy(), name=name)
 for name, sizes in summaries.force_sizes(kinds).groupby("set", sort=False):
-    shade = {"color": figures.SET_COLOURS.get(name), "label": name}
+    shade = {"color": figures.SET_COLOURS.get(name), "label": name, "linestyle": lines[name]}
     axes[1].hist(sizes["force / eV Å$^{-1}$"], 60, density=True, histtype="step", **shade)
 axes[0].set(xlabel="energy / eV per atom", ylabel="probability density")
 axes[1].set(xlabel="force / eV Å$^{-1}$", ylabel="probability density", yscale="log")
@@ -152,9 +154,9 @@ lab.save(fig, "labels")
 # %% [markdown]
 # Left: periodic boxes; the spread comes from composition and from heat. Middle: most forces belong
 # to vibrations; the small ones between molecules, which make the liquid, are hidden below them.
-# Note how far the strained molecules reach (the axis is logarithmic; the lines of `classical` and
-# `classical_more`, two draws of one kind, lie on each other). Right: pressure of the frozen frames
-# against density, in numbers:
+# Note how far the strained molecules reach (the axis is logarithmic; the line of `classical` lies
+# below the dots of `classical_more`, a second draw of its kind). Right: pressure of the frozen
+# frames against density, in numbers:
 
 # %%
 for name, members in rows.groupby("set", sort=False):

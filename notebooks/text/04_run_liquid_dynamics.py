@@ -186,7 +186,7 @@ for architecture, state, liquid in cases:
     smooth = pd.Series(thermo["temperature_K"]).rolling(25, center=True, min_periods=5).mean()
     panels[state].plot(thermo["time_ps"], smooth, color=shade, linewidth=1.4)
     if observed[liquid.name]["reason"]:
-        panels[state].plot(thermo["time_ps"][-1], smooth.iloc[-1], "x", color=shade)
+        plots.ended_early(panels[state], thermo["time_ps"][-1], smooth.iloc[-1], colour=shade)
     at_end = f"{np.mean(thermo['temperature_K'][-last:]):.0f} K over its last {last} values"
     print(f"{liquid.name}, {observed[liquid.name]['status']}: {at_end}")
 for state, ax in panels.items():

@@ -289,7 +289,8 @@ lab.save(fig, "rdfs")
 
 # %% [markdown]
 # Coloured: models, with a band of one standard error, unstable runs up to their end. Black: the
-# reference, where it can be trusted; else the panel says that it is not available. Look at O-H
+# reference, where it can be trusted; else the panel says that it is not available. Grey: 1, as in a
+# gas without forces. Look at O-H
 # below 1.7 Å: a peak there is hydrogen nearer to the oxygen of another molecule than the reference,
 # where there is one, lets it come.
 #
@@ -365,8 +366,9 @@ summaries.scores(scores)
 # Replicas that all lived add no width, so the number of replicas stands beside it.
 
 # %%
+temperatures_K = {name: state.temperature_K for name, state in states.items()}
 fig, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
-plots.score_terms(ax, scores)
+plots.score_terms(ax, scores, temperatures_K)
 lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tolerance=rdf_tolerance)
 
 # %% [markdown]
@@ -386,7 +388,7 @@ sliders = {
 
 def rescore(**tolerances):
     fig, ax = plt.subplots(figsize=(8, 1.6 + 0.5 * len(scores)))
-    plots.score_terms(ax, scored(tolerances))
+    plots.score_terms(ax, scored(tolerances), temperatures_K)
     ax.set_title(", ".join(f"{name} tolerance {value:.3g}" for name, value in tolerances.items()))
     return fig
 

@@ -199,10 +199,12 @@ for block in makers:
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.2))
 done = {block: colour for block, colour in maker_shade.items() if selections[block]}
 for number, (block, colour) in enumerate(done.items()):
-    searches.disagreement_trend(axes[0], selections[block], colour=colour, beside=0.06 * number)
-    searches.exploring(axes[1], selections[block], colour=colour)
+    look = {"colour": colour, "marker": figures.set_marker(block), "beside": 0.1 * number}
+    searches.disagreement_trend(axes[0], selections[block], **look)
+    searches.exploring(axes[1], selections[block], **look)
 if done:
-    plots.set_legend(fig, {titles[block]: colour for block, colour in done.items()})
+    markers = {titles[block]: figures.set_marker(block) for block in done}
+    plots.set_legend(fig, {titles[block]: done[block] for block in done}, markers=markers)
 else:
     plots.not_run(axes)
 lab.save(fig, "disagreement")
@@ -210,9 +212,8 @@ lab.save(fig, "disagreement")
 # %% [markdown]
 # Left: median and the range from 5 to 95 % of the candidates, the two makers side by side; dashed:
 # the bound below which a frame is known, the committee's disagreement on its own training frames.
-# Right: how long the exploring runs lived, a dash for each and a dot for their mean (dashes at 1
-# lie under the line of MACE's means). The first
-# generation against the last:
+# Right: how long the exploring runs lived, their mean and to its right a dash for each, equal ones
+# on each other. The first generation against the last:
 
 # %%
 tables = {block: searches.first_and_last(s) for block, s in selections.items() if len(s) > 1}

@@ -220,7 +220,7 @@ for (name, state, _), run in shown_runs.items():
     plots.density_trace(panels[state], *trace, seen=seen[run.name], **style)
 for state, ax in panels.items():
     plots.reference_density(ax, references[state])
-    ax.set(title=f"{states[state].temperature_K:g} K", xlabel="time / ps")
+    ax.set(title=f"{states[state].temperature_K:g} K", xlabel="time / ps", xmargin=0)
 axes[0, 0].set_ylabel("density / g cm$^{-3}$")
 lines = {shown[name]: dashes[name] for name in compared}
 plots.set_legend(fig, {shown[name]: shades[name] for name in compared}, linestyles=lines)
@@ -288,7 +288,8 @@ foundation.table(scored, not_run)
 # %%
 drawn = {key: score for key, score in shown_scores.items() if score.terms} or shown_scores
 fig, ax = plt.subplots(figsize=(9, 2 + 0.4 * len(drawn)))
-plots.score_terms(ax, {(shown[name], state): score for (name, state), score in drawn.items()})
+named = {(shown[name], state): score for (name, state), score in drawn.items()}
+plots.score_terms(ax, named, {name: state.temperature_K for name, state in states.items()})
 ax.tick_params(axis="x", rotation=30)
 foundation.footnote(fig, not_run)
 lab.save(fig, "terms", density_tolerance_g_cm3=density_tolerance_g_cm3, rdf_tolerance=rdf_tolerance)

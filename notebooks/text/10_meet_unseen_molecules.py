@@ -86,13 +86,13 @@ fig, axes = plt.subplots(2, -(-len(groups) // 2), figsize=(12, 4.6), squeeze=Fal
 plots.not_run(axes.flat, "")
 for (molecule, group), ax in zip(groups.items(), axes.flat, strict=False):
     unseen.drawing(ax, molecule, {})
-    ax.set_title(molecule, color=unseen.GROUP_COLOURS[group])
+    ax.set_title(f"{molecule}\n{group}", color=unseen.GROUP_COLOURS[group])
 lab.save(fig, "molecules")
 
 # %% [markdown]
-# The title's colour tells the group: grey the two molecules of the training liquid, green those of
-# another shape, pink those of another chemistry. Each liquid starts below its density at room
-# temperature, at the values of the table:
+# Under each name its group, in a colour of its own: *known* are the two molecules of the training
+# liquid, *shape* those of another shape, *chemistry* those of another chemistry. Each liquid starts
+# below its density at room temperature, at the values of the table:
 
 # %%
 pd.DataFrame(
@@ -222,7 +222,8 @@ plots.not_run(axes.flat, "")
 for label, panels in zip(labels.values(), np.split(axes, len(labels)), strict=True):
     for molecule, ax in zip(groups, panels.flat, strict=False):
         unseen.drawing(ax, molecule, where[label, molecule])
-        ax.set_title(f"{label}\n{molecule}", color=unseen.GROUP_COLOURS[groups[molecule]])
+        title = f"{label}\n{molecule}, {groups[molecule]}"
+        ax.set_title(title, color=unseen.GROUP_COLOURS[groups[molecule]])
 lab.save(fig, "broken")
 
 # %% [markdown]
@@ -276,12 +277,12 @@ print(f"{asked.frames} frames of each molecule at {at.temperature_K:g} K")
 parts = ("translation", "rotation", "vibration")
 fig, axes = plt.subplots(1, len(parts), figsize=(4.6 * len(parts), 4), sharey=True)
 for part, ax in zip(parts, axes, strict=True):
-    unseen.by_molecule(ax, drawn, part, list(groups), colours)
+    unseen.by_molecule(ax, drawn, part, groups, colours)
     ax.axhline(100, color="0.6", linewidth=1, linestyle=":")
     ax.set_title(part)
     plots.logarithmic(ax)
 axes[0].set_ylabel("force error / % of the component")
-plots.set_legend(fig, colours)
+unseen.legend(fig, colours)
 lab.save(fig, "forces", training_set=training_set)
 
 # %% [markdown]
@@ -385,7 +386,7 @@ if rows:
 # %%
 if rows:
     mine = clusters[clusters["training set"] == training_set]
-    kinds = [molecule for molecule in groups if molecule in set(mine["molecule"])]
+    kinds = {name: group for name, group in groups.items() if name in set(mine["molecule"])}
     fig, axes = plt.subplots(1, 2, figsize=(10, 4.2))
     for part, ax in zip(("intermolecular", "vibration"), axes, strict=True):
         unseen.by_molecule(ax, mine, part, kinds, colours)
@@ -395,7 +396,7 @@ if rows:
     axes[1].set(title="vibration, all", ylabel="force error / % of the component")
     for ax in axes:
         plots.logarithmic(ax)
-    plots.set_legend(fig, colours | {name: black})
+    unseen.legend(fig, colours | {name: black})
     lab.save(fig, "clusters", training_set=training_set)
 
 # %% [markdown]
@@ -418,7 +419,7 @@ if rows:
         table = unseen.by_part(clusters, [part], keys, list(groups)).round(digits)
         print(table.to_string(float_format="{:g}".format))
     print(unseen.spread_in_words(clusters, each))
-    print(facts.transpose()[kinds].round(1).to_string(float_format="{:g}".format))
+    print(facts.transpose()[[*kinds]].round(1).to_string(float_format="{:g}".format))
 
 # %% [markdown]
 # ## How far is a molecule?

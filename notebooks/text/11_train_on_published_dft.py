@@ -90,7 +90,9 @@ about = pd.DataFrame(
     }
 )
 fig, ax = plt.subplots(figsize=(6.5, 4))
-dots = ax.scatter(about.iloc[:, 1], about.iloc[:, 2], c=about["block"], cmap="viridis")
+twin = about["block"] - about.groupby("temperature / K")["block"].transform("mean")
+place = about["temperature / K"] + 30 * twin  # so that blocks of one temperature are apart
+dots = ax.scatter(place, about.iloc[:, 2], c=about["block"], cmap="viridis", marker="h")
 fig.colorbar(dots, label="block")
 ax.set(xlabel=about.columns[1], ylabel=about.columns[2])
 lab.save(fig, "set")
@@ -101,8 +103,9 @@ print(f"{len(per_block)} blocks of {per} frames")
 print(f"{about.iloc[:, 1].min():g} to {about.iloc[:, 1].max():g} K")
 
 # %% [markdown]
-# One dot for each frame, its colour the block; frames of one temperature and volume lie on each
-# other. Hot frames are dense ones, so a split by blocks is one by temperature and density at once.
+# One point for each frame, its colour the block; frames of one temperature and volume lie on each
+# other, and the two blocks of one temperature stand a little beside it. Hot frames are dense ones,
+# so a split by blocks is one by temperature and density at once.
 #
 # ## Splits
 #
@@ -176,10 +179,9 @@ lab.save(fig, "blocks")
 
 # %% [markdown]
 # A row for each split, a column for each part of the force, blocks from cool to hot in the order of
-# the table of the splits. Filled: test blocks. Hollow circles: trained on; hollow squares:
-# validation (markers tell the role of a block here, not a training set). A step up from hollow to
-# filled is the price of what was not seen: of extrapolation, where all test blocks lie on one side,
-# of a gap in the training set, where they lie between.
+# the table of the splits. Filled: test blocks; half filled: validation; hollow: trained on. A step
+# up from hollow to filled is the price of what was not seen: of extrapolation, where all test
+# blocks lie on one side, of a gap in the training set, where they lie between.
 #
 # In numbers, the means over the test blocks, with the standard error of these from the scatter of
 # the blocks: force errors by part in percent, force RMSE in meV/Å and pressure RMSE in kbar.
@@ -236,12 +238,15 @@ if not others:
 # %%
 whole = n_frames[next(iter(labels)), "dft", first, None]
 sizes = {n: n for n in asked.sizes} | {whole: None}
+marker = figures.set_marker("dft")
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8))
 for part, ax in zip(("force_meV_A", "pressure_kbar"), axes, strict=True):
     for name, label in labels.items():
         errors = [tested[name, "dft", first, size][part] for size in sizes.values()]
         mean, spread = [e.mean() for e in errors], [e.sem() for e in errors]
-        ax.errorbar(list(sizes), mean, spread, fmt="o-", color=colours[label], elinewidth=0.9)
+        ax.errorbar(
+            list(sizes), mean, spread, fmt=f"{marker}-", color=colours[label], elinewidth=0.9
+        )
     ax.set_xlabel("training frames")
     ax.set_xticks(list(sizes))
     plots.logarithmic(ax)

@@ -16,7 +16,7 @@ from pandas import DataFrame
 
 from crosstrain.build.boxes import density_g_cm3
 from crosstrain.data import summaries
-from crosstrain.data.figures import REFERENCE_COLOUR
+from crosstrain.data.figures import OTHER_MARKER, REFERENCE_COLOUR
 from crosstrain.data.frames import STRESS
 from crosstrain.data.profiles import Split
 from crosstrain.measure import errors
@@ -25,7 +25,7 @@ from crosstrain.measure.transfer import Contrast, Effect, attempt, contrast
 from crosstrain.measure.verdicts import Finding, Verdict, of_one
 
 TRAIN, VALIDATE, TEST = "train", "validate", "test"
-MARKERS = {TRAIN: "o", VALIDATE: "s", TEST: "o"}
+FILLS = {TRAIN: "none", VALIDATE: "bottom", TEST: "full"}
 COMPONENTS = ("translation", "rotation", "vibration", "total")
 
 
@@ -147,7 +147,9 @@ def block_errors(predicted: Mapping[str, Any], split: Split) -> DataFrame:
 def by_block(
     ax: Axes, tables: Mapping[str, DataFrame], column: str, colours: Mapping[str, str]
 ) -> None:
-    """Draw an error of several models by block: hollow where a block was trained on.
+    """Draw an error of several models by block.
+
+    Filled: a block of the test; half filled: of the validation; hollow: trained on.
 
     Parameters
     ----------
@@ -160,11 +162,12 @@ def by_block(
     """
     for name, table in tables.items():
         ax.plot(table["block"], table[column], "-", color=colours[name], linewidth=0.8)
-        for role, marker in MARKERS.items():
+        for role, fill in FILLS.items():
             mine = table[table["role"] == role]
-            face = colours[name] if role == TEST else "white"
-            style = {"color": colours[name], "markerfacecolor": face, "linestyle": ""}
-            ax.plot(mine["block"], mine[column], marker, **style)
+            face = "white" if role == TRAIN else colours[name]
+            style = {"fillstyle": fill, "markerfacecolor": face, "markerfacecoloralt": "white"}
+            style |= {"color": colours[name], "linestyle": "", "markersize": 7}
+            ax.plot(mine["block"], mine[column], OTHER_MARKER, **style)
         ticks = [f"{temperature_K:g}" for temperature_K in table["temperature_K"]]
         ax.set_xticks(table["block"], ticks, fontsize=9.5, rotation=60)
 

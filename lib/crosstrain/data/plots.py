@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
@@ -122,9 +123,9 @@ def learning_curve(
     """
     samples = [point["samples"] for point in points]
     errors = [1e3 * point[quantity] for point in points]
-    ax.loglog(samples, errors, ".-", color=colour, label=label, linewidth=1.2)
+    ax.plot(samples, errors, ".-", color=colour, label=label, linewidth=1.2)
     ax.set_xlabel("frames seen")
-    logarithmic(ax)
+    logarithmic(ax, ax.xaxis, ax.yaxis)
 
 
 def component_bars(ax: Axes, errors: Mapping[str, Mapping[str, Estimate]]) -> None:
@@ -176,7 +177,12 @@ def density_trace(
     ax.plot(time[: first + 1], density[: first + 1], alpha=0.35, linewidth=1, **style)
     ax.plot(time[first:], density[first:], linewidth=1.4, **style)
     if not is_whole:
-        ax.plot(time[-1], density[-1], "x", color=colour, markersize=9, markeredgewidth=2)
+        ended_early(ax, time[-1], density[-1], colour=colour)
+
+
+def ended_early(ax: Axes, time_ps: float, value: float, *, colour: str) -> None:
+    """Mark with a cross, above all lines, where a run ended early."""
+    ax.plot(time_ps, value, "x", color=colour, markersize=9, markeredgewidth=2, zorder=6)
 
 
 def survival(
@@ -303,31 +309,50 @@ def equality(ax: Axes) -> None:
     ax.set(xlim=limits[0], ylim=limits[1])
 
 
-def score_terms(ax: Axes, scores: Mapping[tuple[str, str], LiquidScore]) -> None:
+def score_terms(
+    ax: Axes, scores: Mapping[tuple[str, str], LiquidScore], temperatures_K: Mapping[str, float]
+) -> None:
     """Draw survival, every term and the score as a heat map, a row for each model and state.
 
     Parameters
     ----------
     ax : Axes
     scores : mapping of (model, state) to LiquidScore
+    temperatures_K : mapping of str to float
+        By state.
     """
     terms = list(dict.fromkeys(name for score in scores.values() for name in score.terms))
-    columns = ["survival", *terms, "score"]
+    columns = ["survival", *(t.replace("rdf:", "g(r) ") for t in terms), "score"]
+    labels = [f"{model} at {temperatures_K[state]:g} K" for model, state in scores]
     rows = [
         [s.survival, *(s.terms[t].value if t in s.terms else np.nan for t in terms), s.value]
         for s in scores.values()
     ]
     values = np.array(rows, dtype=float)
     ax.set_facecolor("0.9")  # shows where there is no value
-    ax.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+    image = ax.imshow(values, vmin=0, vmax=1, cmap="Blues", aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else f"{value:.2f}"
-        shade = "white" if value > 0.6 else "black"
+        shade = "black" if np.isnan(value) else readable(image.to_rgba(value))
         ax.text(j, i, text, ha="center", va="center", color=shade, fontsize=9)
     ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), [" at ".join(key) for key in scores])
+    ax.set_yticks(range(len(rows)), labels)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
+
+
+def readable(background: Sequence[float]) -> str:
+    """Return black or white, whichever has the larger contrast with a colour (WCAG 2.1).
+
+    Parameters
+    ----------
+    background : sequence of float
+        Red, green, blue, from 0 to 1; what follows is not looked at.
+    """
+    srgb = np.asarray(background[:3])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"
 
 
 def error_against_score(
@@ -371,7 +396,8 @@ def architecture_legend(
     handles = [Patch(color=colour(name), label=label) for name, label in labels.items()]
     if reference is not None:
         handles.append(Line2D([], [], color=REFERENCE_COLOUR, label=reference))
-    ax.legend(handles=handles, handlelength=1.0)
+    # in front of lines that cross the panel
+    ax.legend(handles=handles, handlelength=1.0, frameon=True, framealpha=0.9, edgecolor="none")
 
 
 def set_legend(
@@ -403,7 +429,20 @@ def set_legend(
             handles.append(Line2D([], [], **look, **drawn))
         else:
             handles.append(Patch(**look))
-    widest = 0.7 + 0.1 * max(map(len, colours))  # inches, about
+    legend_above(figure, handles)
+
+
+def legend_above(figure: Figure, handles: Sequence[Artist]) -> None:
+    """Add a legend above all panels, in as many columns as the figure has room for.
+
+    Parameters
+    ----------
+    figure : Figure
+        As for `set_legend`.
+    handles : sequence of Artist
+        With labels.
+    """
+    widest = 0.7 + 0.1 * max(len(handle.get_label()) for handle in handles)  # inches, about
     columns = int(np.clip(figure.get_figwidth() / widest, 1, len(handles)))
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
@@ -436,7 +475,7 @@ def scan_curves(
     pressure_kbar: ArrayLike,
     *,
     colour: str = REFERENCE_COLOUR,
-    marker: str = "o",
+    marker: str = OTHER_MARKER,
 ) -> None:
     """Draw the pressure along a volume scan, linear within 1 kbar of zero, logarithmic beyond.
 
@@ -529,7 +568,7 @@ def by_row(
 
 
 def strained_molecules(
-    axes: Sequence[Axes], strained: DataFrame, *, colour: str, marker: str = "o", place: int = 0
+    axes: Sequence[Axes], strained: DataFrame, *, colour: str, marker: str, place: int = 0
 ) -> None:
     """Draw what is off of strained molecules: energies by energy, force errors by strain.
 

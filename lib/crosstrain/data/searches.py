@@ -196,7 +196,12 @@ def reasons(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:
 
 
 def disagreement_trend(
-    ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str, beside: float = 0
+    ax: Axes,
+    selections: Mapping[int, Mapping[str, Any]],
+    *,
+    colour: str,
+    marker: str,
+    beside: float = 0,
 ) -> None:
     """Draw median and 5 to 95 % range of the disagreement, and its lower bound, by generation.
 
@@ -206,7 +211,7 @@ def disagreement_trend(
     selections : mapping
         Content of ``selection.json`` by number of the generation; one whose disagreements are all
         not finite is left out.
-    colour : str
+    colour, marker : str
     beside : float
         By how much points stand to the right of their generation, so that bars can be told apart.
     """
@@ -217,7 +222,7 @@ def disagreement_trend(
     ]
     reach = np.abs(np.array(levels)[[0, 2]] - levels[1]) if finite else None
     places = [number + beside for number in finite]
-    ax.errorbar(places, levels[1], yerr=reach, fmt="o-", color=colour, capsize=3)
+    ax.errorbar(places, levels[1], yerr=reach, fmt=f"{marker}-", color=colour, capsize=3)
     low = [record["low_eV_A"] for record in finite.values()]
     ax.plot(places, low, "_--", color=colour, linewidth=1, markersize=12)
     plots.logarithmic(ax)
@@ -225,23 +230,31 @@ def disagreement_trend(
     ax.set_ylabel("largest disagreement / eV Å$^{-1}$")
 
 
-def exploring(ax: Axes, selections: Mapping[int, Mapping[str, Any]], *, colour: str) -> None:
+def exploring(
+    ax: Axes,
+    selections: Mapping[int, Mapping[str, Any]],
+    *,
+    colour: str,
+    marker: str,
+    beside: float = 0,
+) -> None:
     """Draw the part of the planned time that exploring runs lived, by generation, and its mean.
 
     Parameters
     ----------
-    ax : Axes
-    selections : mapping
-        Content of ``selection.json`` by number of the generation.
-    colour : str
+    ax, selections, colour, marker, beside
+        As for `disagreement_trend`.
     """
     lived = {
         number: [run["time_ps"] / run["planned_ps"] for run in record["runs"]]
         for number, record in selections.items()
     }
-    for number, parts in lived.items():
-        ax.plot([number] * len(parts), parts, "_", color=colour, markersize=10, alpha=0.5)
-    ax.plot(list(lived), [np.mean(parts) for parts in lived.values()], "o-", color=colour)
+    places = [number + beside for number in lived]
+    for place, parts in zip(places, lived.values(), strict=True):
+        # to the right of the means, whose line would hide them
+        style = {"color": colour, "markersize": 8, "alpha": 0.6}
+        ax.plot([place + 0.2] * len(parts), parts, "_", **style)
+    ax.plot(places, [np.mean(parts) for parts in lived.values()], f"{marker}-", color=colour)
     _generations(ax, selections)
     ax.set(ylabel="lived / planned time, exploring", ylim=(-0.03, 1.05))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LogNorm, Normalize, to_rgb
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, NullLocator
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from crosstrain.data.evidence import exceptions
 from crosstrain.data.figures import colour, set_marker
-from crosstrain.data.plots import PlainLogFormatter
+from crosstrain.data.plots import PlainLogFormatter, readable
 from crosstrain.measure import transfer
 from crosstrain.measure.transfer import Better, Cells, Effect, NotComparable, State
 
@@ -79,7 +79,7 @@ def heat_map(
         if one.mean is not None:
             face, glow = "none", image.to_rgba(one.mean)
             hatch = hatch if one.counts[State.UNSTABLE] else ""
-            shade = _readable(glow)
+            shade = readable(glow)
             edge = edge if shade == "black" else "white"  # hatching that is seen
             error = "" if one.error is None else f" ± {_not_zero(one.error, form)}"
             text = "\n".join(filter(None, [f"{one.mean:{form}}{error}", exceptions(one)]))
@@ -146,11 +146,6 @@ def colour_bar(image: AxesImage, axes: Sequence[Axes], label: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _readable(background: tuple[float, ...]) -> str:
-    red, green, blue = to_rgb(background[:3])
-    return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else "black"
-
-
 def effects(
     ax: Axes,
     found: Mapping[tuple[str, str], Effect],
@@ -211,7 +206,7 @@ def overlap(ax: Axes, names: Sequence[str], values: ArrayLike) -> None:
     """
     image = ax.imshow(values, vmin=0, vmax=1, cmap="Greens")
     for (i, j), value in np.ndenumerate(np.asarray(values)):
-        shade = _readable(image.to_rgba(value))
+        shade = readable(image.to_rgba(value))
         ax.text(j, i, f"{value:.2f}", ha="center", va="center", color=shade, fontsize=8.5)
     ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(names)), names)

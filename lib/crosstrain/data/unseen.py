@@ -25,6 +25,7 @@ from crosstrain.build.boxes import composition_counts
 from crosstrain.build.molecules import rdkit_molecule
 from crosstrain.data import summaries
 from crosstrain.data.figures import PALETTE
+from crosstrain.data.plots import legend_above
 from crosstrain.measure.errors import COMPONENTS
 from crosstrain.measure.statistics import Estimate
 from crosstrain.measure.transfer import Contrast, NotComparable, contrast
@@ -62,6 +63,7 @@ SPREAD = " ±"
 """Ends the name of a column that holds the standard errors of another one."""
 BROKEN_COLOUR, FORMED_COLOUR, COUNT_COLOUR = "#EE6677", "#E69F00", "#000000"
 BLOWN_UP_COLOUR = "#AA77CC"
+BOND_PIXELS, FONT_PIXELS = 62, 28  # of drawings of 420 x 300 pixels; a large molecule is shrunk
 BLOW_UP = "temperature blow-up"
 """Reason (`simulate.dynamics.RunResult`) of a run whose bonds had no time to count as broken."""
 
@@ -165,9 +167,11 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
     for i, count in formed.items():
         mol.GetAtomWithIdx(i).SetProp("atomNote", f"{count}")
     canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
-    canvas.drawOptions().annotationFontScale = 1.1
-    canvas.drawOptions().setBondNoteColour(to_rgb(COUNT_COLOUR))
-    canvas.drawOptions().setAtomNoteColour(to_rgb(COUNT_COLOUR))
+    options = canvas.drawOptions()
+    options.fixedBondLength, options.fixedFontSize = BOND_PIXELS, FONT_PIXELS
+    options.annotationFontScale = 1.3
+    options.setBondNoteColour(to_rgb(COUNT_COLOUR))
+    options.setAtomNoteColour(to_rgb(COUNT_COLOUR))
     rdMolDraw2D.PrepareAndDrawMolecule(
         canvas,
         mol,
@@ -334,7 +338,7 @@ def by_molecule(
     ax: Axes,
     table: DataFrame,
     column: str,
-    molecules: Sequence[str],
+    groups: Mapping[str, str],
     colours: Mapping[str, str],
 ) -> None:
     """Draw the mean of a column for each molecule, an architecture in each colour.
@@ -346,15 +350,19 @@ def by_molecule(
         With ``molecule``, ``architecture`` and the column; with a column of standard errors, too
         (`SPREAD`), they are drawn.
     column : str
-    molecules : sequence of str
-        From left to right; one without a value has no point.
+    groups : mapping of str to str
+        The group of each molecule, from left to right, which gives its marker; a molecule without a
+        value has no point.
     colours : mapping of str to str
         By architecture.
     """
+    molecules = list(groups)
     for architecture, shade in colours.items():
         mine = table[table["architecture"] == architecture]
         means = mine.groupby("molecule")[column].mean().reindex(molecules)
-        ax.plot(range(len(means)), means, "o-", color=shade, linewidth=0.8)
+        ax.plot(range(len(means)), means, color=shade, linewidth=0.8)
+        for place, (group, mean) in enumerate(zip(groups.values(), means, strict=True)):
+            ax.plot(place, mean, GROUP_MARKERS[group], color=shade, markersize=7)
         if f"{column}{SPREAD}" in table:
             # of models asked about the same frames: their mean is no surer than each
             error = mine.groupby("molecule")[f"{column}{SPREAD}"].mean().reindex(molecules)
@@ -506,7 +514,7 @@ def legend(figure: Figure, colours: Mapping[str, str]) -> None:
         Line2D([], [], color="0.5", linestyle="", marker=GROUP_MARKERS[group], label=words)
         for group, words in GROUPS.items()
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    legend_above(figure, handles)
 
 
 def rank_with_distance(
