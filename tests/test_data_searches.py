@@ -17,6 +17,7 @@ SELECTION = {
     "high_eV_A": 0.5,
     "deviation_quantiles_eV_A": {"0.05": 0.01, "0.5": 0.123, "0.95": 0.3},
     "deviation_eV_A": [0.01, 0.05, 0.3, None],
+    "run_of_candidate": [0, 0, 0, 0],
     "reasons": ["known", "known", "chosen", "too far"],
     "chosen": [2],
     "runs": [
@@ -63,20 +64,31 @@ def test_runs_that_ended_early_say_what_happened():
 
 
 def test_first_and_last_generation_say_what_rose_and_what_fell():
-    later = SELECTION | {"runs": [WHOLE], "low_eV_A": 0.2, "deviation_quantiles_eV_A": None}
+    later = SELECTION | {"runs": [WHOLE], "low_eV_A": 0.2, "deviation_eV_A": [None] * 4}
     table = searches.first_and_last({1: SELECTION, 2: later, 3: later})
     assert table["it"].to_dict() == {
         "runs that reached their end / all": "rose",
         "lived / planned time, exploring": "rose",
-        "new above / eV Å⁻¹": "rose",
-        "too far above / eV Å⁻¹": "stayed",
         "median disagreement / eV Å⁻¹": "cannot be told",
         "known / all candidates": "stayed",
-        "below the first generation's bound / all": "stayed",
+        "below the first generation's bound / all": "fell",  # not finite is not below
+        "new above / eV Å⁻¹": "rose",
+        "too far above / eV Å⁻¹": "stayed",
     }
     back = searches.first_and_last({1: later, 4: SELECTION})
     assert back["it"].iloc[0] == "fell"
-    assert back.iloc[-1].to_list() == [0.5, 0.5, "stayed"]  # one that is not finite is not below
+    assert back.iloc[-1].to_list() == ["0.50", "0.50", "stayed"]
+
+
+def test_a_change_within_the_scatter_of_the_runs_is_not_clear():
+    runs = [SELECTION["runs"][0], WHOLE, WHOLE, WHOLE]
+    one = SELECTION | {"runs": runs, "run_of_candidate": [0, 1, 2, 3]}
+    other = one | {"runs": [WHOLE] * 4}
+    row = searches.first_and_last({1: one, 2: other}).loc["runs that reached their end / all"]
+    assert row["it"] == "not clear"
+    assert row["last"] == "1.00"
+    value, error = map(float, row["first"].split(" ± "))
+    assert (value, error) == (0.75, pytest.approx((0.75 * 0.25 / 4) ** 0.5, abs=0.03))
 
 
 @pytest.fixture

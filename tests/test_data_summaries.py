@@ -236,6 +236,7 @@ def test_an_estimate_in_words():
     assert summaries.estimate(Estimate(0.7981, 0.0391, 14.6)) == "0.798 ± 0.039 (n = 15)"
     assert summaries.estimate(Estimate(1.0, np.nan, 1)) == "1 (a single sample, no error)"
     assert summaries.estimate(Estimate(1481.0, 231.0, 5)) == "1480 ± 230 (n = 5)"
+    assert summaries.estimate(Estimate(0.848, 0.013, 1.34)) == "0.848 ± 0.013 (n = 1.3)"
     assert summaries.estimate(None) == "not available"
 
 

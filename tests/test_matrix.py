@@ -164,6 +164,12 @@ def test_a_trusted_reference_gives_a_score(study):
     assert found["score"]["classical", "mace"][0].value == pytest.approx(0.5)
     assert found["score"]["packed", "mace"][0].value == pytest.approx(0.25)
     assert found["density_deviation"]["classical", "mace"][0].value == pytest.approx(0.02)
+    # of two seeds: their mean holds the error of the reference once
+    alone, whole = (
+        found["density"]["classical", "mace"],
+        found["density_deviation"]["classical", "mace"],
+    )
+    assert whole[0].error ** 2 - alone[0].error ** 2 == pytest.approx(2 * 0.001**2)
     assert found["density_deviation"]["packed", "mace"][0].state is State.UNSTABLE
     assert found["density_deviation"]["classical+lost", "mace"][0].state is State.NOT_RUN
     assert matrix.chosen(found, "auto") == "score"

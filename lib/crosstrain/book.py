@@ -33,13 +33,14 @@ ABOUT_MAP = (
     "to models of two architectures, to the liquids that they make and the score of each."
 )
 ABOUT_SUMMARY = (
-    "Training sets (rows) by architectures (columns). Blue: liquid score, 0 to 1, how long the "
-    "liquid lives times how near it comes to the reference's; dark is good. Orange: force error, "
-    "dark is bad. Hatched: the liquid broke down. White: not run. The frames of a row: boxes "
-    "packed at random (`packed`) or moved by a force field (`classical`), more of these as a "
-    "control (`classical_more`, or 100 of them), blocks made by hand (`scan`, `molecules`), frames "
-    "that a committee of Deep Potential (`dp_iterated`) or MACE models (`mace_iterated`) chose "
-    "from its own runs, or all of them (`everything`)."
+    "Training sets (rows) by architectures (columns). Blue: liquid score, 0 to 1, how long "
+    "the liquid lives times how near it comes to the reference's; dark is good. Orange (300 "
+    "K): error of the forces between molecules on the models' own runs, dark is bad. Hatched: "
+    "the liquid broke down. White: not run. The frames of a row: boxes packed at random "
+    "(`packed`) or moved by a force field (`classical`), more of these as a control "
+    "(`classical_more`, or 100 of them), blocks made by hand (`scan`, `molecules`), frames "
+    "that a committee of Deep Potential (`dp_iterated`) or MACE models (`mace_iterated`) "
+    "chose from its own runs, or all of them (`everything`)."
 )
 ENTRY = re.compile(r"^- \*\*(.+?)\*\*: (.+?)(?=^- |\Z)", re.MULTILINE | re.DOTALL)
 REFERENCE = re.compile(r"^\d+\. (.+?)(?=^\d+\. |\Z)", re.MULTILINE | re.DOTALL)

@@ -341,13 +341,14 @@ def _runs(
     if score.terms:
         noise = judge.score_error(score, seen, values.reference)
         runs["score"] = replace(_run(ended, score.value, noise), is_best=score.value == 1)
+    deviation = _deviation(score, ended, values.reference, len(study.profile.training.seeds))
     if not is_stable:
-        return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | _deviation(score, ended)
+        return runs | dict.fromkeys(("density", "own_error"), Run(ended)) | deviation
     density = judge.mean_density(seen)
     known = density and _run(ended, density.value, density.error)
     runs["density"] = known or Run(State.FAILED)
     runs["own_error"] = _error(study, own, values.own_error)
-    return runs | _deviation(score, ended)
+    return runs | deviation
 
 
 def _run(state: State, value: float, error: float) -> Run:
@@ -355,12 +356,15 @@ def _run(state: State, value: float, error: float) -> Run:
     return Run(state, value, error if np.isfinite(error) else 0.0)
 
 
-def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
+def _deviation(
+    score: LiquidScore, ended: State, reference: Mapping[str, Any], n_seeds: int
+) -> dict[str, Run]:
     """How far the density of a stable model is off that of the reference, if this has one.
 
     Its error holds that of the reference, which is the same for all models: it decides whether a
     deviation is more than noise, and the logarithms of two deviations do not lose it when they are
-    subtracted, unless they are equal.
+    subtracted, unless they are equal. A mean over seeds holds it once, so each seed's error holds
+    √n of it, as means divide the errors of seeds by that.
     """
     if "density" not in score.terms:
         run = Run(State.NOT_RUN)
@@ -370,7 +374,8 @@ def _deviation(score: LiquidScore, ended: State) -> dict[str, Run]:
         term = score.terms["density"]
         run = Run(State.FAILED)
         if np.isfinite(term.deviation):  # infinite if the model's is not to be had
-            run = _run(ended, abs(term.deviation), term.deviation_error)
+            again = np.sqrt(n_seeds - 1) * reference["observables"]["density"]["error"]
+            run = _run(ended, abs(term.deviation), np.hypot(term.deviation_error, again))
     return {"density_deviation": run}
 
 

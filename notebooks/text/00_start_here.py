@@ -22,8 +22,9 @@
 # term of machine learning is explained where it first occurs or in the
 # [glossary](glossary.md).
 #
-# **Run time.** `laptop` and `smoke`: under a minute. All results that `laptop` shows are stored
-# with the project; those of `smoke` are computed on first use, which takes minutes.
+# **Run time.** With the profile `laptop` (a profile holds all sizes, see below) under a minute: all
+# results that it shows are stored with the project. Those of the tiny profile `smoke` are computed
+# on first use, which takes minutes; then under a minute, too.
 #
 # **Files made.** Figures `00_start_here__study_map`, `__summary` and `__the_liquid`.
 
@@ -130,11 +131,12 @@ lab.save(fig, "summary")
 # share its colours, and those of errors are logarithmic: equal steps of colour are equal factors.
 # Hatched cells hold models whose liquids broke down, white cells were not run (rows that this
 # profile does not ask for are among them), dark grey ones failed. A number stands with its standard
-# error: the scatter of the seeds, for scores at least what the runs' own errors say, so it may
-# reach below zero. Two seeds may agree by chance, and then an error is too small. That of a score
-# does not hold the error of the reference's liquid, which moves all rows together (notebook
-# [05](05_score_models.ipynb) gives intervals with it). A number without an error comes from one
-# seed. Notebook [08](08_read_the_transfer_matrix.ipynb) reads this matrix in full.
+# error, the scatter of the seeds; that of a score is never taken smaller than the runs' own errors
+# say. Value less error may be below zero, though no score is. Two seeds may agree by chance, and
+# then an error is too small. The error of a score does not hold that of the reference's liquid,
+# which moves all rows together (notebook [05](05_score_models.ipynb) gives intervals with it). A
+# number without an error comes from one seed. Notebook [08](08_read_the_transfer_matrix.ipynb)
+# reads this matrix in full.
 
 # %% [markdown]
 # ## The notebooks

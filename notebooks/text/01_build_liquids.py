@@ -100,9 +100,10 @@ lab.save(fig, "conformers", seed=seed, n_conformers=n_conformers)
 # A relaxed conformer is a molecule at rest. Its **normal modes** [2], from second derivatives of
 # the reference energy, say how far each vibration carries it at a temperature. Displacements are
 # drawn from that harmonic distribution: the coordinate $Q$ of each mode, weighted by mass, is
-# Gaussian with $\langle Q^2 \rangle = kT/\omega^2$, classical as the dynamics will be
-# (equipartition: the energy $\omega^2 Q^2 / 2$ of a mode is $kT/2$ on average). The set of the
-# potential ANI-1 was made by a similar sampling along modes [3]. Here for one molecule:
+# Gaussian with $\langle Q^2 \rangle = kT/\omega^2$, $\omega$ being its angular frequency, classical
+# as the dynamics will be (equipartition: the energy $\omega^2 Q^2 / 2$ of a mode is $kT/2$ on
+# average). The set of the potential ANI-1 was made by a similar sampling along modes [3]. Here for
+# one molecule:
 
 # %%
 name = min(composition)
@@ -125,10 +126,11 @@ heat = pd.DataFrame.from_dict(rows, orient="index", columns=["C / Å", "O / Å",
 heat.rename_axis("temperature / K")
 
 # %% [markdown]
-# Root mean square displacement along one axis. It grows with the square root of the temperature,
-# and the light atoms move most. The temperature range is that of the profile's `packed` block.
-# Modes softer than 300 cm⁻¹ are drawn as if they had 300 cm⁻¹: along a straight line a large turn
-# would tear bonds, and turning is what the conformers are for.
+# Root mean square displacement along one axis, over 200 draws, the same random numbers in every
+# row: by the formula it grows with the square root of the temperature. The light atoms move most.
+# The temperature range is that of the profile's `packed` block. Modes softer than 300 cm⁻¹ are
+# drawn as if they had 300 cm⁻¹: along a straight line a large turn would tear bonds, and turning is
+# what the conformers are for.
 
 # %% [markdown]
 # ## Packing
@@ -332,12 +334,19 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# In percent: the part of the atoms of the set on the left whose neighbourhood is *covered* by the
-# set above; QUESTS' definition [7], with a width of our choice (0.04 Å⁻¹), at equal numbers of
-# atoms, a random choice of at most a thousand of each element: the mean of five draws, and how much
-# one draw scatters. Atoms are compared with those of their own element; what their neighbours are
-# is not known. The measure to read it by is `classical` and `classical_more`, where the profile has
-# both: two draws of one kind show the most that can be expected.
+# In percent: the part of the atoms of the set on the left whose neighbourhood $x$ is *covered* by
+# those, $Y$, of the set above. QUESTS [7] calls it covered if
+#
+# $$\sum_{y \in Y} \exp\left(-\frac{|x - y|^2}{2 h^2}\right) \ge 1 ,$$
+#
+# that is, if one neighbourhood is the same or several are near. The width $h$ is our choice, 0.04
+# Å⁻¹: at QUESTS' own, 0.015 Å⁻¹, not even two draws of one kind of hot liquid overlap. So the
+# percentages depend on it, and only comparing them tells something. Sets are compared at equal
+# numbers of atoms, a random choice of at most a thousand of each element: the mean of five draws,
+# and how much one draw scatters. Atoms are compared with those of their own element; the descriptor
+# does not tell the elements of their neighbours apart. The measure to read it by is `classical` and
+# `classical_more`, where the profile has both: two draws of one kind show the most that can be
+# expected.
 #
 # ## Your own liquid
 #
@@ -369,10 +378,9 @@ contact = where.groupby("set")["nearest contact / Å"].min()
 for name, shortest in contact.items():
     print(f"{name}: molecules come as close as {shortest:.2f} Å")
 spread = {name: np.ptp(where_they_lie, axis=0).prod() for name, where_they_lie in points.items()}
-widest = max(lab.profile.blocks, key=spread.get)
-second = sorted((spread[name] for name in lab.profile.blocks), reverse=True)[1]
+widest, next_one, *_ = sorted(lab.profile.blocks, key=spread.get, reverse=True)
 print(f"The training block that spreads widest over the map: {widest}", end="")
-print(f", over {spread[widest] / second:.1f} times the area of the next")
+print(f", over {spread[widest] / spread[next_one]:.1f} times the area of the next, {next_one}")
 
 # %% [markdown] tags=["findings"]
 # **In words**, of the sets of `laptop`. *What can be made?* Random packings, liquids of a classical
@@ -385,10 +393,11 @@ print(f", over {spread[widest] / second:.1f} times the area of the next")
 # `packed` has densities from 0.40 to 1.29 g/cm³, but its molecules stand where no force put them:
 # O-H, O-O and C-O all begin at 2.0 Å, where the packing stops, while in `classical` they begin at
 # 1.9, 2.4 and 2.5 Å. `scan` reaches farthest, from 0.22 to 1.50 g/cm³ and down to contacts of 1.11
-# Å (`classical`: from 0.48 to 1.30, and 1.62), over 1.4 times the area of the next set on the map.
-# `molecules` knows single molecules only, but under strain: forces of 2.96 eV/Å (RMS per component)
-# against 1.40 in `classical`. Ranges, contacts and areas are extremes of one set each and have no
-# error, and what a set covers is not yet what a model learns from it.
+# Å (`classical`: from 0.48 to 1.30, and 1.62), over 1.4 times the area of the next set, `packed`,
+# on the map (of the rectangle around all its points). `molecules` knows single molecules only, but
+# under strain: forces of 2.96 eV/Å (RMS per component) against 1.40 in `classical`. Ranges,
+# contacts and areas are extremes of one set each and have no error, and what a set covers is not
+# yet what a model learns from it.
 
 # %% [markdown]
 # ## Limits
@@ -399,8 +408,8 @@ print(f", over {spread[widest] / second:.1f} times the area of the next")
 # to 30 % and EMC 15 to 40 % lighter than in experiment. The liquids of its alkanes are known to be
 # far off, too [8]. So the density is always given. The scans start from every few frames of their
 # source, and so from some of its compositions only (the table of sets says how many). Their ranges
-# and those of temperature are our choice, as is everything about these sets: those of the paper are
-# not known to us in detail.
+# and those of temperature are our choice, as is everything about these sets: those of the paper
+# that this project follows (notebook [00](00_start_here.ipynb)) are not known to us in detail.
 #
 # **Try it.** Set `n_conformers` to 3, then to 30, run again, and look at the first table: which
 # molecule has shapes left to find, and which has none?

@@ -71,10 +71,10 @@ models = {name: lab.model(name, training_set, seed) for name in architectures}
 # + w_\sigma \left\langle |\Delta \sigma|^2 \right\rangle$$
 #
 # with the deviations $\Delta$ of energy $E$ (of $N$ atoms), force $f$ and stress $\sigma$ from the
-# labels. The prefactors $w$ change on the way, and so does the *learning rate*, the size of a step
-# of the fit: in Deep Potential from `start_pref_*` to `limit_pref_*` and from `start_lr` to
-# `stop_lr`, smoothly; in MACE from `*_weight` to `stage_two_*_weight` and from `lr` to
-# `stage_two_lr`, at epoch `start_stage_two`.
+# labels, and means over frames, atoms and components. The prefactors $w$ change on the way, and so
+# does the *learning rate*, the size of a step of the fit: in Deep Potential from `start_pref_*` to
+# `limit_pref_*` and from `start_lr` to `stop_lr`, smoothly; in MACE from `*_weight` to
+# `stage_two_*_weight` and from `lr` to `stage_two_lr`, at epoch `start_stage_two`.
 
 # %%
 trained = lab.each(list(models.values()), lambda step: lab.read(step, "training.json"))
@@ -180,13 +180,12 @@ table.assign(weights=[weights.get(label, "-") for _, label in table.index])
 
 # %% [markdown]
 # Means over seeds with their scatter; of one seed without. Two seeds that happen to agree give a
-# small scatter: it is no error to rely on. The final losses are given by their
-# parts, the errors on the validation frames in the last fifth of the frames seen: their weighted
-# sums, which the two programs minimise, are not alike. All sets have validation frames of their
-# own, so they compare only between the two architectures of one set. The core time is what the
-# trainings took, whose speed also depends on what else the machine did. Of some that were
-# interrupted it counts the last part only, since the parts were not added up when they were
-# trained: they make its large scatters.
+# small scatter: it is no error to rely on. In place of the two losses, which are weighted
+# differently, stand the errors on the validation frames in the last fifth of the frames seen. All
+# sets have validation frames of their own, so these errors compare the two architectures of one
+# set, not different sets. The core time is what the trainings took, whose speed also depends on
+# what else the machine did. Of some that were interrupted it counts the last part only, since the
+# parts were not added up when they were trained: they make its large scatters.
 
 # %%
 fallen = table["force error fell by / %"]
@@ -198,10 +197,10 @@ for label in labels.values():
 
 # %% [markdown]
 # Neither is cut off in the steep part of its curve: what is left at the end is a slow fall by some
-# percent over the second half, and in part the work of the learning rate, which falls there. The
-# two stretches that are compared lie on either side of MACE's second stage, so that its column also
-# holds what the change of prefactors does. That is no proof, for a longer training lets the
-# learning rate fall later. It is tried below.
+# percent from the middle fifth to the last, and in part the work of the learning rate, which falls
+# there. The two stretches that are compared lie on either side of the start of MACE's second stage,
+# so that its column also holds what the change of prefactors does. That is no proof, for a longer
+# training lets the learning rate fall later. It is tried below.
 
 # %% [markdown]
 # ## Errors on unseen frames
@@ -369,7 +368,8 @@ lab.save(fig, "force_components", training_set=training_set, seed=seed)
 # %%
 one = next(result for (_, on), result in said.items() if on == test)
 for part, found in summaries.force_errors(one["frames"], one).items():
-    print(f"{part}: {1e3 * found.rmse / found.relative:.1f} meV/Å RMS in the reference")
+    size = summaries.in_digits(1e3 * found.rmse / found.relative)
+    print(f"{part}: {size} meV/Å RMS in the reference, over all frames of {test}")
 shown = {
     labels[name]: {f"{key} / %": estimate for key, estimate in part.items() if key != RATIO}
     for name, part in parts.items()
@@ -441,7 +441,7 @@ for name, part in parts.items():
 # Core time is the stored record of one training on one machine. One seed of each is shown; how much
 # seeds differ is seen in notebooks [04](04_run_liquid_dynamics.ipynb) and
 # [08](08_read_the_transfer_matrix.ipynb).
-# Settings fit a small budget; larger networks would shift both columns, and not by the same
+# Settings fit a small budget; larger networks may shift both models, and perhaps not by the same
 # amount. Above all, whether an error on a fixed set tells of the liquid is not asked here but in
 # notebooks [05](05_score_models.ipynb) and [08](08_read_the_transfer_matrix.ipynb).
 #

@@ -66,11 +66,12 @@ planned_ps = lab.profile.dynamics.duration_ps
 # random kicks, which together hold the temperature) with a barostat [1]. The relaxation time of the
 # thermostat is 0.5 ps, that of the barostat 1 ps. At constant volume it is stochastic velocity
 # rescaling [2], with 0.5 ps, too. A liquid below 0.3 g/cm³ has boiled off, one above 2.0 g/cm³ has
-# collapsed, and above five times the temperature asked for it has run away. A bond counts as
-# changed if it stays so for 50 fs, and from its beginning. Two atoms count as bonded anew below
-# 1.00 (H-H), 1.20 (H-O), 1.60 (O-O) or 1.70 Å (C-O), for example, and as no longer bonded above
-# 1.30, 1.50, 2.00 and 2.10 Å; in between a pair keeps its state. The distance told of a pair is
-# that when the change was confirmed, so that it may be longer than the first of these.
+# collapsed, and above five times the temperature asked for it has run away. A change of a bond
+# counts once it has lasted for 50 fs, and is dated to their beginning. Two atoms count as bonded
+# anew below 1.00 (H-H), 1.20 (H-O), 1.60 (O-O) or 1.70 Å (C-O), for example, and as no longer
+# bonded above 1.30, 1.50, 2.00 and 2.10 Å; in between a pair keeps its state. The distance told of
+# a pair is that at the end of the 50 fs, so that of a new bond may be longer than the first of
+# these.
 
 # %%
 cases = [
@@ -80,6 +81,13 @@ cases = [
     for liquid in lab.liquids(model, state)
 ]
 liquids = [liquid for *_, liquid in cases]
+seeds = figures.seed_lines(lab.profile.training.seeds)
+dashes = {
+    run.name: seeds[m.params["seed"]] for m in models for s in states for run in lab.liquids(m, s)
+}
+looks = {labels[name]: figures.colour(name) for name in architectures}
+of_seeds = {f"seed {seed}": line for seed, line in seeds.items()}
+looks |= dict.fromkeys(of_seeds, "0.4")
 ended = lab.each(liquids, lambda step: lab.read(step, "run.json"))
 trajectories = lab.each(liquids, lab.trajectory)
 summaries.runs(ended)
@@ -111,15 +119,16 @@ for architecture, state, liquid in cases:
     trajectory, seen = trajectories[liquid.name], observed[liquid.name]
     time, density = trajectory.thermo["time_ps"], summaries.densities_g_cm3(trajectory)
     style = {"seen": seen, "colour": figures.colour(architecture)}
+    style["linestyle"] = dashes[liquid.name]
     plots.density_trace(panels[state], time, density, **style)
 for state, ax in panels.items():
     at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
     ax.set(title=at, xlabel="time / ps", ylabel="density / g cm$^{-3}$", xlim=(0, planned_ps))
-plots.architecture_legend(axes[0, 0], labels)
+plots.set_legend(fig, looks, linestyles=of_seeds)
 lab.save(fig, "density")
 
 # %% [markdown]
-# Traces of one colour are replicas and seeds of one architecture. The table has a density for runs
+# Traces of one colour and line are replicas of one model. The table has a density for runs
 # that were completed only: the others were no liquid at equilibrium.
 
 # %%
@@ -137,7 +146,7 @@ pd.DataFrame.from_dict(rows, orient="index")
 
 # %% [markdown]
 # The error is that of the mean of *correlated* samples. With few independent samples it is itself
-# uncertain, and a run that still drifts shows as few.
+# uncertain, and a run that still drifts has few of them.
 #
 # ## Is the box large enough?
 #
@@ -184,7 +193,8 @@ for architecture, state, liquid in cases:
     thermo, shade = trajectories[liquid.name].thermo, figures.colour(architecture)
     panels[state].plot(thermo["time_ps"], thermo["temperature_K"], color=shade, alpha=0.15)
     smooth = pd.Series(thermo["temperature_K"]).rolling(25, center=True, min_periods=5).mean()
-    panels[state].plot(thermo["time_ps"], smooth, color=shade, linewidth=1.4)
+    line = {"color": shade, "linewidth": 1.4, "linestyle": dashes[liquid.name]}
+    panels[state].plot(thermo["time_ps"], smooth, **line)
     if observed[liquid.name]["reason"]:
         plots.ended_early(panels[state], thermo["time_ps"][-1], smooth.iloc[-1], colour=shade)
     at_end = f"{np.mean(thermo['temperature_K'][-last:]):.0f} K over its last {last} values"
@@ -193,7 +203,7 @@ for state, ax in panels.items():
     ax.axhline(states[state].temperature_K, color="black", linewidth=1, linestyle=":", zorder=5)
     at = f"{states[state].temperature_K:g} K, {states[state].pressure_bar:g} bar"
     ax.set(title=at, xlabel="time / ps", ylabel="temperature / K", xlim=(0, planned_ps))
-plots.architecture_legend(axes[0, 0], labels)
+plots.set_legend(fig, looks, linestyles=of_seeds)
 lab.save(fig, "temperature")
 
 # %% [markdown]
@@ -234,7 +244,8 @@ lab.save(fig, "survival")
 # All seeds and replicas of an architecture, trained on the set of the parameters cell, are taken
 # together. The band is that of 95 % confidence; a curve at one, or at zero, has none. A curve that
 # stays at one says that no run was lost, not that none ever would be: if n of n independent runs
-# live, up to $1 - 0.05^{1/n}$ of all runs may still fail (95 %), half of them for n = 4.
+# live, up to $p = 1 - 0.05^{1/n}$ of all runs may still fail (the solution of $(1 - p)^n = 0.05$,
+# that is with 95 % confidence): half of them for n = 4, 78 % for n = 2.
 
 # %% [markdown]
 # ## Self-diffusion
@@ -284,9 +295,10 @@ pd.DataFrame.from_dict(rows, orient="index").fillna("-") if rows else print("not
 
 # %% [markdown] tags=["findings"]
 # At `laptop` the two seeds of MACE differ for EC (C3H4O3) by more than their errors say, 8.8 ± 4.3
-# against 27.1 ± 4.9 · 10⁻⁶ cm²/s, for the few molecules of a box move together; for EMC (C4H8O3),
-# 19.8 ± 6.2 against 35.5 ± 6.2, they do not clearly. Each is one run, and an error from 2 or 4
-# molecules is itself uncertain.
+# against 27.1 ± 4.9 · 10⁻⁶ cm²/s: the few molecules of a box move together, which these errors do
+# not hold, or the two models differ; one run of each cannot tell. For EMC (C4H8O3), 19.8 ± 6.2
+# against 35.5 ± 6.2, they do not clearly. Each is one run, and an error from 2 or 4 molecules is
+# itself uncertain.
 
 # %% [markdown]
 # ## The end of a run, seen close

@@ -183,8 +183,8 @@ lab.save(fig, "worst_own_frames")
 # %% [markdown] tags=["findings"]
 # Here it is not, though Deep Potential's run ended early: the frame was met at 3.00 of 7.17 ps, and
 # a hydrogen of another molecule stands at 1.39 Å from the ringed oxygen, too far to count as a bond
-# and too near for the reference. Such contacts make the first peak of the O-H distances
-# of Deep Potential's seed 1 in the figure of radial distributions below; seed 2 has none.
+# and too near for the reference. Such contacts make the first peak of the O-H distances of Deep
+# Potential's seed 1 in the figure of radial distributions below; seed 2 has none that is clear.
 
 # %% [markdown]
 # ## The liquid of the reference
@@ -272,6 +272,7 @@ summaries.missing(seen)
 # The table lists what the runs could not give, and why; it is empty if nothing is missing.
 
 # %%
+lines = figures.seed_lines(lab.profile.training.seeds)
 shape = (len(states), len(pairs))
 fig, axes = plt.subplots(*shape, figsize=(4 * shape[1], 3.6 * shape[0]), squeeze=False)
 for state, row in zip(states, axes, strict=True):
@@ -279,24 +280,26 @@ for state, row in zip(states, axes, strict=True):
         for model in models:
             curve = judge.mean_rdf(observed.get((model.name, state), []), pair)
             if curve:
-                shade = figures.colour(model.params["architecture"])
+                look = {"colour": figures.colour(model.params["architecture"])}
+                look["linestyle"] = lines[model.params["seed"]]
                 known = curve["r_A"], curve["g"], curve["error"]
-                plots.radial_distribution(ax, *known, colour=shade)
+                plots.radial_distribution(ax, *known, **look)
         plots.reference_rdf(ax, references[state], pair)
         ax.set_title(f"{pair}, {states[state].temperature_K:g} K")
 plots.architecture_legend(axes[0, 0], labels, reference=lab.profile.reference.method)
 lab.save(fig, "rdfs")
 
 # %% [markdown]
-# Coloured: models, with a band of one standard error, unstable runs up to their end. Black: the
-# reference, where it can be trusted; else the panel says that it is not available. Grey: 1, as in a
-# gas without forces. Look at O-H
-# below 1.7 Å: a peak there is hydrogen nearer to the oxygen of another molecule than the reference,
-# where there is one, lets it come.
+# Coloured: models, with a band of one standard error, unstable runs up to their end; solid: the
+# first seed, dashed: the second. Black: the reference, where it can be trusted; else the panel says
+# that it is not available. Grey: 1, as in a gas without forces. Look at O-H below 1.7 Å: a peak
+# there is hydrogen nearer to the oxygen of another molecule than the reference, where there is one,
+# lets it come.
 #
 # The corrected curve is a difference of noisy numbers and may fall below zero. All curves end a
 # little before half the edge of the box. A model without a curve has none, for the reason in the
-# table above. How high each curve of the first pair rises below 1.7 Å:
+# table above. How high each curve of the first pair rises below 1.7 Å (0 ± 0: no such pair was met,
+# so there is nothing to take an error from):
 
 # %%
 rises = {}
@@ -324,9 +327,14 @@ pd.Series(rises, name=f"largest g({pairs[0]}) below 1.7 Å").to_frame()
 # $$\Delta_\mathrm{raw} = \frac{\int |g - g_\mathrm{ref}| \, dr}
 # {\int (g + g_\mathrm{ref}) \, dr} ,$$
 #
-# less what the noise of the two curves alone would make of it, $\Delta_0$ (our rule):
-# $\Delta^2 = \Delta_\mathrm{raw}^2 - \Delta_0^2$, at least 0. So Δ = 0 says *hidden by the noise*,
-# not *equal*. The weights of density and of all RDFs together are in the parameters cell.
+# less what the noise of the two curves alone would make of it, with the standard errors $\sigma$ of
+# both (our rule; the factor is the mean size of a normal deviation of width 1),
+#
+# $$\Delta^2 = \Delta_\mathrm{raw}^2 - \Delta_0^2 , \qquad \Delta_0 = \sqrt{\frac{2}{\pi}} \,
+# \frac{\int \sqrt{\sigma^2 + \sigma_\mathrm{ref}^2} \, dr} {\int (g + g_\mathrm{ref}) \, dr} ,$$
+#
+# at least 0. So Δ = 0 says *hidden by the noise*, not *equal*. The weights of density and of all
+# RDFs together are in the parameters cell.
 
 
 # %%

@@ -223,7 +223,9 @@ lab.save(fig, "pressure_errors", before=before, after=after)
 near = truth["reference_kbar"].abs() <= window_kbar
 pulls = near & (truth["reference_kbar"] < 0)
 places = {f"within {window_kbar:g} kbar": near, "of these, below zero": pulls}
-places["of these, 0.8 to 1 g/cm³"] = near & truth["density_g_cm3"].between(0.8, 1.0)
+places[f"within {window_kbar:g} kbar and 0.8 to 1 g/cm³"] = near & truth["density_g_cm3"].between(
+    0.8, 1.0
+)
 for where, kept in ((where, kept) for where, kept in places.items() if kept.any()):
     print(f"{where}, {kept.sum()} frames: mean of model - reference / kbar")
     for architecture in architectures:
@@ -409,11 +411,13 @@ lab.save(fig, "liquid", before=before, after=after)
 # $$g = \langle \ln e \rangle_\mathrm{base} - \langle \ln e \rangle_\mathrm{row} \pm t_\nu
 # \sqrt{\frac{s^2_\mathrm{base}}{n_\mathrm{base}} + \frac{s^2_\mathrm{row}}{n_\mathrm{row}}} ,$$
 #
-# shown as the factor $e^{-g}$, so that *error × 0.5* means that it was halved; of the lived part of
-# the planned time, the plain difference. Two floors are ours: $s$ is at least the noise within a
-# run, where that is known, and at least the mean scatter of all rows of the architecture that are
-# stored, on this page or not, if there are three or more. What a row scatters beyond that counts
-# with the degrees of freedom of its own seeds, the rest with those of all rows (notebook
+# with the errors $e$ of the models, $\langle\,\rangle$ the mean and $s$ the standard deviation over
+# the $n$ seeds of a set, and Student's $t$ with Welch's degrees of freedom $\nu$; shown as the
+# factor $e^{-g}$, so that *error × 0.5* means that it was halved; of the lived part of the planned
+# time, the plain difference. Two floors are ours: $s$ is at least the noise within a run, where
+# that is known, and at least the mean scatter of all rows of the architecture that are stored, on
+# this page or not, if there are three or more. What a row scatters beyond that counts with the
+# degrees of freedom of its own seeds, the rest with those of all rows (notebook
 # [08](08_read_the_transfer_matrix.ipynb)); notebooks 06, [07](07_improve_by_iteration.ipynb) and 08
 # give one comparison one interval. **Against `before`** it says whether the block helps, **against
 # the control** whether its *kind* does. An interval on one side of *no change* is called *helps* or
@@ -505,25 +509,26 @@ print("\n".join(compare.contradictions(of_blocks, better, labels)))
 # %% [markdown]
 # A liquid that lives need not have the right density. A factor of $|\rho - \rho_\mathrm{ref}|$ says
 # little where it is as small as its error, and nothing of the side. So the mean over the seeds of
-# `before`, of the control and of `after`, against the reference, and by how much the blocks move it
-# (with standard errors, those of the means over the models; that of the reference is in the first
-# difference):
+# `before`, of the control, of the sets with the blocks, against the reference, and by how much both
+# blocks move it (with standard errors, those of the means over the models; that of the reference is
+# in the first difference):
 
 # %%
+stored = [row for row in rows if row != simplest and models[row]]
 found = summaries.reference_verdict(references[main], "density")
 print(f"density / g cm⁻³, reference, {main}: {found}")
 for architecture in architectures:
-    mean = {row: transfer.cell(held["density"], row, architecture) for row in drawn}
-    for row in drawn:
+    mean = {row: transfer.cell(held["density"], row, architecture) for row in stored}
+    for row in stored:
         said = compare.density_in_words(mean[row], references[main])
         print(f"  {labels[architecture]}, {row}: {said}")
-    for base in (row for row in (before, control) if after in mean and row in mean):
+    for base in (row for row in stored if after in mean and row != after):
         print(f"    {after} - {base}: {compare.change_in_words(mean[after], mean[base])}")
 
 # %% [markdown]
-# MACE's liquid from `classical` is too thin. With `scan` and `molecules` the means of both
-# architectures lie on the other side of the reference, too dense; the lines above say by how much,
-# and whether that is clear of the errors. The seeds one by one:
+# MACE's liquid from `classical` is too thin; with `scan` and `molecules` it is on the other side of
+# the reference, too dense, and so is that of Deep Potential, which had none before. The lines above
+# say by how much, and whether that is clear of the errors. The seeds one by one:
 
 # %%
 for state in states:

@@ -224,21 +224,21 @@ print(f"trained, first committee: {first_s} each; later ones: {later_s} each")
 pd.concat(tables, names=["block", ""]) if tables else print("fewer than two generations")
 
 # %% [markdown]
-# Of the two hopes one comes true, for one architecture. The committees of Deep Potential come to
-# agree: their median disagreement falls. But their runs do not live longer: the share that reached
-# its end falls, too. MACE's committees do not come to agree, their median rises a little, and their
-# runs could not live longer, for all reached their end from the first generation on. The bounds
-# rise for both, and with them what counts as *known*. Held against the bound of the first
-# generation (last lines), the share grows much less for Deep Potential, and for MACE it falls.
+# Standard errors are from a bootstrap over the exploring runs; bounds have none. Of the two hopes
+# one comes true, for one architecture. The committees of Deep Potential come to agree: their median
+# disagreement falls. That their runs live longer is not seen. Those of MACE do not clearly come to
+# agree, and their runs could not live longer, for all reached their end from the first generation
+# on. The bounds rise for both, and with them what counts as *known*. Held against the bound of the
+# first generation, the share does not clearly grow for either.
 #
-# The generations are not compared at equal terms, though. The first committee is made of the
-# study's own models of the set that the loop starts from, with the full computing time; those of
-# later generations have less of it each (printed above) for more frames. They may be worse fits,
-# which raises the bound after the first generation; so may the frames that were chosen, which are
-# the hardest and now count as their own. Every generation also explores other boxes, and of so few
-# runs one more or less that ends early is no trend. By its own measure Deep Potential's loop came
-# to its end after two generations: of the 25 frames of the third and the fourth 17 and 24 are
-# *known* ones that fill up, of MACE's 8 in the fourth.
+# The generations are not compared at equal terms, though. The first committee is made of models of
+# the set that the loop starts from, with the full computing time: the study's own of the seeds that
+# it has, and others trained alike; those of later generations have less of it each (printed above)
+# for more frames. They may be worse fits, which raises the bound after the first generation; so may
+# the frames that were chosen, which are the hardest and now count as their own. Every generation
+# also explores other boxes, and of so few runs one more or less that ends early is no trend. By its
+# own measure Deep Potential's loop came to its end after two generations: of the 25 frames of the
+# third and the fourth 17 and 24 are *known* ones that fill up, of MACE's 8 in the fourth.
 
 # %% [markdown]
 # ## Some of the chosen frames
@@ -257,7 +257,7 @@ for block, line in zip(panels, axes, strict=True):
             continue
         frame, first = lab.frames_of(chosen_by[block][number])[0], record["chosen"][0]
         views.picture(frame, ax, colour_by="molecule")
-        disagreement = f"{record['deviation_eV_A'][first]:.1f} eV Å$^{{-1}}$"
+        disagreement = f"{record['deviation_eV_A'][first]:.2f} eV Å$^{{-1}}$"
         title = f"{block}, generation {number}: {disagreement}"
         ax.set_title(f"{title}\n{summaries.about(frame)}", fontsize=9.5)
 lab.save(fig, "chosen_frames")
@@ -427,7 +427,7 @@ for (architecture, sets), longer in lab.longer().items():
 told = compare.liquids(lab, cases, asked.state) if cases else {"lived": {}}
 longer_runs = {
     (labels[name], row): {
-        f"lived, of {planned_ps:g} ps": f"{point.value:.2f}",
+        f"lived / planned {planned_ps:g} ps": f"{point.value:.2f}",
         "error between molecules on own frames / meV Å⁻¹": compare.in_numbers(
             told["own_force"][row, name]
         ),
@@ -442,7 +442,7 @@ if cases:
 pd.DataFrame.from_dict(longer_runs, orient="index") if cases else print("not run")
 
 # %% [markdown]
-# *Unstable*: a run of that model ended early.
+# *Lived* is the mean part of two runs, and *unstable*: one of them ended early.
 
 # %% [markdown] tags=["findings"]
 # At `laptop` twice the time does not do for Deep Potential's liquid what the new frames do: on
@@ -450,20 +450,20 @@ pd.DataFrame.from_dict(longer_runs, orient="index") if cases else print("not run
 # live, as after the usual time. Its error between the molecules of its own frames falls there, from
 # 28.4 ± 2.9 to 19.76 ± 0.96 meV/Å: time lowers an error that the new frames leave. Its density does
 # not follow: it goes from 0.869 ± 0.045 to 0.791 ± 0.025 g/cm³, the reference has 0.872 ± 0.017. It
-# is one model of each, though, and MACE's case shows how far one may be trusted: its
-# liquid lived after the usual time, and after twice that its two runs lived 0.56 of the planned
-# time on average.
+# is one model of each, though, and MACE's case shows how far one may be trusted: its liquid lived
+# after the usual time, and after twice that one of its two runs broke, so that they lived 0.56 of
+# the planned time on average.
 
 # %% [markdown]
 # ## What we found
 #
-# The abstract of [3] says that the simpler architecture needs further iterative training to
-# describe the liquid correctly, and that configurations generated automatically by one model do not
-# necessarily help the other. For each quantity the second is *supported* if the block helps its
-# maker, and clearly more so than the other architecture (which it may help, too), *not supported*
-# if it helps both and the difference is not clear, and else *undecided*. For the first, compare how
-# the runs end before and after, and what a block does to its maker. Sizes and numbers of the
-# paper's sets are not known to us.
+# The abstract of [3] says that the simpler architecture (here Deep Potential, which passes no
+# messages) needs further iterative training to describe the liquid correctly, and that
+# configurations generated automatically by one model do not necessarily help the other. For each
+# quantity the second is *supported* if the block helps its maker, and clearly more so than the
+# other architecture (which it may help, too), *not supported* if it helps both and the difference
+# is not clear, and else *undecided*. For the first, compare how the runs end before and after, and
+# what a block does to its maker. Sizes and numbers of the paper's sets are not known to us.
 
 # %%
 for block, maker in makers.items():

@@ -200,11 +200,12 @@ if not enough:
 # %% [markdown]
 # What the models of a seed have in common here is no property of a model, but of start and noise,
 # and it is one draw of them, however many models there are. Were it the boxes alone, both seeds
-# would show the same within these errors; if they do, neither is told. The runs are too short to
-# forget it. Between rows of the same seeds it drops out in part; the intervals below take runs as
-# independent, and are the wider for it. The reference at 500 K is sampled for the most part from
-# the same boxes by models of seed 1: a model of seed 1 is held against it under its own noise, one
-# of seed 2 under another, and its samplers agree more easily than independent ones would.
+# would show the same difference within these errors; where they do, boxes and random numbers cannot
+# be told apart. The runs are too short to forget it. Between rows of the same seeds it drops out in
+# part; the intervals below take runs as independent, and are the wider for it. The reference at 500
+# K is sampled for the most part from the same boxes by models of seed 1: a model of seed 1 is held
+# against it under its own noise, one of seed 2 under another, and its samplers agree more easily
+# than independent ones would.
 
 # %% [markdown]
 # ## What a block is worth
@@ -223,8 +224,9 @@ if not enough:
 # where the rows scatter alike $t_\nu$ is that of many seeds; it needs three rows or more. The noise
 # of a run is estimated from its own frames, not from two seeds, and what it adds makes $t_\nu$ no
 # larger; but these are worth few independent ones, so it is itself uncertain (notebook
-# [05](05_score_models.ipynb)). It is that of the model's run alone: an error of the reference moves
-# all rows together. Both floors are our addition to Welch's interval. In simulations (docstring of
+# [05](05_score_models.ipynb)). It is that of the model's run alone, for an error of the reference
+# moves all rows together; the deviation of a density alone holds that of the reference, once in the
+# mean of a row. Both floors are our addition to Welch's interval. In simulations (docstring of
 # `crosstrain.measure.transfer.contrast`) intervals of 95 % with them cover 94 to 99 % where the
 # runs' own noise is known, as it nearly is for score and density, and 93 to 97 % where only seeds
 # tell, as for survival and errors; but 84 to 92 % where one row has all the scatter, which is near
@@ -376,10 +378,11 @@ pd.DataFrame(beside).rename_axis([f"over {intuition}", ""])
 # Either kind lets Deep Potential's liquid live: survival does not part them. Score and force errors
 # do: on its own runs, with the iterated frames, whoever made them, the error is about a third of
 # that with the blocks made by hand, and the interval is clear of one. These were made against two
-# faults, of which notebook [06](06_improve_by_intuition.ipynb) finds one mended, the force on
-# strained molecules; for the other, the pressure along the scans, the gain is not clear. What else
-# a model meets in its own liquid they do not hold. MACE, whose liquid lives in either case, gains
-# too, by more than a quarter of its error.
+# faults, of which notebook [06](06_improve_by_intuition.ipynb) finds one mended in part (the force
+# on strained molecules for both architectures, their energy not for Deep Potential); for the other,
+# the pressure along the scans, the gain is not clear. What else a model meets in its own liquid
+# they do not hold. MACE, whose liquid lives in either case, gains too, by more than a quarter of
+# its error.
 
 # %% [markdown]
 # ## Another state
@@ -552,7 +555,7 @@ for row, n in scan.items():
 # above zero then supports it, and all below refute it. Where a claim needs all of $k$, all plain
 # intervals above zero support it; to refute it one must lie below zero with its interval widened
 # in the same way, since one of many is below by chance, too. The evidence shows plain intervals
-# there.
+# there; the table says which are widened, and for how many.
 
 # %%
 errors = cells["own_error"], cells["fixed_error"]
@@ -687,8 +690,8 @@ if halves:
 #
 # *Does what was made by one serve the other?* MACE's frames serve Deep Potential: +0.703 (+0.361 to
 # +1.04) over as many classical ones, clearly more than they give MACE itself (MACE's gain less Deep
-# Potential's is -0.707 (-1.34 to -0.077)). Of Deep Potential's frames nothing can be said: they
-# give MACE +0.121 (-0.488 to +0.73).
+# Potential's is -0.707 (-1.34 to -0.077), with an interval that is widened for two). Of Deep
+# Potential's frames nothing can be said: they give MACE +0.121 (-0.488 to +0.73).
 #
 # Four verdicts need a second look. *MACE does well with the simplest sets* (4a) says *better than
 # Deep Potential*, whose liquids died; MACE's own scores, 0.46 ± 0.12 and 0.44 ± 0.13 of 1, are not
@@ -701,7 +704,7 @@ if halves:
 # -0.465 (-0.878 to -0.0518), which is no longer clear once it is known to be one of two effects
 # looked at, and over `classical` it is -0.287 (-0.624 to +0.0501); by the error on the fixed set
 # the claim is refuted, and of the deficiencies that the blocks were made for notebook
-# [06](06_improve_by_intuition.ipynb) finds one mended for both architectures. And *no help by the
+# [06](06_improve_by_intuition.ipynb) finds one mended in part. And *no help by the
 # other's frames* (5b) is undecided as our rule puts it, which asks that they help their maker
 # *more*; what they give the other architecture stands above, and one direction is open.
 
@@ -722,11 +725,11 @@ if halves:
 # only large gains can be seen (*half widths* above). How the noise of runs is counted and enters
 # the intervals, and which models sample the reference and with which weights, was mended after the
 # matrix had been seen, for reasons that stand in notebook [05](05_score_models.ipynb) and in the
-# changelog, not for the verdicts; but with the last of these changes the claims 4a and 5a, until
-# then undecided by the score, were decided. And that one of $k$ effects refutes only with its
-# widened interval is a correction of the rule after 5a had been called *not supported* by the score
-# without it. That a liquid lives does not single out iteration either: it lives with the blocks
-# made by hand, too. And an effect in one small liquid at one state is not one in all.
+# changelog, not for the verdicts; but with the last of these changes, by the score, 4a became
+# *supported* and 5a *not supported*, both undecided until then. After that the rule was corrected,
+# so that one of $k$ effects refutes only with its widened interval, and 5a is undecided again. That
+# a liquid lives does not single out iteration either: it lives with the blocks made by hand, too.
+# And an effect in one small liquid at one state is not one in all.
 #
 # **Try it.** In the table of yardsticks, which verdicts would a fixed test set alone have given?
 # Set `quantity = "survival"` to see the effects behind its verdicts. Then set `confidence = 0.8`:

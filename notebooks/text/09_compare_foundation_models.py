@@ -151,10 +151,12 @@ foundation.table(rows, not_run)
 # can be good at the shape of a molecule and poor at the neighbourhood that makes the liquid, or the
 # other way round. Look at the *level of theory* before comparing two rows: only models of the same
 # theory as the labels compete on equal terms. *Pressure bias* is that of the whole stress. Part of
-# it sits inside the molecules, whose bonds are of another length in another theory, and relaxes in
-# a run, so that its sign does not tell the density (notebook
-# [03](03_train_two_architectures.ipynb)): CHGNet's is 25.32 ± 0.18 kbar on `classical_test`, and
-# its liquid below is no thinner than the reference's (by 0.067 ± 0.030 g/cm³ it is denser).
+# it sits inside the molecules, whose bonds are of another length in another theory. In a run they
+# take the model's own length, and the model's own pressure relaxes; what it differs by from the
+# labels stays (table of errors where the models go). So its sign does not tell the density
+# (notebook [03](03_train_two_architectures.ipynb)): CHGNet's is 25.32 ± 0.18 kbar on
+# `classical_test`, and its liquid below is no thinner than the reference's (by 0.067 ± 0.030 g/cm³
+# it is denser).
 #
 # Nor are terms equal among these. `classical_test` is drawn exactly as `classical`, on which the
 # bespoke and the fine-tuned models of this table were trained: there they play at **home**.
@@ -209,19 +211,24 @@ for state, reference in references.items():
     print(f"density at {state} / g cm⁻³: reference {verdict}")
 
 # %%
-fig, axes = plt.subplots(1, len(states), figsize=(6.4 * len(states), 4.6), squeeze=False)
+size = {"figsize": (12.8, 0.8 + 3.4 * len(states)), "squeeze": False}
+fig, axes = plt.subplots(len(states), 2, sharex=True, sharey="row", **size)
 shades = {name: figures.colour(models[name].params["architecture"]) for name in compared}
 dashes = {name: "-" if name in trained_on else ":" for name in compared}
-panels = dict(zip(states, axes[0], strict=True))
+panels = dict(zip(product(states, (False, True)), axes.flat, strict=True))
 for (name, state, _), run in shown_runs.items():
     moved = lab.trajectory(run)
     trace = moved.thermo["time_ps"], summaries.densities_g_cm3(moved)
     style = {"colour": shades[name], "linestyle": dashes[name]}
-    plots.density_trace(panels[state], *trace, seen=seen[run.name], **style)
-for state, ax in panels.items():
+    ax = panels[state, name in trained_on]
+    plots.density_trace(ax, *trace, seen=seen[run.name], **style)
+for (state, is_trained), ax in panels.items():
     plots.reference_density(ax, references[state])
-    ax.set(title=f"{states[state].temperature_K:g} K", xlabel="time / ps", xmargin=0)
-axes[0, 0].set_ylabel("density / g cm$^{-3}$")
+    of = "trained on our labels" if is_trained else "as published"
+    ax.set(title=f"{states[state].temperature_K:g} K, {of}", xmargin=0)
+for ax in axes[-1]:
+    ax.set_xlabel("time / ps")
+fig.supylabel("density / g cm$^{-3}$", fontsize=12)
 lines = {shown[name]: dashes[name] for name in compared}
 plots.set_legend(fig, {shown[name]: shades[name] for name in compared}, linestyles=lines)
 foundation.footnote(fig, not_run)
@@ -229,10 +236,11 @@ lab.save(fig, "densities")
 
 # %% [markdown]
 # A trace for each run of the compared models (`so3lr-classical-s1` is SO3LR, fine-tuned on
-# `classical`), dotted for those used as published, pale before it is
-# equilibrated; a cross marks a run that ended before its time. The black line, with its standard
-# error, is the density of the reference's liquid, where there is one that may be trusted. A trace
-# beside it is a verdict on model *and* theory together where a star stands.
+# `classical`; fine-tuned models are run at 500 K only), dotted for those used as published. Strong:
+# the part that is averaged; pale: the rest, which is all of a run that ended early, marked by a
+# cross. The black line, with its standard error, is the density of the reference's liquid, where
+# there is one that may be trusted. A trace beside it is a verdict on model *and* theory together
+# where a star stands.
 
 # %% [markdown]
 # ## Errors where the models go
@@ -261,9 +269,9 @@ foundation.table(own, not_run)
 # A term is $1 / (1 + (\Delta/\tau)^2)$ with the deviation $\Delta$ from the liquid of the method
 # that made our labels and the tolerance $\tau$. From all runs of a model at a state. The interval
 # of a single run holds nothing of how long another one would live. Where the reference is had from
-# fine-tuned models (the next cell says so), these are compared with what the runs of all of them
-# together were corrected to: their score is no independent test, and their errors on forces tell
-# more.
+# fine-tuned models (the next cell says so), the reference was made from the runs of these models,
+# corrected, so that they are compared partly with themselves: their score is no independent test,
+# and their errors on forces tell more.
 
 # %%
 for state, at in states.items():
@@ -457,7 +465,9 @@ for way in lab.profile.training.architectures:
     scatter = "not known, there is one seed"
     if len(seeds) > 1:
         variances = np.var(np.reshape(errors, (n_sets, len(seeds))), axis=1, ddof=1)
-        scatter = f"standard deviation {np.sqrt(variances.mean()):.1f} percentage points"
+        width = np.sqrt(variances.mean())
+        error = width / np.sqrt(2 * n_sets * (len(seeds) - 1))  # of normal deviates
+        scatter = f"standard deviation {summaries.plus_minus(width, error)} percentage points"
     print(f"{labels[way]}, seeds of one set, on {test}: {scatter} (mean over {n_sets} sets)")
 
 # %% [markdown]
@@ -527,16 +537,21 @@ foundation.table(saved, {})
 # between molecules, which mix two theories, SO3LR is worse than MACE trained on `classical` on
 # liquids (on `hot_test` 52.7 ± 3.0 against 41.7 ± 3.2 %) and better on volume scans (26.2 ± 4.2
 # against 52 ± 11 %), and CHGNet, made for crystals, is not worse (41.2 ± 3.2 % on `hot_test`),
-# though inside the molecules of the liquids it is the worst of all (table of errors).
+# though inside the molecules of the liquids it is the worst of all (36.09 ± 0.31 % on
+# `classical_test`).
+#
+# *What does it cost?* A step takes 2.42 ms with MACE, 8.54 with Deep Potential, 68.9 with SO3LR and
+# 304 with CHGNet (one benchmark, so no error).
 #
 # *How many labels does fine-tuning save?* At least five sixths by this measure: with 25 frames, the
 # fewest tried, SO3LR errs less than either architecture with 150 (between molecules on `hot_test`
 # 30.0 ± 2.7 % against 41.7 ± 3.2 % of MACE and 62.7 ± 4.3 % of Deep Potential). *Do the same blocks
 # help?* Of nine changes two exceed twice the error that the test frames leave. What Deep Potential
 # loses with the blocks made by hand (-22.0 ± 2.5 percentage points) is more than seeds move there
-# (the lines on seeds above). What SO3LR gains with Deep Potential's frames (0.78 ± 0.33) is a hint,
-# for how much its trainings scatter is not known, and the other two gain 1.4 ± 2.1 and 3.0 ± 1.8
-# points there, which is not told from it. So whether blocks transfer to fine-tuning is open.
+# (differences of two of its seeds scatter by $\sqrt{2}$ × 3.87 ± 0.97). What SO3LR gains with Deep
+# Potential's frames (0.78 ± 0.33) is a hint, for how much its trainings scatter is not known, and
+# the other two gain 1.4 ± 2.1 and 3.0 ± 1.8 points there, which cannot be distinguished from it. So
+# whether blocks transfer to fine-tuning is open.
 
 # %% [markdown]
 # ## Limits

@@ -107,8 +107,9 @@ pd.DataFrame(
 # %% [markdown]
 # ## What it costs
 #
-# Every model that is asked runs every liquid once. The estimate is the planner's, for all that
-# this notebook adds to the study; *took* is what the stored part of it has cost.
+# Every model that is asked runs every liquid once. The estimate is the planner's, for all that this
+# notebook adds to the study; *took* is what the stored part of it has cost (frames without labels
+# are not stored).
 
 # %%
 before = {step.folder_name for step in upstream(models)}
@@ -227,11 +228,11 @@ for label, panels in zip(labels.values(), np.split(axes, len(labels)), strict=Tr
 lab.save(fig, "broken")
 
 # %% [markdown]
-# Thick red bar: the bond that broke first, with the number of runs that it ended, over all training
-# sets; violet: it ended them in temperature blow-ups alone. Orange: atoms that bonded anew, each
-# with the number of runs that this ended. A plain drawing is a molecule none of whose runs ended at
-# a bond. Does a molecule break at the group that is new, or at a bond that the training set knew
-# well?
+# Thick red bar: the bond that broke first, with the number of runs that it ended (×), over all
+# training sets; violet: it ended them in temperature blow-ups alone. Orange: atoms that bonded
+# anew, each with the number of runs that this ended. A plain drawing is a molecule none of whose
+# runs ended at a bond. Does a molecule break at the group that is new, or at a bond that the
+# training set knew well?
 #
 # In words, for every training set, with the number of runs in brackets. Atoms are numbered from 0
 # in the order of the SMILES, hydrogens after them; equivalent atoms are not merged. *Formed within
@@ -435,14 +436,16 @@ if rows:
 
 # %%
 new = {name: overlap.descriptors(lab.frames(f"unseen_{name}")) for name in groups}
-distances = {}
+distances, errors_of_distance = {}, []
 for row in dict.fromkeys([training_set, *errors["training set"]]):
     known = [frame for block in lab.blocks_of(row) for frame in lab.frames(block)]
     familiar = overlap.descriptors(known)
-    distances[row] = {
-        name: float(overlap.novelty(found, familiar).mean.mean()) for name, found in new.items()
-    }
+    of_frames = {name: overlap.novelty(found, familiar).mean for name, found in new.items()}
+    distances[row] = {name: float(found.mean()) for name, found in of_frames.items()}
+    errors_of_distance += [pd.Series(found).sem() for found in of_frames.values() if len(found) > 1]
 distance = distances[training_set]
+if errors_of_distance:
+    print(f"standard errors over the frames of a molecule: {max(errors_of_distance):.3f} at most")
 pd.DataFrame(distances).transpose().round(3)
 
 # %%

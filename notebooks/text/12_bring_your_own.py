@@ -49,7 +49,7 @@ pressure_bar: float = 1.0
 density_g_cm3: float = 0.88  # a guess
 size: str = "smoke"  # profile whose sizes and budgets are used
 architectures: list = ["deep_potential", "mace", "gap"]  # what is trained
-data: str = ""  # path of an extxyz file of your own; its frames are trained on too
+data: str = ""  # path of an extended XYZ file of your own; its frames are trained on too
 add: str = ""  # block to add to the first set here: scan, molecules, iterated
 
 # %%
@@ -156,14 +156,15 @@ summaries.error_table(errors_of)
 #
 # The report that `crosstrain score` gives of any model, here of each: how its runs ended, its
 # density, the errors on its own frames with their standard errors (by leaving out each of $n$
-# stretches of consecutive frames in turn), and the score, or its limits. Of a density, $n$
-# is the number of independent samples. A bond counts from when it formed, a persistence time before
-# the run is stopped.
+# stretches of consecutive frames in turn), and the score, or its limits. Of a density, $n$ is the
+# number of independent samples. A change of a bond is dated to its beginning; the run is stopped
+# when it has lasted for 0.05 ps.
 #
 # *By* names what evaluated the forces: *compressed, neighbours given* is the same Deep Potential
-# with its embedding network in tables and its neighbours found outside of it, which is faster; *no
-# Symmetrix* says why a MACE is evaluated by the slower mace-torch (the faster program takes models
-# with $l_\mathrm{max} = 3$ alone, and the size `smoke` has 2).
+# with its embedding network, which turns distances into descriptors, in tables and its neighbours
+# found outside of it, which is faster; *no Symmetrix* says why a MACE is evaluated by the slower
+# mace-torch (the faster program takes models with $l_\mathrm{max} = 3$ alone, the highest order of
+# the spherical harmonics that describe directions, and the size `smoke` has 2).
 
 # %%
 for model in models:
@@ -256,25 +257,28 @@ own.guidance_table(study, guide, known=cells).rename(index=columns)
 # So the rule names first what is cheap, not what did best. In the study (`laptop`) all blocks help
 # Deep Potential's liquid to live: survival +0.92 (+0.51 to +1.33) with `scan+molecules`, +0.66
 # (+0.10 to +1.22) with `scan` alone, +0.85 (+0.44 to +1.26) with either iterated block, over their
-# controls. But only the iterated ones clearly raise its score (+0.54 (+0.28 to +0.81) and +0.70
-# (+0.36 to +1.04)), and with `scan+molecules` that of MACE is lower (-0.47 (-0.88 to -0.05), if
-# looked at alone). For Deep Potential whoever can afford a loop should go to `iterate`; for MACE
-# the loop lowers the error on frames of its own runs (× 0.689 (0.519 to 0.915) with its own block;
-# notebook [07](07_improve_by_iteration.ipynb)), and no gain of its liquid is shown.
+# controls. (Over `classical` itself the same gains are unclear, +0.48 (-0.74 to +1.71) to +0.67
+# (-0.73 to +2.07), for of its two models one lived long.) But only the iterated ones clearly raise
+# its score (+0.54 (+0.28 to +0.81) and +0.70 (+0.36 to +1.04)), and with `scan+molecules` that of
+# MACE is lower (-0.47 (-0.88 to -0.05), if looked at alone). For Deep Potential whoever can afford
+# a loop should go to `iterate`; for MACE the loop lowers the error on frames of its own runs (×
+# 0.689 (0.519 to 0.915) with its own block; notebook [07](07_improve_by_iteration.ipynb)), and no
+# gain of its liquid is shown.
 
 # %% [markdown]
 # ## An architecture is one file
 #
 # And a potential that is neither Deep Potential nor MACE? GAP, the Gaussian approximation potential
 # [1], is a kernel method: no network, no steps, one linear system; and the parent data set of the
-# paper was made with it [2]. The energy of an atom with the surroundings $d$ is a sum over *sparse
-# points* $d_s$, surroundings that were picked from the training set,
+# paper was made with it [2]. The energy that belongs to a descriptor $q$ is a sum over *sparse
+# points* $q_s$, descriptors that were picked from the training set,
 #
-# $$E(d) = \sum_s \alpha_s \, k(d, d_s) ,$$
+# $$E(q) = \sum_s \alpha_s \, k(q, q_s) ,$$
 #
-# where the kernel $k$ says how alike two surroundings are (distances of pairs, and the SOAP power
-# spectrum [3, 4]), and the weights $\alpha_s$ solve a least-squares problem for energies, forces
-# and virials at once.
+# where the kernel $k$ says how alike two descriptors are. There is such a sum for each pair of
+# atoms ($q$: their distance) and one for each atom ($q$: the SOAP power spectrum of its
+# surroundings [3, 4]); the total is all of these and the energies of the isolated atoms. The
+# weights $\alpha_s$ solve a least-squares problem for energies, forces and virials at once.
 #
 # To take part, a file in `potentials/` defines these names, and nothing else in the library
 # changes; its package joins the requirements, and its cost per frame the budget of a profile that
@@ -294,9 +298,9 @@ pd.DataFrame({"in gap.py": {n: own.in_a_line(getattr(gap, n)) for n in names}})
 #
 # Where a profile has a budget (`laptop` has one), all architectures are allowed equal time. A
 # network takes as many steps as the budget allows. A fit has no steps: a small budget takes sparse
-# points away, and a large one is not used up (how much of it GAP takes on the study's sets is
-# printed below). A profile without one (`smoke`) trains each architecture as its settings say,
-# *not* for equal time.
+# points away, and a large one is not used up (how much of it GAP is planned to take on the study's
+# sets is printed below). A profile without one (`smoke`) trains each architecture as its settings
+# say, *not* for equal time.
 #
 # Listed under `training.architectures` of a profile, an architecture is trained on every row of the
 # matrix, run, relabelled and scored, as it was above; in the section `third`, on some rows only.
@@ -377,7 +381,8 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
         spread = "" if known.error is None else f" ± {known.error:.1f}"
         error = f"{known.mean:.1f}{spread} meV/Å between molecules" if known.mean else "no error"
         plan_s = each.model(name, row, each.profile.training.seeds[0]).estimate_s
-        print(f"{columns[name]} on {row}: fixed set {error}, training of {plan_s:.0f} s, {said}")
+        planned = f"training planned for {plan_s:.0f} s"
+        print(f"{columns[name]} on {row}: fixed set {error}, {planned}, {said}")
 
 # %% [markdown]
 # Does the architecture with the largest error on the fixed set die first? Compare no further than
@@ -388,10 +393,10 @@ for each, cells in zip((study, third), beside, strict=True) if third else ():
 
 # %% [markdown] tags=["findings"]
 # Here it does not: GAP has the largest error on every set (33.7 to 37.3 meV/Å, Deep Potential 20.5
-# ± 0.2 to 31.4 ± 0.6, MACE 13.8 ± 0.2 to 16.1 ± 0.3), from fits of 57 to 114 s where the others
-# train for twenty minutes, and all its models lived their 2 ps, while Deep Potential's on `packed`,
-# with 22.1 ± 1.1 meV/Å, lived 0.1 and 0.15 ps. That is no proof that GAP's liquids last: 2 ps is a
-# fifth of what the others were given.
+# ± 0.2 to 31.4 ± 0.6, MACE 13.8 ± 0.2 to 16.1 ± 0.3), from fits planned to take 57 to 114 s where
+# the others are given 1082 to 1273 s, and all its models lived their 2 ps, while Deep Potential's
+# on `packed`, with 22.1 ± 1.1 meV/Å, lived 0.1 and 0.15 ps. That is no proof that GAP's liquids
+# last: 2 ps is a fifth of what the others were given.
 
 # %% [markdown]
 # ## What we found

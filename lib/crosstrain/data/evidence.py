@@ -81,6 +81,8 @@ class Claim:
         By name.
     finding
         The verdict.
+    n_wide
+        For how many the intervals of the effects are widened.
     """
 
     number: str
@@ -88,6 +90,7 @@ class Claim:
     rule: str
     effects: Mapping[str, Effect]
     finding: verdicts.Finding
+    n_wide: int = 1
 
 
 def gains(
@@ -352,6 +355,7 @@ def claims(
             f"on any row the gains over {design.base} differ, whichever is larger",
             differ,
             verdicts.of_any(list(differ.values())),
+            len(types),
         ),
         Claim(
             "4a",
@@ -382,6 +386,7 @@ def claims(
             "(whether it helps its maker at all is asked in notebook 07)",
             automatic,
             verdicts.of_any(list(automatic.values())),
+            len(design.makers),
         ),
         Claim(
             "preprint",
@@ -419,6 +424,7 @@ def claims_table(found: Sequence[Claim], labels: Mapping[str, str]) -> pd.DataFr
                 f"{named(name)}: {effect_text(effect)}" for name, effect in claim.effects.items()
             )
             or "no such row",
+            "intervals": f"widened for {claim.n_wide}" if claim.n_wide > 1 else "plain",
             "verdict": str(claim.finding),
         }
         for claim in found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,11 @@ JOINED_COLOUR = "#882255"  # of a set with several blocks added to the first
 JOINED_MARKER, OTHER_MARKER = "*", "h"
 # of a set with the first frames of a block added to the first, such as classical+classical_more.100
 PART_COLOUR, PART_MARKER = "#999933", ">"
+
+
+def seed_lines(seeds: Sequence[int]) -> dict[int, str]:
+    """Return the line style of each seed, where models of one architecture are told apart."""
+    return dict(zip(seeds, cycle(("-", "--", "-.", ":")), strict=False))
 
 
 def use_style() -> None:

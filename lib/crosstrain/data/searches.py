@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from crosstrain.data import plots
+from crosstrain.measure.statistics import Estimate
 from crosstrain.simulate.selection import BROKEN, CHOSEN, KNOWN, REASONS, SPARE, TOO_FAR
 
 # What became of a committee's candidates.
@@ -102,49 +104,79 @@ def ended_early(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def first_and_last(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
+def first_and_last(selections: Mapping[int, Mapping[str, Any]], *, seed: int = 0) -> pd.DataFrame:
     """Return what changed from the first generation to the last, a row for each quantity.
 
     Parameters
     ----------
     selections : mapping
         Content of ``selection.json`` by number of the generation.
+    seed : int
+        Of the bootstrap.
+
+    Notes
+    -----
+    Standard errors are from a bootstrap over the exploring runs: the candidates of one run are
+    alike. Bounds have none, and neither has a quantity that is the same whichever runs are drawn.
+    What changed by less than twice the errors of both generations is *not clear*.
     """
     bound_eV_A = selections[min(selections)]["low_eV_A"]
     first, last = (
-        _of_generation(selections[number], bound_eV_A)
+        _of_generation(selections[number], bound_eV_A, np.random.default_rng(seed))
         for number in (min(selections), max(selections))
     )
     rows = {
-        name: {"first": first[name], "last": last[name], "it": _change(first[name], last[name])}
+        name: {"first": _said(first[name]), "last": _said(last[name])}
+        | {"it": _change(first[name], last[name])}
         for name in first
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _of_generation(record: Mapping[str, Any], bound_eV_A: float) -> dict[str, float]:
-    runs, quantiles = record["runs"], record["deviation_quantiles_eV_A"]
-    below = [d is not None and d < bound_eV_A for d in record["deviation_eV_A"]]
-    found = {
-        "runs that reached their end / all": np.mean([r["status"] == "completed" for r in runs]),
-        "lived / planned time, exploring": _part_lived(record),
-        "new above / eV Å⁻¹": record["low_eV_A"],
-        "too far above / eV Å⁻¹": record["high_eV_A"],
-        "median disagreement / eV Å⁻¹": quantiles["0.5"] if quantiles else np.nan,
-        "known / all candidates": record["counts"]["known"] / record["candidates"],
-        "below the first generation's bound / all": np.mean(below),
-    }
-    return {name: round(float(value), 2) for name, value in found.items()}
+def _of_generation(
+    record: Mapping[str, Any], bound_eV_A: float, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    runs, deviation = record["runs"], np.array(record["deviation_eV_A"], dtype=float)
+    of_run = np.array(record["run_of_candidate"])
+    ended = np.array([run["status"] == "completed" for run in runs])
+    lived = np.array([run["time_ps"] / run["planned_ps"] for run in runs])
+    is_known = np.array(record["reasons"]) == KNOWN
+
+    def read(drawn: NDArray[np.integer]) -> dict[str, float]:
+        these = np.concatenate([np.flatnonzero(of_run == run) for run in drawn])
+        finite = deviation[these][np.isfinite(deviation[these])]
+        return {
+            "runs that reached their end / all": ended[drawn].mean(),
+            "lived / planned time, exploring": lived[drawn].mean(),
+            "median disagreement / eV Å⁻¹": np.median(finite) if len(finite) else np.nan,
+            "known / all candidates": np.mean([*is_known[these]] or [np.nan]),
+            "below the first generation's bound / all": np.mean(
+                [*(deviation[these] < bound_eV_A)] or [np.nan]
+            ),
+        }
+
+    found = read(np.arange(len(runs)))
+    again = pd.DataFrame([read(rng.integers(len(runs), size=len(runs))) for _ in range(400)])
+    bounds = {"new above / eV Å⁻¹": "low_eV_A", "too far above / eV Å⁻¹": "high_eV_A"}
+    known = {name: Estimate(value, again[name].std(), len(runs)) for name, value in found.items()}
+    return known | {name: Estimate(record[key], 0.0, np.inf) for name, key in bounds.items()}
 
 
 def _part_lived(record: Mapping[str, Any]) -> float:
     return float(np.mean([run["time_ps"] / run["planned_ps"] for run in record["runs"]]))
 
 
-def _change(first: float, last: float) -> str:
-    if np.isnan([first, last]).any():
+def _said(known: Estimate) -> str:
+    return f"{known.value:.2f} ± {known.error:.2f}" if known.error else f"{known.value:.2f}"
+
+
+def _change(first: Estimate, last: Estimate) -> str:
+    change, error = last.value - first.value, np.hypot(first.error, last.error)
+    if np.isnan(change):
         return "cannot be told"
-    return "stayed" if first == last else "rose" if last > first else "fell"
+    if abs(change) <= 2 * error:
+        return "stayed" if change == 0 else "not clear"
+    return "rose" if change > 0 else "fell"
 
 
 def disagreements(ax: Axes, selections: Mapping[int, Mapping[str, Any]]) -> None:

@@ -812,7 +812,7 @@ def score_sentence(score: LiquidScore) -> str:
         interval = f"{score.lower:.2f} to {score.upper:.2f}"
         return f"score {score.value:.2f} ({interval}), n = {score.n_replicas} runs"
     most = in_digits(score.survival)  # for the agreement that multiplies it is 1 at most
-    return f"score between 0 and {most}, the survival, for want of a trusted reference value"
+    return f"score between 0 and {most}, the survival: no reference value that may be trusted"
 
 
 def plus_minus(value: float, error: float) -> str:
@@ -866,7 +866,8 @@ def estimate(known: Estimate | None) -> str:
         return f"{in_digits(known.value)} (a single sample, no error)"
     if known.error == 0 and np.isfinite(known.n_effective):
         return f"{in_digits(known.value)} (n = {known.n_effective:.0f}, all alike)"
-    return f"{plus_minus(known.value, known.error)} (n = {known.n_effective:.0f})"
+    count = f"{known.n_effective:{'.0f' if known.n_effective >= 10 else '.2g'}}"
+    return f"{plus_minus(known.value, known.error)} (n = {count})"
 
 
 def diffusion(coefficient: Mapping[str, float]) -> str:
