@@ -355,6 +355,12 @@ def test_an_edit_makes_the_rendered_notebook_stale(folder, rendered):
     assert not notebooks.is_stale("01_count")
 
 
+def test_another_profile_makes_the_rendered_notebooks_stale(folder, rendered, monkeypatch):
+    shutil.copy(rendered[0] / "01_count.ipynb", folder)
+    monkeypatch.setattr(notebooks, "SHOWN", "smoke")
+    assert notebooks.is_stale("01_count")
+
+
 def test_a_notebook_of_another_origin_is_stale(folder):
     nbformat.write(nbformat.v4.new_notebook(), folder / "01_count.ipynb")
     assert notebooks.is_stale("01_count")

@@ -63,7 +63,7 @@ def _described(study: Study, known: list[Step]) -> list[str]:
 
 def _rendered() -> list[str]:
     return [
-        f"{name}: rendered from another text; run 'crosstrain render {name}'"
+        f"{name}: rendered from another text or profile; run 'crosstrain render {name}'"
         for name in notebooks.names()
         if notebooks.is_stale(name)
     ] + _readme()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -669,6 +671,13 @@ def load(name: str) -> Profile:
 def extending(name: str) -> list[str]:
     """Return the names of the shipped profiles that extend one."""
     return [other for other in names() if _read(_file(other)).get(EXTENDS) == name]
+
+
+def settings_hash(name: str) -> str:
+    """Return the SHA-256 hex digest of what a profile asks for, but for where it is computed."""
+    values = _values(_file(name))
+    values.pop("compute", None)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _file(name: str) -> Path:
