@@ -282,8 +282,8 @@ for (state, found), (architecture, label) in product(cells.items(), columns.item
 # kind), and the liquid score is 0.76 ± 0.17 against 0.06 ± 0.03. Whether frames of its own choice
 # (0.60 ± 0.13) serve it better or worse than those of MACE is not told. The other way nothing is
 # told: MACE scores 0.62 ± 0.17 with frames that Deep Potential chose, 0.49 ± 0.12 with its own,
-# 0.50 ± 0.19 with the old kind; its liquids lived with 8 of 8 sets, those of Deep Potential with 3
-# of 8. At 300 K all liquids with chosen frames lived, but there is no score, and the control with
+# 0.50 ± 0.19 with the old kind; its liquids lived with 9 of 9 sets, those of Deep Potential with 3
+# of 9. At 300 K all liquids with chosen frames lived, but there is no score, and the control with
 # as many frames of the old kind was not run: the question is open there. Behind each number stand
 # two models, so an error may be too small by chance; notebook
 # [08](08_read_the_transfer_matrix.ipynb) gives the differences with intervals and comes to the

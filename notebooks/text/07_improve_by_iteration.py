@@ -509,7 +509,7 @@ for block, each in selections.items():
     print(f"{block}: {n_chosen} frames chosen in {len(each)} generations, {n_known} of them known")
     if len(each) > 1:
         for name, it in searches.first_and_last(each).iterrows():
-            print(f"  {name}: {it['first']:.2f} -> {it['last']:.2f}, {it['it']}")
+            print(f"  {name}: {it['first']} -> {it['last']}, {it['it']}")
 for architecture in architectures:
     for row in rows:
         ends = [run["status"] == "completed" for s in states for run in lived(row, architecture, s)]
@@ -535,18 +535,18 @@ for state in states:
 # Deep Potential's does: its liquids reached the end in 1 of 6 runs on `classical` and in 0 of 4 on
 # the control, which is run at `hot` alone, and in 6 of 6 with its own block (over the control lived
 # part +0.85 (+0.44 to +1.26), score +0.54 (+0.28 to +0.81)). MACE's liquids lived on every set; its
-# own block lowers its force error between molecules on its own frames (error × 0.689 (0.519 to
-# 0.915)), while the density stays too thin, by 0.075 ± 0.026 g/cm³, and what its score gains is
+# own block lowers its force error between molecules on its own frames (error × 0.689 (0.506 to
+# 0.94)), while the density stays too thin, by 0.075 ± 0.026 g/cm³, and what its score gains is
 # unclear (-0.00 (-0.44 to +0.43)).
 #
 # *Does it serve the other one?* MACE's block keeps Deep Potential's liquid alive as Deep
 # Potential's own does (6 of 6 runs, lived part +0.85 (+0.44 to +1.26), score +0.70 (+0.36 to
 # +1.04)); but on its own frames Deep Potential errs less with its own block than with MACE's (error
 # × 0.735 (0.563 to 0.961), the one clear difference between the two blocks). Deep Potential's block
-# lowers MACE's error on its own frames about as MACE's own does (× 0.703 (0.529 to 0.933)). In one
+# lowers MACE's error on its own frames about as MACE's own does (× 0.703 (0.516 to 0.958)). In one
 # of 18 comparisons a block helps its maker clearly more, which is no more than chance may give: the
-# force on strained molecules (`molecules_test`), × 0.735 (0.616 to 0.877) for MACE with MACE's
-# block, × 1.01 (0.855 to 1.2) for Deep Potential. So the claim that the simpler architecture needs
+# force on strained molecules (`molecules_test`), × 0.735 (0.618 to 0.873) for MACE with MACE's
+# block, × 1.01 (0.864 to 1.19) for Deep Potential. So the claim that the simpler architecture needs
 # iteration has much for it here, though blocks made by hand keep its liquid alive, too
 # ([06](06_improve_by_intuition.ipynb)), and though the control's frames are of other states than
 # those of the loop (they are drawn as `classical` is, see the states above); that what one model

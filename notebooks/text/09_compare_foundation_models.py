@@ -548,7 +548,7 @@ foundation.table(saved, {})
 # 30.0 ± 2.7 % against 41.7 ± 3.2 % of MACE and 62.7 ± 4.3 % of Deep Potential). *Do the same blocks
 # help?* Of nine changes two exceed twice the error that the test frames leave. What Deep Potential
 # loses with the blocks made by hand (-22.0 ± 2.5 percentage points) is more than seeds move there
-# (differences of two of its seeds scatter by $\sqrt{2}$ × 3.87 ± 0.97). What SO3LR gains with Deep
+# (differences of two of its seeds scatter by $\sqrt{2}$ × 3.71 ± 0.88). What SO3LR gains with Deep
 # Potential's frames (0.78 ± 0.33) is a hint, for how much its trainings scatter is not known, and
 # the other two gain 1.4 ± 2.1 and 3.0 ± 1.8 points there, which cannot be distinguished from it. So
 # whether blocks transfer to fine-tuning is open.

@@ -255,15 +255,16 @@ own.guidance_table(study, guide, known=cells).rename(index=columns)
 
 # %% [markdown] tags=["findings"]
 # So the rule names first what is cheap, not what did best. In the study (`laptop`) all blocks help
-# Deep Potential's liquid to live: survival +0.92 (+0.51 to +1.33) with `scan+molecules`, +0.66
-# (+0.10 to +1.22) with `scan` alone, +0.85 (+0.44 to +1.26) with either iterated block, over their
-# controls. (Over `classical` itself the same gains are unclear, +0.48 (-0.74 to +1.71) to +0.67
-# (-0.73 to +2.07), for of its two models one lived long.) But only the iterated ones clearly raise
-# its score (+0.54 (+0.28 to +0.81) and +0.70 (+0.36 to +1.04)), and with `scan+molecules` that of
-# MACE is lower (-0.47 (-0.88 to -0.05), if looked at alone). For Deep Potential whoever can afford
-# a loop should go to `iterate`; for MACE the loop lowers the error on frames of its own runs (×
-# 0.689 (0.519 to 0.915) with its own block; notebook [07](07_improve_by_iteration.ipynb)), and no
-# gain of its liquid is shown.
+# Deep Potential's liquid to live: survival +0.70 (+0.28 to +1.13) with `molecules`, +0.66 (+0.11 to
+# +1.22) with `scan`, +0.85 (+0.44 to +1.26) with either iterated block, over their controls. (Over
+# `classical` itself the same gains are unclear, +0.48 (-0.73 to +1.70) to +0.67 (-0.70 to +2.04),
+# for of its two models one lived long.) But only the iterated ones clearly raise its score (+0.54
+# (+0.28 to +0.81) and +0.70 (+0.36 to +1.04)). MACE's score no block clearly changes, and with
+# strained molecules it is rather lower, -0.35 (-0.74 to +0.04): notebook
+# [06](06_improve_by_intuition.ipynb) finds its liquid too dense with them. For Deep Potential
+# whoever can afford a loop should go to `iterate`; for MACE the loop lowers the error on frames of
+# its own runs (× 0.689 (0.506 to 0.94) with its own block; notebook
+# [07](07_improve_by_iteration.ipynb)), and no gain of its liquid is shown.
 
 # %% [markdown]
 # ## An architecture is one file
