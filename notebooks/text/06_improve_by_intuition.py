@@ -177,7 +177,7 @@ for ax in axes.flat:
 reach = max(np.abs(ax.get_ylim()).max() for ax in axes[1:, 0])
 plt.setp(axes[1:, 0], ylim=(-reach, reach), ylabel="difference / kbar")
 axes[0, 0].set_ylabel("molecular pressure / kbar")
-markers = {row: figures.set_marker(row) for row in drawn}
+markers = {row: figures.set_marker(row) for row in rows}
 plots.set_legend(fig, {row: shade[row] for row in drawn}, markers=markers)
 lab.save(fig, "pressure", before=before, after=after)
 
