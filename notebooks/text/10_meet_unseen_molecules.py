@@ -228,8 +228,8 @@ for label, panels in zip(labels.values(), np.split(axes, len(labels)), strict=Tr
 lab.save(fig, "broken")
 
 # %% [markdown]
-# Thick red bar: the bond that broke first, with the number of runs that it ended (×), over all
-# training sets; violet: it ended them in temperature blow-ups alone. Orange: atoms that bonded
+# Thick red bar: the bond that broke first, with the number of runs that it ended (x3: three), over
+# all training sets; violet: it ended them in temperature blow-ups alone. Orange: atoms that bonded
 # anew, each with the number of runs that this ended. A plain drawing is a molecule none of whose
 # runs ended at a bond. Does a molecule break at the group that is new, or at a bond that the
 # training set knew well?

@@ -159,13 +159,13 @@ def drawing(ax: Axes, name: str, found: Mapping[Change, int]) -> None:
         for pair in (pair for of_kind, pair in found if of_kind == kind):
             bond = mol.GetBondBetweenAtoms(*pair)
             count = sum(found.get((each, pair), 0) for each in (BLOW_UP, "broken"))
-            bond.SetProp("bondNote", f"×{count}")
+            bond.SetProp("bondNote", f"x{count}")
             colours[bond.GetIdx()] = to_rgb(colour)
     formed = Counter()
     for (kind, pair), count in found.items():
         formed.update(dict.fromkeys(pair, count) if kind.startswith("formed") else {})
     for i, count in formed.items():
-        mol.GetAtomWithIdx(i).SetProp("atomNote", f"×{count}")
+        mol.GetAtomWithIdx(i).SetProp("atomNote", f"x{count}")
     canvas = rdMolDraw2D.MolDraw2DCairo(420, 300)
     options = canvas.drawOptions()
     options.fixedBondLength, options.fixedFontSize = BOND_PIXELS, FONT_PIXELS
