@@ -337,7 +337,7 @@ pd.DataFrame(
 # In percent: the part of the atoms of the set on the left whose neighbourhood $x$ is *covered* by
 # those, $Y$, of the set above. QUESTS [7] calls it covered if
 #
-# $$\sum_{y \in Y} \exp\left(-\frac{|x - y|^2}{2 h^2}\right) \ge 1 ,$$
+# $$\sum_{y \in Y} \exp\left(-\frac{|x - y|^2}{2 h^2}\right) \geq 1 ,$$
 #
 # that is, if one neighbourhood is the same or several are near. The width $h$ is our choice, 0.04
 # Å⁻¹: at QUESTS' own, 0.015 Å⁻¹, not even two draws of one kind of hot liquid overlap. So the
