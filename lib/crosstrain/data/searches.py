@@ -73,7 +73,7 @@ def explorations(selections: Mapping[int, Mapping[str, Any]]) -> pd.DataFrame:
             "completed": len(record["runs"]) - early.total(),
             "ended early": early.total(),
             "because": ", ".join(f"{reason} ({n})" for reason, n in early.items()) or "-",
-            "lived / planned": round(_part_lived(record), 2),
+            "lived / planned": round(float(_parts_lived(record).mean()), 2),
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("generation")
 
@@ -139,7 +139,7 @@ def _of_generation(
     runs, deviation = record["runs"], np.array(record["deviation_eV_A"], dtype=float)
     of_run = np.array(record["run_of_candidate"])
     ended = np.array([run["status"] == "completed" for run in runs])
-    lived = np.array([run["time_ps"] / run["planned_ps"] for run in runs])
+    lived = _parts_lived(record)
     is_known = np.array(record["reasons"]) == KNOWN
 
     def read(drawn: NDArray[np.integer]) -> dict[str, float]:
@@ -149,10 +149,8 @@ def _of_generation(
             "runs that reached their end / all": ended[drawn].mean(),
             "lived / planned time, exploring": lived[drawn].mean(),
             "median disagreement / eV Å⁻¹": np.median(finite) if len(finite) else np.nan,
-            "known / all candidates": np.mean([*is_known[these]] or [np.nan]),
-            "below the first generation's bound / all": np.mean(
-                [*(deviation[these] < bound_eV_A)] or [np.nan]
-            ),
+            "known / all candidates": _share(is_known[these]),
+            "below the first generation's bound / all": _share(deviation[these] < bound_eV_A),
         }
 
     found = read(np.arange(len(runs)))
@@ -162,8 +160,13 @@ def _of_generation(
     return known | {name: Estimate(record[key], 0.0, np.inf) for name, key in bounds.items()}
 
 
-def _part_lived(record: Mapping[str, Any]) -> float:
-    return float(np.mean([run["time_ps"] / run["planned_ps"] for run in record["runs"]]))
+def _parts_lived(record: Mapping[str, Any]) -> NDArray[np.float64]:
+    """The part of the planned time that each exploring run lived."""
+    return np.array([run["time_ps"] / run["planned_ps"] for run in record["runs"]])
+
+
+def _share(found: NDArray[np.bool_]) -> float:
+    return float(found.mean()) if len(found) else np.nan
 
 
 def _said(known: Estimate) -> str:
@@ -277,10 +280,7 @@ def exploring(
     ax, selections, colour, marker, beside
         As for `disagreement_trend`.
     """
-    lived = {
-        number: [run["time_ps"] / run["planned_ps"] for run in record["runs"]]
-        for number, record in selections.items()
-    }
+    lived = {number: _parts_lived(record) for number, record in selections.items()}
     places = [number + beside for number in lived]
     for place, parts in zip(places, lived.values(), strict=True):
         # to the right of the means, whose line would hide them
