@@ -42,6 +42,7 @@ from crosstrain.build.classical import classical_md, mmff_energies, mmff_energie
 from crosstrain.data import cards, figures, plots, reference, summaries, views
 from crosstrain.measure import overlap
 from crosstrain.study import Study, labelled_set
+from scipy import stats
 
 # %% tags=["parameters"]
 profile: str = "laptop"  # budget of the study: laptop, smoke, or the path of a .yml file
@@ -120,17 +121,18 @@ for temperature_K in np.linspace(*block.options["temperature_K"], 3):
         molecules.thermal_displacement(frequencies, modes, temperature_K=temperature_K, rng=rng)
         for _ in range(200)
     ]
-    by_element = [np.std(np.array(draws)[:, relaxed.symbols == e]) for e in ("C", "O", "H")]
-    rows[f"{temperature_K:.0f}"] = np.round(by_element, 3)
+    squares = [np.square(draws)[:, relaxed.symbols == e].mean(axis=(1, 2)) for e in "COH"]
+    sizes = [(of_draws.mean() ** 0.5, stats.sem(of_draws)) for of_draws in squares]
+    rows[f"{temperature_K:.0f}"] = [summaries.plus_minus(s, e / (2 * s)) for s, e in sizes]
 heat = pd.DataFrame.from_dict(rows, orient="index", columns=["C / Å", "O / Å", "H / Å"])
 heat.rename_axis("temperature / K")
 
 # %% [markdown]
-# Root mean square displacement along one axis, over 200 draws, the same random numbers in every
-# row: by the formula it grows with the square root of the temperature. The light atoms move most.
-# The temperature range is that of the profile's `packed` block. Modes softer than 300 cm⁻¹ are
-# drawn as if they had 300 cm⁻¹: along a straight line a large turn would tear bonds, and turning is
-# what the conformers are for.
+# Root mean square displacement along one axis, over 200 draws with its standard error, the same
+# random numbers in every row: by the formula it grows with the square root of the temperature. The
+# light atoms move most. The temperature range is that of the profile's `packed` block. Modes softer
+# than 300 cm⁻¹ are drawn as if they had 300 cm⁻¹: along a straight line a large turn would tear
+# bonds, and turning is what the conformers are for.
 
 # %% [markdown]
 # ## Packing

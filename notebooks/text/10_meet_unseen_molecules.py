@@ -402,13 +402,13 @@ if rows:
 
 # %% [markdown]
 # Left, the error of the forces between molecules, and in black the size (RMS) of these forces
-# themselves. In a cluster they are small and differ much from one molecule to the next, so a
-# percentage would tell of them rather than of the model: the error is given in meV Å⁻¹. Where it
-# reaches the black points, saying zero would do as well. Right, vibrations, in percent as above.
-# The models know liquids and, at most, single molecules: the control, EC and EMC, shows what the
-# step from a liquid to a cluster costs, and what other molecules have beyond that is their own.
-# Bars are standard errors from leaving out a fifth of the frames in turn; a point without one has
-# fewer than ten frames.
+# themselves, in these very clusters, so without an error. In a cluster they are small and differ
+# much from one molecule to the next, so a percentage would tell of them rather than of the model:
+# the error is given in meV Å⁻¹. Where it reaches the black points, saying zero would do as well.
+# Right, vibrations, in percent as above. The models know liquids and, at most, single molecules:
+# the control, EC and EMC, shows what the step from a liquid to a cluster costs, and what other
+# molecules have beyond that is their own. Bars are standard errors from leaving out a fifth of the
+# frames in turn; a point without one has fewer than ten frames.
 #
 # The same for every training set, the first part in meV Å⁻¹ and the second in percent, and below it
 # what the error between molecules must be compared with, from how many frames:
